@@ -1,0 +1,33 @@
+import type * as tf from "@tensorflow/tfjs-core";
+
+export type Tensors = Readonly<Record<string, tf.Tensor>>;
+
+export interface TensorSpec {
+  readonly shape: readonly number[];
+  readonly dtype: "float32" | "int32" | "bool";
+}
+
+/**
+ * A pure function of tfjs ops that is compiled or run eagerly.
+ * `carry` (weights, optimiser state, dual variable) goes round; `results` (losses, logits) are handed out. Carry keys in = keys out.
+ */
+export type StepFunction = (carry: Tensors, batch: Tensors) => { readonly carry: Tensors; readonly results: Tensors };
+
+export interface StepSignature {
+  readonly carry: Readonly<Record<string, TensorSpec>>;
+  readonly batch: Readonly<Record<string, TensorSpec>>;
+}
+
+export interface CompiledGraph {
+  /** Serialised ONNX ModelProto. */
+  readonly bytes: Uint8Array;
+  /** Value name in the graph of every carry/batch input and carry/result output. */
+  readonly inputs: { readonly carry: Readonly<Record<string, string>>; readonly batch: Readonly<Record<string, string>> };
+  readonly outputs: {
+    readonly carry: Readonly<Record<string, string>>;
+    readonly results: Readonly<Record<string, string>>;
+  };
+  readonly resultSpecs: Readonly<Record<string, TensorSpec>>;
+  /** Emitted nodes by operator, for tests and `--profile`. */
+  readonly nodeCounts: Readonly<Record<string, number>>;
+}

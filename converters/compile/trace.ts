@@ -1,0 +1,59 @@
+import type { TensorInfo } from "@tensorflow/tfjs-core";
+
+export type TraceType = "float32" | "int32" | "bool";
+
+/** ONNX attribute of an emitted node: integers, floats and strings are told apart by kind. */
+export type EmittedAttribute =
+  | { readonly int: number }
+  | { readonly ints: readonly number[] }
+  | { readonly float: number }
+  | { readonly floats: readonly number[] }
+  | { readonly string: string };
+
+/** An operand: a symbolic tensor made by a kernel, or the name of an ONNX value (a constant from `ints`/`constant`). "" omits it. */
+export type Operand = TensorInfo | string;
+
+/**
+ * What a lowering gets to emit ONNX nodes with (opset 21 of ai.onnx plus com.microsoft 1).
+ * Identical emissions return the same value (common subexpressions), and nodes no output needs are dropped at the end.
+ */
+export interface Trace {
+  /** Emits a node with one output and returns its symbolic tensor. */
+  emit(
+    opType: string,
+    inputs: readonly Operand[],
+    shape: readonly number[],
+    dtype: TraceType | string,
+    attributes?: Readonly<Record<string, EmittedAttribute>>,
+    domain?: string,
+  ): TensorInfo;
+  /** Emits a node with several outputs. */
+  emitMany(
+    opType: string,
+    inputs: readonly Operand[],
+    outputs: readonly { readonly shape: readonly number[]; readonly dtype: TraceType | string }[],
+    attributes?: Readonly<Record<string, EmittedAttribute>>,
+    domain?: string,
+  ): TensorInfo[];
+  /** Name of a constant 1-D int64 tensor. */
+  ints(values: readonly number[]): string;
+  /** A constant tensor. */
+  constant(values: ArrayLike<number>, shape: readonly number[], dtype: TraceType): TensorInfo;
+  /** A tensor with one value everywhere; folded away where a kernel can. */
+  splat(value: number, shape: readonly number[], dtype: TraceType): TensorInfo;
+  /** The value of a splat or of a one-element constant; undefined if it is not known while tracing. */
+  splatValue(tensor: TensorInfo): number | undefined;
+}
+
+export interface LoweringArguments {
+  readonly inputs: readonly TensorInfo[];
+  readonly named: Readonly<Record<string, TensorInfo>>;
+  readonly attrs: Readonly<Record<string, unknown>>;
+  readonly trace: Trace;
+}
+
+/** Emits the ONNX nodes of one kernel and returns its symbolic output(s). */
+export type Lowering = (args: LoweringArguments) => TensorInfo | TensorInfo[];
+
+/** Kernel name → lowering. Each converters/compile/kernels/*.ts exports one such table; index.ts joins them. */
+export type LoweringTable = Readonly<Record<string, Lowering>>;

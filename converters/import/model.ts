@@ -1,0 +1,54 @@
+import type * as tf from "@tensorflow/tfjs-core";
+import type { DataType, OnnxModel, OnnxValueInfo } from "../onnx/model.ts";
+
+/** A float tensor of the file that could be trained, and whether it is. */
+export interface Parameter {
+  /** Initializer name, or the output name of the `Constant` node that holds it. */
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly dtype: DataType;
+  /** float32 master copy, row-major. */
+  readonly data: Float32Array;
+  readonly trainable: boolean;
+  /** Why it is frozen; undefined when trainable. */
+  readonly frozenBecause: string | undefined;
+}
+
+/** Where the logits are, and what the graph does to them before its output. */
+export interface Head {
+  /** Value name of the logits, [batch, classes]. */
+  readonly logits: string;
+  /** Graph output reached from the logits, and what it holds. */
+  readonly output: string;
+  readonly outputKind: "logits" | "probabilities" | "log-probabilities" | "sigmoid" | "labels";
+}
+
+/** The trainable tfjs graph of an ONNX file. */
+export interface TrainableModel {
+  readonly source: OnnxModel;
+  /** Every float weight, trainable and frozen, in file order. */
+  readonly parameters: readonly Parameter[];
+  readonly inputs: readonly OnnxValueInfo[];
+  /** The batch size baked into the inputs; undefined if free. */
+  readonly fixedBatch: number | undefined;
+  readonly head: Head;
+  /**
+   * Pure function of tfjs ops: differentiable, runs on any tfjs backend, also the tracing one.
+   * @param parameters trainable weights by name (the frozen ones stand inside)
+   * @param inputs model inputs by name, batch first
+   * @returns logits [batch, classes]
+   */
+  apply(
+    parameters: Readonly<Record<string, tf.Tensor>>,
+    inputs: Readonly<Record<string, tf.Tensor>>,
+  ): tf.Tensor;
+}
+
+export interface ImportOptions {
+  /** Globs over parameter names; train exactly these. */
+  readonly train?: readonly string[];
+  /** Globs over parameter names; never train these. */
+  readonly freeze?: readonly string[];
+  /** Value name of the logits, where they cannot be found or are ambiguous. */
+  readonly logits?: string;
+}

@@ -1,0 +1,82 @@
+import * as tf from "@tensorflow/tfjs-core";
+import ndarray, { type NdArray } from "ndarray";
+import { notTrainable } from "../errors.ts";
+import type { DataType, OnnxNode, OnnxTensor } from "../onnx/model.ts";
+
+/**
+ * A value known while the graph is being walked: shapes, axes, int64 arithmetic, small float constants.
+ * Computed on the host so that Shape→Gather→Concat→Reshape subgraphs never reach tfjs.
+ * `array` is row-major and contiguous; bool is 0/1; int64 is exact up to 2^53.
+ */
+export interface HostTensor {
+  readonly lane: "host";
+  readonly dtype: DataType;
+  readonly array: NdArray<Float64Array>;
+}
+
+/** The three lanes: floats and data-dependent integers/booleans as tf.Tensor (float32, int32, bool), the rest on the host. */
+export type Value = tf.Tensor | HostTensor;
+
+/** Inputs of a node; `undefined` for an omitted optional one. */
+export type Inputs = readonly (Value | undefined)[];
+
+/** What an operator may know besides inputs and attributes. */
+export interface OperatorContext {
+  readonly node: OnnxNode;
+  /** Version of the node's domain. */
+  readonly opset: number;
+  /** Names the node for an error message: `Conv "layer1.0/conv" (domain ai.onnx, opset 13)`. */
+  readonly where: string;
+}
+
+export const isHost = (value: Value | undefined): value is HostTensor =>
+  value !== undefined && "lane" in value && value.lane === "host";
+
+export function host(dtype: DataType, dims: readonly number[], data: ArrayLike<number>): HostTensor {
+  return { lane: "host", dtype, array: ndarray(Float64Array.from(data), [...dims]) };
+}
+
+export const isFloatType = (dtype: DataType) =>
+  dtype === "float32" || dtype === "float64" || dtype === "float16" || dtype === "bfloat16";
+
+/** The tfjs element type that carries an ONNX one (int64 is converted to int32 at the border). */
+export const tensorTypeOf = (dtype: DataType): "float32" | "int32" | "bool" =>
+  isFloatType(dtype) ? "float32" : dtype === "bool" ? "bool" : "int32";
+
+export const dimsOf = (value: Value): number[] => (isHost(value) ? [...value.array.shape] : [...value.shape]);
+
+const clampToInt32 = (v: number) => Math.max(-2147483648, Math.min(2147483647, Math.trunc(v)));
+
+/** Moves a value to the tensor lane; a tensor passes unchanged. */
+export function toTensor(value: Value): tf.Tensor {
+  if (!isHost(value)) return value;
+  const dtype = tensorTypeOf(value.dtype);
+  const data = value.array.data;
+  const typed =
+    dtype === "float32"
+      ? Float32Array.from(data)
+      : dtype === "bool"
+        ? Uint8Array.from(data)
+        : Int32Array.from(data, clampToInt32);
+  return tf.tensor(typed, [...value.array.shape], dtype);
+}
+
+/** The numbers of a host value; refuses a data-dependent tensor, naming the node and the operand. */
+export function toNumbers(value: Value | undefined, operand: string, context: OperatorContext): number[] {
+  if (value === undefined)
+    throw notTrainable("OPERAND_MISSING", `${context.where}: input "${operand}" is required but missing.`);
+  if (!isHost(value))
+    throw notTrainable(
+      "OPERAND_NOT_CONSTANT",
+      `${context.where}: input "${operand}" depends on the data; only values known from shapes and constants are supported here.`,
+    );
+  return Array.from(value.array.data);
+}
+
+/** Moves a decoded ONNX tensor to the host lane. */
+export function hostFromOnnx(tensor: OnnxTensor): HostTensor {
+  const data = tensor.data as ArrayLike<number | bigint>;
+  const numbers = new Float64Array(data.length);
+  for (let i = 0; i < data.length; i++) numbers[i] = Number(data[i]);
+  return { lane: "host", dtype: tensor.dtype, array: ndarray(numbers, [...tensor.dims]) };
+}

@@ -1,0 +1,54 @@
+import * as tf from "@tensorflow/tfjs-core";
+
+/** tfjs backends on which a composed implementation (made of tfjs ops) is registered. */
+const EAGER_BACKENDS = ["cpu", "tensorflow"] as const;
+
+/**
+ * Defines a kernel with ONNX semantics that tfjs itself lacks. Its composed implementation runs on any tfjs backend;
+ * the compiler registers a direct lowering for backend "onnx" in converters/compile/kernels.
+ * @param composed made of tfjs ops; runs inside tf.tidy, off the tape
+ * @param gradient cotangent of each input, built of kernels and tfjs ops that are themselves traceable;
+ *   `undefined` marks an input without gradient
+ */
+export function defineKernel<Attributes extends object>(spec: {
+  readonly name: string;
+  readonly composed: (inputs: readonly tf.Tensor[], attributes: Attributes) => tf.Tensor;
+  readonly gradient?: (
+    dy: tf.Tensor,
+    inputs: readonly tf.Tensor[],
+    output: tf.Tensor,
+    attributes: Attributes,
+  ) => readonly ((() => tf.Tensor) | undefined)[];
+}): (inputs: readonly tf.Tensor[], attributes: Attributes) => tf.Tensor {
+  for (const backendName of EAGER_BACKENDS) {
+    tf.registerKernel({
+      kernelName: spec.name,
+      backendName,
+      kernelFunc: ({ inputs, attrs }) =>
+        tf.tidy(() => spec.composed(Object.values(inputs) as tf.Tensor[], attrs as unknown as Attributes)),
+    });
+  }
+  const { gradient } = spec;
+  if (gradient) {
+    tf.registerGradient({
+      kernelName: spec.name,
+      saveAllInputs: true,
+      outputsToSave: [true],
+      gradFunc: (dy, saved, attrs) => {
+        const inputs = saved.slice(0, -1);
+        const output = saved[saved.length - 1]!;
+        const grads = gradient(dy as tf.Tensor, inputs, output, attrs as unknown as Attributes);
+        return Object.fromEntries(
+          inputs.map((input, i) => [`i${i}`, grads[i] ?? (() => tf.zerosLike(input))]),
+        );
+      },
+    });
+  }
+  return (inputs, attributes) =>
+    tf.engine().runKernel(
+      spec.name,
+      // The engine keys gradients by name; insertion order is the input order.
+      Object.fromEntries(inputs.map((input, i) => [`i${i}`, input])) as unknown as tf.NamedTensorMap,
+      attributes as unknown as tf.NamedAttrMap,
+    ) as tf.Tensor;
+}

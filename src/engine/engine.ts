@@ -1,0 +1,32 @@
+import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
+
+export type NumberArray = Float32Array | Int32Array | Uint8Array;
+export type Arrays = Readonly<Record<string, NumberArray>>;
+export type EngineName = "onnxruntime" | "tensorflow" | "cpu";
+
+/** A step function made ready for one batch shape; it owns the carry. */
+export interface Runner {
+  readonly compileSeconds: number;
+  /** Runs the step once: the carry moves on, the results come back. */
+  run(batch: Arrays): Promise<Record<string, NumberArray>>;
+  /** Copies of the carry. */
+  read(): Promise<Record<string, NumberArray>>;
+  /** Overwrites (part of) the carry. */
+  write(carry: Arrays): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+export interface PrepareOptions {
+  readonly threads?: number;
+}
+
+export interface Engine {
+  readonly name: EngineName;
+  readonly version: string;
+  prepare(
+    step: StepFunction,
+    carry: Readonly<Record<string, { readonly spec: TensorSpec; readonly data: NumberArray }>>,
+    batch: Readonly<Record<string, TensorSpec>>,
+    options?: PrepareOptions,
+  ): Promise<Runner>;
+}
