@@ -94,4 +94,6 @@ export interface OnnxModel {
   readonly producer: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly graph: OnnxGraph;
+  /** External data: location as the model spells it → that file's bytes. Absent or empty where there is none. */
+  readonly sideFiles?: ReadonlyMap<string, Uint8Array>;
 }

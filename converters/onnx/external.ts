@@ -1,0 +1,75 @@
+import { readFileSync, realpathSync } from "node:fs";
+import { dirname, isAbsolute, join, relative, sep } from "node:path";
+import { badInput } from "../errors.ts";
+
+/** Where a tensor's payload lies outside the model file. `length` undefined: as much as the tensor needs. */
+export interface ExternalLocation {
+  /** Path relative to the model's folder, as the model spells it. */
+  readonly location: string;
+  /** Bytes from the start of that file. */
+  readonly offset: number;
+  readonly length: number | undefined;
+}
+
+/** TensorProto.external_data entries → location. @throws badInput "external-data" for a missing or malformed entry */
+export function externalLocation(
+  entries: Iterable<readonly [string, string]>,
+  where: string,
+): ExternalLocation {
+  const values = new Map(entries);
+  const count = (key: string): number | undefined => {
+    const text = values.get(key);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
+    throw badInput(
+      "external-data",
+      `The ${where} has external data with ${key} "${text}", which is no byte count; export the model again.`,
+    );
+  };
+  const location = values.get("location");
+  if (!location)
+    throw badInput(
+      "external-data",
+      `The ${where} has external data without a location; export the model again.`,
+    );
+  return { location, offset: count("offset") ?? 0, length: count("length") };
+}
+
+const escapes = (folder: string, path: string): boolean => {
+  const way = relative(folder, path);
+  return way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way);
+};
+
+/**
+ * The whole side file a tensor points to.
+ * @param modelPath the model file's own path; undefined for a model read from memory
+ * @throws badInput "external-data" where the path leaves the model's folder, "external-data-missing" where it cannot be read
+ */
+export function readSideFile(modelPath: string | undefined, location: string, where: string): Uint8Array {
+  if (modelPath === undefined) {
+    throw badInput(
+      "external-data",
+      `The ${where} keeps its values in the file "${location}", but the model was read from memory; open it by its path.`,
+    );
+  }
+  const folder = dirname(modelPath);
+  const path = join(folder, location);
+  const outside = () =>
+    badInput(
+      "external-data",
+      `The ${where} keeps its values in "${location}", which is outside the model's folder ${folder}; put the data file beside the model and export it with that relative path.`,
+    );
+  if (isAbsolute(location) || location.includes("\0") || escapes(folder, path)) throw outside();
+  try {
+    if (escapes(realpathSync(folder), realpathSync(path))) throw outside();
+    return new Uint8Array(readFileSync(path));
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "external-data") throw error;
+    throw badInput(
+      "external-data-missing",
+      `The ${where} keeps its values in ${path}, which cannot be read (${code ?? String(error)}); put that file back beside the model.`,
+    );
+  }
+}
