@@ -1,0 +1,7 @@
+import type { LoweringTable } from "../trace.ts";
+import { convolutionLowerings } from "./convolution.ts";
+import { movementLowerings } from "./movement.ts";
+import { standardLowerings } from "./standard.ts";
+
+/** Every lowering the compiler knows, by kernel name. */
+export const loweringTables: readonly LoweringTable[] = [standardLowerings, convolutionLowerings, movementLowerings];
