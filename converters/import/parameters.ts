@@ -1,0 +1,110 @@
+import picomatch from "picomatch";
+import { notTrainable } from "../errors.ts";
+import type { OnnxNode, OnnxTensor } from "../onnx/model.ts";
+import type { ImportOptions, Parameter } from "./model.ts";
+import { isFloatType } from "./value.ts";
+
+/** Operands that are settings or statistics, not weights: (operator, input index) → why. */
+const FROZEN_OPERANDS: Readonly<Record<string, Readonly<Record<number, string>>>> = {
+  BatchNormalization: { 3: "running mean of BatchNormalization", 4: "running variance of BatchNormalization" },
+  Clip: { 1: "bound of Clip", 2: "bound of Clip" },
+  Resize: { 1: "setting of Resize", 2: "setting of Resize" },
+  Upsample: { 1: "setting of Upsample" },
+  Pad: { 2: "fill value of Pad" },
+  DequantizeLinear: { 1: "quantisation scale" },
+  QuantizeLinear: { 1: "quantisation scale" },
+  Dropout: { 1: "ratio of Dropout" },
+  Range: { 0: "bound of Range", 1: "bound of Range", 2: "step of Range" },
+  OneHot: { 2: "values of OneHot" },
+};
+const ELEMENTWISE = new Set(["Sub", "Div", "Mul", "Add", "Pow", "Where", "Min", "Max"]);
+
+const toFloat32 = (tensor: OnnxTensor): Float32Array =>
+  tensor.data instanceof Float32Array ? tensor.data : Float32Array.from(tensor.data as ArrayLike<number>);
+
+/** The weight that a `Constant` node holds, if it is a float tensor. */
+export function constantTensor(node: OnnxNode): OnnxTensor | undefined {
+  if (node.opType !== "Constant" || (node.domain !== "" && node.domain !== "ai.onnx")) return undefined;
+  const value = node.attributes["value"];
+  return value !== undefined && typeof value === "object" && "dtype" in value ? (value as OnnxTensor) : undefined;
+}
+
+/**
+ * Every float weight among the required nodes, with the decision whether it is trained.
+ * By default: not statistics, scales and bounds; not single numbers next to an element-wise operator (they are constants
+ * of the architecture, such as 1/√d); not what is combined with the raw model input (preprocessing).
+ * @throws notTrainable NO_WEIGHTS / GLOB_MATCHES_NOTHING
+ */
+export function selectParameters(
+  nodes: readonly OnnxNode[],
+  initializers: ReadonlyMap<string, OnnxTensor>,
+  modelInputs: ReadonlySet<string>,
+  options: ImportOptions,
+): Parameter[] {
+  const tensors = new Map<string, OnnxTensor>();
+  for (const [name, tensor] of initializers) if (isFloatType(tensor.dtype)) tensors.set(name, tensor);
+  for (const node of nodes) {
+    const tensor = constantTensor(node);
+    if (tensor && isFloatType(tensor.dtype)) tensors.set(node.outputs[0]!, tensor);
+  }
+  const users = new Map<string, { node: OnnxNode; index: number }[]>();
+  for (const node of nodes)
+    node.inputs.forEach((name, index) => {
+      if (!tensors.has(name)) return;
+      const list = users.get(name) ?? [];
+      list.push({ node, index });
+      users.set(name, list);
+    });
+
+  const whyFrozen = (name: string, tensor: OnnxTensor): string | undefined => {
+    const uses = users.get(name);
+    if (!uses) return "not used on the way to the logits";
+    for (const { node, index } of uses) {
+      const reason = FROZEN_OPERANDS[node.opType]?.[index];
+      if (reason) return reason;
+      if (ELEMENTWISE.has(node.opType)) {
+        if (tensor.data.length === 1) return `a single number in ${node.opType}`;
+        if (node.inputs.some((other) => modelInputs.has(other))) return "preprocessing of the model input";
+      }
+    }
+    return undefined;
+  };
+  const train = options.train?.length ? picomatch([...options.train]) : undefined;
+  const freeze = options.freeze?.length ? picomatch([...options.freeze]) : undefined;
+  for (const glob of [...(options.train ?? []), ...(options.freeze ?? [])]) {
+    const matches = picomatch(glob);
+    if (![...users.keys()].some((name) => matches(name)))
+      throw notTrainable(
+        "GLOB_MATCHES_NOTHING",
+        `"${glob}" matches no weight; this model's weights are: ${[...users.keys()].slice(0, 20).join(", ")}${users.size > 20 ? ", …" : ""}.`,
+      );
+  }
+  const parameters = [...tensors].map(([name, tensor]): Parameter => {
+    const unused = !users.has(name);
+    const frozenBecause = unused
+      ? "not used on the way to the logits"
+      : freeze?.(name)
+        ? "--freeze"
+        : train
+          ? train(name)
+            ? undefined
+            : "not selected by --train"
+          : whyFrozen(name, tensor);
+    return {
+      name,
+      dims: tensor.dims,
+      dtype: tensor.dtype,
+      data: toFloat32(tensor),
+      trainable: frozenBecause === undefined,
+      frozenBecause,
+    };
+  });
+  if (!parameters.some(({ trainable }) => trainable))
+    throw notTrainable(
+      "NO_WEIGHTS",
+      `No float weight on the way to the logits can be trained${
+        parameters.length ? ` (${parameters.slice(0, 5).map((p) => `${p.name}: ${p.frozenBecause}`).join("; ")})` : ""
+      }; quantised integer models and tree ensembles have none.`,
+    );
+  return parameters;
+}
