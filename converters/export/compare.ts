@@ -1,0 +1,172 @@
+import { isDeepStrictEqual } from "node:util";
+import { elementCount } from "../onnx/codecs.ts";
+import type { DataType, OnnxModel, OnnxNode, OnnxTensor } from "../onnx/model.ts";
+import { floatFormats } from "./patch.ts";
+import { applyEdits, type Edit, type PayloadSite, payloadSites } from "./wire.ts";
+
+export interface TensorChange {
+  readonly name: string;
+  readonly dtype: DataType;
+  readonly elements: number;
+  /** Elements that differ; NaN equals NaN, 0 differs from -0. */
+  readonly changedElements: number;
+  /** Largest |after - before|; NaN where a value became or stopped being NaN or infinite. */
+  readonly maxAbsChange: number;
+}
+
+export interface StructureComparison {
+  /** Everything but the values of float weights is the same, byte for byte. */
+  readonly identicalStructure: boolean;
+  /** One sentence fragment per difference outside the float weights' values. */
+  readonly differences: readonly string[];
+  /** In the order of the file. */
+  readonly changedTensors: readonly TensorChange[];
+}
+
+const isOpen = (site: PayloadSite): boolean =>
+  site.dtype !== undefined && floatFormats[site.dtype] !== undefined;
+
+/** The float values a Constant node stands for, as a tensor. */
+function constantTensor(node: OnnxNode): OnnxTensor | undefined {
+  const { value, value_float: single, value_floats: list } = node.attributes;
+  const name = node.outputs[0] ?? "";
+  if (typeof value === "object" && "dtype" in value) return { ...value, name };
+  if (typeof single === "number") return { name, dtype: "float32", dims: [], data: Float32Array.of(single) };
+  if (Array.isArray(list))
+    return { name, dtype: "float32", dims: [list.length], data: Float32Array.from(list) };
+  return undefined;
+}
+
+function tensors(model: OnnxModel): ReadonlyMap<string, OnnxTensor> {
+  const all = new Map(model.graph.initializers);
+  for (const node of model.graph.nodes) {
+    const tensor = node.opType === "Constant" && node.domain === "" ? constantTensor(node) : undefined;
+    if (tensor) all.set(tensor.name, tensor);
+  }
+  return all;
+}
+
+/** The file without float payloads; around varint payloads the length prefixes go too, as they follow the values. */
+function skeleton(bytes: Uint8Array, sites: readonly PayloadSite[]): Uint8Array {
+  const cuts = new Map<number, Edit>();
+  const cut = (start: number, end: number) =>
+    cuts.set(start, { start, end, bytes: new Uint8Array(), inside: undefined });
+  for (const site of sites) {
+    if (!isOpen(site)) continue;
+    for (const { start, end, inside } of site.chunks) {
+      if (end > start) cut(start, end);
+      if (site.storage !== "varints") continue;
+      for (let prefix = inside; prefix; prefix = prefix.parent) cut(prefix.at, prefix.body);
+    }
+  }
+  return applyEdits(bytes, [...cuts.values()]);
+}
+
+/** Side files with the float payloads zeroed. */
+function maskedSideFiles(model: OnnxModel, sites: readonly PayloadSite[]): Map<string, Uint8Array> {
+  const files = new Map(
+    [...(model.sideFiles ?? [])].map(([path, bytes]) => [path, new Uint8Array(bytes)] as const),
+  );
+  const all = tensors(model);
+  for (const { key, dtype, external } of sites) {
+    const format = dtype && floatFormats[dtype];
+    const tensor = all.get(key);
+    if (!external || !format || !tensor) continue;
+    const length = elementCount(tensor.dims) * format.width;
+    files.get(external.location)?.fill(0, external.offset, external.offset + length);
+  }
+  return files;
+}
+
+/** How two tensors of the same type and shape differ; undefined where every element is the same. */
+function tensorChange(before: OnnxTensor, after: OnnxTensor): TensorChange | undefined {
+  let changedElements = 0;
+  let maxAbsChange = 0;
+  for (let i = 0; i < before.data.length; i++) {
+    const [old, now] = [Number(before.data[i]), Number(after.data[i])];
+    if (Object.is(old, now)) continue;
+    changedElements++;
+    const change = Math.abs(now - old);
+    if (!(change <= maxAbsChange)) maxAbsChange = change;
+  }
+  if (changedElements === 0) return undefined;
+  return {
+    name: before.name,
+    dtype: before.dtype,
+    elements: before.data.length,
+    changedElements,
+    maxAbsChange,
+  };
+}
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+
+/**
+ * Is `after` the model `before` with nothing but float weights changed? Named differences come first (graph, tensors);
+ * the comparison of all remaining bytes catches what decoding does not see.
+ */
+export function compareStructure(before: OnnxModel, after: OnnxModel): StructureComparison {
+  const differences: string[] = [];
+  const changedTensors: TensorChange[] = [];
+  const same = (what: string, a: unknown, b: unknown): void => {
+    if (!isDeepStrictEqual(a, b)) differences.push(`${what} differs`);
+  };
+  same("the IR version", before.irVersion, after.irVersion);
+  same("the opset import", before.opsets, after.opsets);
+  same("the producer", before.producer, after.producer);
+  same("the metadata", before.metadata, after.metadata);
+  same("the list of graph inputs", before.graph.inputs, after.graph.inputs);
+  same("the list of graph outputs", before.graph.outputs, after.graph.outputs);
+
+  const [sitesBefore, sitesAfter] = [payloadSites(before.bytes), payloadSites(after.bytes)];
+  const open = new Set(sitesBefore.filter(isOpen).map(({ key }) => key));
+  if (before.graph.nodes.length !== after.graph.nodes.length) {
+    differences.push(
+      `the number of nodes differs: ${before.graph.nodes.length} and ${after.graph.nodes.length}`,
+    );
+  } else {
+    const comparable = (node: OnnxNode): OnnxNode =>
+      node.opType === "Constant" && open.has(node.outputs[0] ?? "") ? { ...node, attributes: {} } : node;
+    for (const [index, node] of before.graph.nodes.entries()) {
+      same(
+        `node ${index} (${node.opType} "${node.name}")`,
+        comparable(node),
+        comparable(after.graph.nodes[index]!),
+      );
+    }
+  }
+
+  const [tensorsBefore, tensorsAfter] = [tensors(before), tensors(after)];
+  for (const name of tensorsAfter.keys()) {
+    if (!tensorsBefore.has(name)) differences.push(`tensor "${name}" is new`);
+  }
+  for (const [name, old] of tensorsBefore) {
+    const now = tensorsAfter.get(name);
+    if (!now) differences.push(`tensor "${name}" is gone`);
+    else if (old.dtype !== now.dtype || !isDeepStrictEqual(old.dims, now.dims)) {
+      differences.push(`tensor "${name}" has another type or shape`);
+    } else if (!open.has(name)) same(`${old.dtype} tensor "${name}"`, old.data, now.data);
+    else {
+      const change = tensorChange(old, now);
+      if (change) changedTensors.push({ ...change, name });
+    }
+  }
+
+  const [sidesBefore, sidesAfter] = [
+    maskedSideFiles(before, sitesBefore),
+    maskedSideFiles(after, sitesAfter),
+  ];
+  same("the list of external data files", [...sidesBefore.keys()], [...sidesAfter.keys()]);
+  for (const [path, bytes] of sidesBefore) {
+    if (!sameBytes(bytes, sidesAfter.get(path) ?? new Uint8Array())) {
+      differences.push(`the external data file "${path}" differs outside the float weights`);
+    }
+  }
+  if (
+    !sameBytes(skeleton(before.bytes, sitesBefore), skeleton(after.bytes, sitesAfter)) &&
+    differences.length === 0
+  ) {
+    differences.push("bytes outside the float weights differ");
+  }
+  return { identicalStructure: differences.length === 0, differences, changedTensors };
+}

@@ -1,0 +1,223 @@
+import { badInput, verificationFailed } from "../errors.ts";
+import { fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from "../onnx/floats.ts";
+import type { DataType, OnnxModel } from "../onnx/model.ts";
+import { type Cursor, encodeVarint, readVarint } from "../onnx/protobuf.ts";
+import { applyEdits, type Edit, type PayloadSite, payloadSites } from "./wire.ts";
+
+export interface ChangedTensor {
+  readonly name: string;
+  readonly dtype: DataType;
+  readonly elements: number;
+  /** Elements whose bits differ after rounding to the tensor's own type. */
+  readonly changedElements: number;
+  /** Bytes that differ, counted in the tensor's own type. */
+  readonly changedBytes: number;
+}
+
+export interface PatchResult {
+  /** The model file. */
+  readonly bytes: Uint8Array;
+  /** External data: path relative to the model's folder → the whole file. Unchanged ones included. */
+  readonly sideFiles: Map<string, Uint8Array>;
+  /** Tensors with at least one changed element. */
+  readonly changed: readonly ChangedTensor[];
+  readonly changedBytes: number;
+}
+
+/** How a float kind lies in memory, little-endian. */
+export interface FloatFormat {
+  /** Bytes per element. */
+  readonly width: 2 | 4 | 8;
+  readonly read: (view: DataView, at: number) => number;
+  readonly write: (view: DataView, at: number, value: number) => void;
+}
+
+export const floatFormats: { readonly [type in DataType]?: FloatFormat } = {
+  float32: {
+    width: 4,
+    read: (view, at) => view.getFloat32(at, true),
+    write: (view, at, value) => view.setFloat32(at, value, true),
+  },
+  float64: {
+    width: 8,
+    read: (view, at) => view.getFloat64(at, true),
+    write: (view, at, value) => view.setFloat64(at, value, true),
+  },
+  float16: {
+    width: 2,
+    read: (view, at) => fromFloat16Bits(view.getUint16(at, true)),
+    write: (view, at, value) => view.setUint16(at, toFloat16Bits(value), true),
+  },
+  bfloat16: {
+    width: 2,
+    read: (view, at) => fromBfloat16Bits(view.getUint16(at, true)),
+    write: (view, at, value) => view.setUint16(at, toBfloat16Bits(value), true),
+  },
+};
+
+/** Writes masters one element at a time and counts what changed. */
+function elementPatcher(name: string, format: FloatFormat, master: Float32Array) {
+  const scratch = new DataView(new ArrayBuffer(8));
+  const counts = { elements: 0, bytes: 0 };
+  /** Returns whether the bits changed. A master equal to the old value as float32 keeps all old bits (f64 tails, NaNs). */
+  const patch = (view: DataView, at: number, index: number): boolean => {
+    const value = master[index]!;
+    const before = format.read(view, at);
+    if (Object.is(Math.fround(before), value)) return false;
+    format.write(scratch, 0, value);
+    if (!Number.isFinite(format.read(scratch, 0)) && Number.isFinite(before)) {
+      throw verificationFailed(
+        "weight-not-finite",
+        `Weight "${name}" has the value ${value} at element ${index}, which its type in the file cannot hold; nothing was written: lower the learning rate and run again.`,
+      );
+    }
+    let differing = 0;
+    for (let byte = 0; byte < format.width; byte++) {
+      if (view.getUint8(at + byte) !== scratch.getUint8(byte)) differing++;
+    }
+    if (differing === 0) return false;
+    format.write(view, at, value);
+    counts.elements++;
+    counts.bytes += differing;
+    return true;
+  };
+  return { patch, counts };
+}
+
+const viewOf = (bytes: Uint8Array): DataView =>
+  new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+function findSite(sites: readonly PayloadSite[], name: string): PayloadSite {
+  const found = sites.filter(({ key }) => key === name);
+  if (found.length === 0) {
+    throw badInput(
+      "unknown-tensor",
+      `The model has no initializer or Constant named "${name}" to write to; check the tensor's name.`,
+    );
+  }
+  if (found.length > 1) {
+    throw badInput(
+      "duplicate-tensor",
+      `The model has ${found.length} tensors named "${name}", so it is unclear which to write; export the model again.`,
+    );
+  }
+  return found[0]!;
+}
+
+/** Payload bytes of a tensor in its side file. */
+const externalRange = (site: PayloadSite, bytes: number): { start: number; end: number } => {
+  const start = site.external?.offset ?? 0;
+  return { start, end: start + (site.external?.length ?? bytes) };
+};
+
+/** Two tensors on the same bytes of a side file cannot be given different values. */
+function refuseShared(sites: readonly PayloadSite[], site: PayloadSite, start: number, end: number): void {
+  const other = sites.find(
+    (candidate) =>
+      candidate !== site &&
+      candidate.external?.location === site.external?.location &&
+      candidate.storage === "external" &&
+      candidate.external!.offset < end &&
+      candidate.external!.offset + (candidate.external!.length ?? 1) > start,
+  );
+  if (!other) return;
+  throw badInput(
+    "shared-external-data",
+    `Tensors "${site.key}" and "${other.key}" share bytes of "${site.external?.location}", so one cannot be changed without the other; export the model again with separate data.`,
+  );
+}
+
+/**
+ * The model's own bytes with new weights in place of the old, everything else untouched: no decoding and re-encoding.
+ * Masters are rounded to the tensor's own type (nearest even); with nothing changed the bytes are identical.
+ * @param weights initializer name or Constant output name → float32 values in row-major order, as many as the tensor has
+ * @returns new arrays; `model` is left alone
+ * @throws badInput (exit 2) "unknown-tensor", "duplicate-tensor", "not-a-float-tensor", "weight-size" or
+ * "shared-external-data"; verificationFailed (exit 4) "weight-not-finite" where a finite weight became NaN or infinite
+ */
+export function patchModel(model: OnnxModel, weights: ReadonlyMap<string, Float32Array>): PatchResult {
+  const sites = payloadSites(model.bytes);
+  const bytes = new Uint8Array(model.bytes);
+  const view = viewOf(bytes);
+  const sideFiles = new Map(model.sideFiles ?? []);
+  const copied = new Set<string>();
+  const edits: Edit[] = [];
+  const changed: ChangedTensor[] = [];
+
+  for (const [name, master] of weights) {
+    const site = findSite(sites, name);
+    const format = site.dtype && floatFormats[site.dtype];
+    if (!site.dtype || !format || site.storage === "sealed") {
+      throw badInput(
+        "not-a-float-tensor",
+        `Tensor "${name}" is ${site.dtype ?? "of an unknown element type"}, and only float tensors can be given new values; leave it out.`,
+      );
+    }
+    const { patch, counts } = elementPatcher(name, format, master);
+    let elements = 0;
+    const requireSize = (found: number): void => {
+      if (found === master.length) return;
+      throw badInput(
+        "weight-size",
+        `Tensor "${name}" has ${found} elements in the file, but ${master.length} values were given; give one per element.`,
+      );
+    };
+
+    if (site.storage === "varints") {
+      const element = new DataView(new ArrayBuffer(2));
+      for (const chunk of site.chunks) {
+        const cursor: Cursor = { bytes: model.bytes, at: chunk.start, end: chunk.end };
+        while (cursor.at < chunk.end) {
+          const start = cursor.at;
+          element.setUint16(0, readVarint(cursor), true);
+          if (elements < master.length && patch(element, 0, elements)) {
+            const replacement = encodeVarint(element.getUint16(0, true));
+            edits.push({ start, end: cursor.at, bytes: replacement, inside: chunk.inside });
+          }
+          elements++;
+        }
+      }
+      requireSize(elements);
+    } else if (site.storage === "external") {
+      const location = site.external!.location;
+      const source = sideFiles.get(location);
+      const { start, end } = externalRange(site, master.length * format.width);
+      requireSize((end - start) / format.width);
+      if (!source || end > source.length) {
+        throw badInput(
+          "external-data-missing",
+          `Tensor "${name}" keeps its values in "${location}", which was not read in full; open the model by its path.`,
+        );
+      }
+      const target = copied.has(location) ? source : new Uint8Array(source);
+      const targetView = viewOf(target);
+      for (; elements < master.length; elements++)
+        patch(targetView, start + elements * format.width, elements);
+      if (counts.elements > 0) {
+        refuseShared(sites, site, start, end);
+        sideFiles.set(location, target);
+        copied.add(location);
+      }
+    } else {
+      requireSize(site.chunks.reduce((total, { start, end }) => total + end - start, 0) / format.width);
+      for (const { start, end } of site.chunks) {
+        for (let at = start; at < end; at += format.width) patch(view, at, elements++);
+      }
+    }
+    if (counts.elements > 0) {
+      changed.push({
+        name,
+        dtype: site.dtype,
+        elements: master.length,
+        changedElements: counts.elements,
+        changedBytes: counts.bytes,
+      });
+    }
+  }
+  return {
+    bytes: edits.length > 0 ? applyEdits(bytes, edits) : bytes,
+    sideFiles,
+    changed,
+    changedBytes: changed.reduce((total, tensor) => total + tensor.changedBytes, 0),
+  };
+}
