@@ -123,7 +123,8 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
 
   private symbolOf(tensor: tf.TensorInfo): Symbolic {
     const symbolic = this.symbols.get(tensor.dataId as object);
-    if (!symbolic) throw new Error("a tensor of another backend reached the tracing backend; move it in as a constant");
+    if (!symbolic)
+      throw new Error("a tensor of another backend reached the tracing backend; move it in as a constant");
     return symbolic;
   }
 
@@ -149,7 +150,8 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
 
   private initializer(values: ArrayLike<number>, shape: readonly number[], dtype: string): string {
     const data = bytesOf(values, dtype);
-    const key = data.length <= 4096 ? `${dtype}|${shape.join()}|${Buffer.from(data).toString("base64")}` : undefined;
+    const key =
+      data.length <= 4096 ? `${dtype}|${shape.join()}|${Buffer.from(data).toString("base64")}` : undefined;
     const known = key === undefined ? undefined : this.constants.get(key);
     if (known) return known;
     const name = `c${this.counter++}`;
@@ -170,7 +172,8 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     const first = values[0];
     let uniform = values.length > 0;
     for (let i = 1; i < values.length && uniform; i++) uniform = values[i] === first;
-    if (uniform && first !== undefined && !Object.is(Number(first), -0)) return this.splat(Number(first), shape, dtype);
+    if (uniform && first !== undefined && !Object.is(Number(first), -0))
+      return this.splat(Number(first), shape, dtype);
     return this.info({ name: this.initializer(values, shape, dtype), shape, dtype });
   }
 
@@ -210,7 +213,13 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     const key = JSON.stringify([opType, domain, names, attributes, outputs]);
     const known = this.shared.get(key);
     if (known) return known.map((t) => this.info(this.symbolOf(t)));
-    const node: EmittedNode = { opType, domain, inputs: names, outputs: outputs.map(() => this.fresh()), attributes };
+    const node: EmittedNode = {
+      opType,
+      domain,
+      inputs: names,
+      outputs: outputs.map(() => this.fresh()),
+      attributes,
+    };
     this.nodes.push(node);
     const infos = outputs.map(({ shape, dtype }, i) => this.info({ name: node.outputs[i]!, shape, dtype }));
     for (const name of node.outputs) this.producers.set(name, node);
@@ -232,7 +241,13 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   /** An output must be a value of its own: not an input, not a constant, not another output. */
   output(tensor: tf.TensorInfo): string {
     const name = this.nameOf(tensor);
-    const node: EmittedNode = { opType: "Identity", domain: "", inputs: [name], outputs: [this.fresh()], attributes: {} };
+    const node: EmittedNode = {
+      opType: "Identity",
+      domain: "",
+      inputs: [name],
+      outputs: [this.fresh()],
+      attributes: {},
+    };
     this.nodes.push(node);
     return node.outputs[0]!;
   }
@@ -253,7 +268,15 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     kept.reverse();
     const nodeCounts: Record<string, number> = {};
     for (const { opType } of kept) nodeCounts[opType] = (nodeCounts[opType] ?? 0) + 1;
-    const valueInfo = ({ name, shape, dtype }: { name: string; shape: readonly number[]; dtype: string }) => ({
+    const valueInfo = ({
+      name,
+      shape,
+      dtype,
+    }: {
+      name: string;
+      shape: readonly number[];
+      dtype: string;
+    }) => ({
       name,
       type: {
         tensorType: { elemType: ELEMENT_TYPE[dtype]!, shape: { dim: shape.map((d) => ({ dimValue: d })) } },
@@ -287,7 +310,12 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
         })),
         initializer: [...this.initializers]
           .filter(([name]) => needed.has(name))
-          .map(([name, { dims, dtype, data }]) => ({ name, dims: [...dims], dataType: ELEMENT_TYPE[dtype]!, rawData: data })),
+          .map(([name, { dims, dtype, data }]) => ({
+            name,
+            dims: [...dims],
+            dataType: ELEMENT_TYPE[dtype]!,
+            rawData: data,
+          })),
         input: inputs.map(valueInfo),
         output: outputs.map(valueInfo),
       },
@@ -317,7 +345,12 @@ export function tracingBackend(): OnnxBackend {
             named[key] = value as tf.TensorInfo;
             ordered.push(value as tf.TensorInfo);
           }
-          return lower({ inputs: ordered, named, attrs: (attrs ?? {}) as Record<string, unknown>, trace: created });
+          return lower({
+            inputs: ordered,
+            named,
+            attrs: (attrs ?? {}) as Record<string, unknown>,
+            trace: created,
+          });
         },
       });
     }

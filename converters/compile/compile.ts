@@ -45,7 +45,9 @@ export function compileStep(step: StepFunction, signature: StepSignature): Compi
       if (!returned) throw new Error(`the step did not hand back carry "${key}"`);
       const wanted = signature.carry[key]!;
       if (returned.shape.join() !== wanted.shape.join())
-        throw new Error(`carry "${key}" came back with shape [${returned.shape}] instead of [${wanted.shape}]`);
+        throw new Error(
+          `carry "${key}" came back with shape [${returned.shape}] instead of [${wanted.shape}]`,
+        );
     }
     const outputs = { carry: collect(out.carry), results: collect(out.results) };
     const { bytes, nodeCounts } = trace.finish(graphInputs, graphOutputs);

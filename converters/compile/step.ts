@@ -11,7 +11,10 @@ export interface TensorSpec {
  * A pure function of tfjs ops that is compiled or run eagerly.
  * `carry` (weights, optimiser state, dual variable) goes round; `results` (losses, logits) are handed out. Carry keys in = keys out.
  */
-export type StepFunction = (carry: Tensors, batch: Tensors) => { readonly carry: Tensors; readonly results: Tensors };
+export type StepFunction = (
+  carry: Tensors,
+  batch: Tensors,
+) => { readonly carry: Tensors; readonly results: Tensors };
 
 export interface StepSignature {
   readonly carry: Readonly<Record<string, TensorSpec>>;
@@ -22,7 +25,10 @@ export interface CompiledGraph {
   /** Serialised ONNX ModelProto. */
   readonly bytes: Uint8Array;
   /** Value name in the graph of every carry/batch input and carry/result output. */
-  readonly inputs: { readonly carry: Readonly<Record<string, string>>; readonly batch: Readonly<Record<string, string>> };
+  readonly inputs: {
+    readonly carry: Readonly<Record<string, string>>;
+    readonly batch: Readonly<Record<string, string>>;
+  };
   readonly outputs: {
     readonly carry: Readonly<Record<string, string>>;
     readonly results: Readonly<Record<string, string>>;

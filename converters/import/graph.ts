@@ -38,14 +38,26 @@ export function runNode(planned: PlannedNode, values: ReadonlyMap<string, Value>
  * A graph exported with a batch of 1 has it baked into constants such as Reshape [1, 512]: where a leading 1 is the only
  * thing that does not fit, it meant "the batch".
  */
-function rebatchReshape(planned: PlannedNode, values: Map<string, Value>, batch: number): ReadonlyMap<string, Value> {
+function rebatchReshape(
+  planned: PlannedNode,
+  values: Map<string, Value>,
+  batch: number,
+): ReadonlyMap<string, Value> {
   const { node } = planned;
   if (node.opType !== "Reshape" || batch === 1) return values;
   const [data, shape] = [values.get(node.inputs[0]!), values.get(node.inputs[1] ?? "")];
-  const target = shape && isHost(shape) ? Array.from(shape.array.data) : (node.attributes["shape"] as number[] | undefined);
+  const target =
+    shape && isHost(shape)
+      ? Array.from(shape.array.data)
+      : (node.attributes["shape"] as number[] | undefined);
   if (!data || isHost(data) || !target || target[0] !== 1 || dimsOf(data)[0] !== batch) return values;
-  const rest = dimsOf(data).slice(1).reduce((a, b) => a * b, 1);
-  const known = target.slice(1).filter((d) => d > 0).reduce((a, b) => a * b, 1);
+  const rest = dimsOf(data)
+    .slice(1)
+    .reduce((a, b) => a * b, 1);
+  const known = target
+    .slice(1)
+    .filter((d) => d > 0)
+    .reduce((a, b) => a * b, 1);
   if (target.includes(-1) ? rest % known !== 0 : known !== rest) return values;
   return new Map(values).set(node.inputs[1]!, host("int64", [target.length], [batch, ...target.slice(1)]));
 }

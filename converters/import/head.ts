@@ -50,9 +50,11 @@ export function findHead(graph: OnnxGraph, wanted: string | undefined): Head {
         `--logits ${wanted}: no node makes a value of this name; candidates: ${[...new Set(heads.map((h) => h.logits))].join(", ")}.`,
       );
     const found = heads.find((h) => h.logits === wanted) ?? heads.find((h) => h.output === wanted);
-    if (found) return { ...found, logits: wanted, outputKind: found.output === wanted ? "logits" : found.outputKind };
+    if (found)
+      return { ...found, logits: wanted, outputKind: found.output === wanted ? "logits" : found.outputKind };
     const [first] = heads;
-    if (!first) throw notTrainable("LOGITS_NOT_FOUND", "The graph has no outputs, so there is nothing to train on.");
+    if (!first)
+      throw notTrainable("LOGITS_NOT_FOUND", "The graph has no outputs, so there is nothing to train on.");
     return { ...first, logits: wanted };
   }
   if (heads.length === 0)

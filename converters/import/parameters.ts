@@ -6,7 +6,10 @@ import { isFloatType } from "./value.ts";
 
 /** Operands that are settings or statistics, not weights: (operator, input index) → why. */
 const FROZEN_OPERANDS: Readonly<Record<string, Readonly<Record<number, string>>>> = {
-  BatchNormalization: { 3: "running mean of BatchNormalization", 4: "running variance of BatchNormalization" },
+  BatchNormalization: {
+    3: "running mean of BatchNormalization",
+    4: "running variance of BatchNormalization",
+  },
   Clip: { 1: "bound of Clip", 2: "bound of Clip" },
   Resize: { 1: "setting of Resize", 2: "setting of Resize" },
   Upsample: { 1: "setting of Upsample" },
@@ -26,7 +29,9 @@ const toFloat32 = (tensor: OnnxTensor): Float32Array =>
 export function constantTensor(node: OnnxNode): OnnxTensor | undefined {
   if (node.opType !== "Constant" || (node.domain !== "" && node.domain !== "ai.onnx")) return undefined;
   const value = node.attributes["value"];
-  return value !== undefined && typeof value === "object" && "dtype" in value ? (value as OnnxTensor) : undefined;
+  return value !== undefined && typeof value === "object" && "dtype" in value
+    ? (value as OnnxTensor)
+    : undefined;
 }
 
 /**
@@ -103,7 +108,12 @@ export function selectParameters(
     throw notTrainable(
       "NO_WEIGHTS",
       `No float weight on the way to the logits can be trained${
-        parameters.length ? ` (${parameters.slice(0, 5).map((p) => `${p.name}: ${p.frozenBecause}`).join("; ")})` : ""
+        parameters.length
+          ? ` (${parameters
+              .slice(0, 5)
+              .map((p) => `${p.name}: ${p.frozenBecause}`)
+              .join("; ")})`
+          : ""
       }; quantised integer models and tree ensembles have none.`,
     );
   return parameters;

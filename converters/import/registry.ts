@@ -78,4 +78,9 @@ export function getOperator(node: OnnxNode, opset: number): Operator {
 
 /** Names of all registered operators of a domain, with the opsets at which a variant starts. */
 export const registeredOperators = (domain = ""): ReadonlyMap<string, readonly number[]> =>
-  new Map([...(domains[domain] ?? [])].map(([name, variants]) => [name, variants.map((v) => v.since).sort((a, b) => a - b)]));
+  new Map(
+    [...(domains[domain] ?? [])].map(([name, variants]) => [
+      name,
+      variants.map((v) => v.since).sort((a, b) => a - b),
+    ]),
+  );

@@ -3,6 +3,9 @@ import * as tf from "@tensorflow/tfjs-core";
 /** tfjs backends on which a composed implementation (made of tfjs ops) is registered. */
 const EAGER_BACKENDS = ["cpu", "tensorflow"] as const;
 
+/** A kernel as a function of tensors. */
+export type Kernel<Attributes> = (inputs: readonly tf.Tensor[], attributes: Attributes) => tf.Tensor;
+
 /**
  * Defines a kernel with ONNX semantics that tfjs itself lacks. Its composed implementation runs on any tfjs backend;
  * the compiler registers a direct lowering for backend "onnx" in converters/compile/kernels.
@@ -19,7 +22,7 @@ export function defineKernel<Attributes extends object>(spec: {
     output: tf.Tensor,
     attributes: Attributes,
   ) => readonly ((() => tf.Tensor) | undefined)[];
-}): (inputs: readonly tf.Tensor[], attributes: Attributes) => tf.Tensor {
+}): Kernel<Attributes> {
   for (const backendName of EAGER_BACKENDS) {
     tf.registerKernel({
       kernelName: spec.name,

@@ -4,4 +4,8 @@ import { movementLowerings } from "./movement.ts";
 import { standardLowerings } from "./standard.ts";
 
 /** Every lowering the compiler knows, by kernel name. */
-export const loweringTables: readonly LoweringTable[] = [standardLowerings, convolutionLowerings, movementLowerings];
+export const loweringTables: readonly LoweringTable[] = [
+  standardLowerings,
+  convolutionLowerings,
+  movementLowerings,
+];

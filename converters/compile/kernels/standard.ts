@@ -3,12 +3,17 @@ import type { OnnxBackend } from "../backend.ts";
 import type { Lowering, LoweringArguments, LoweringTable, Operand, Trace } from "../trace.ts";
 
 const size = (shape: readonly number[]) => util.sizeFromShape([...shape]);
-const sameShape = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((d, i) => d === b[i]);
+const sameShape = (a: readonly number[], b: readonly number[]) =>
+  a.length === b.length && a.every((d, i) => d === b[i]);
 const backendOf = (trace: Trace) => trace as OnnxBackend;
 
 /** ONNX scalar operand instead of an expanded splat, where the other operand already has the result's shape. */
-const broadcastOperand = (trace: Trace, tensor: TensorInfo, other: TensorInfo, outShape: readonly number[]): Operand =>
-  sameShape(other.shape, outShape) ? backendOf(trace).scalarOf(tensor) : tensor;
+const broadcastOperand = (
+  trace: Trace,
+  tensor: TensorInfo,
+  other: TensorInfo,
+  outShape: readonly number[],
+): Operand => (sameShape(other.shape, outShape) ? backendOf(trace).scalarOf(tensor) : tensor);
 
 const cast = (trace: Trace, x: TensorInfo, dtype: string): TensorInfo => {
   if (x.dtype === dtype) return x;
@@ -22,7 +27,11 @@ const cast = (trace: Trace, x: TensorInfo, dtype: string): TensorInfo => {
 };
 
 const binary =
-  (opType: string, fold: (a: number, b: number) => number, neutral: { left?: number; right?: number } = {}): Lowering =>
+  (
+    opType: string,
+    fold: (a: number, b: number) => number,
+    neutral: { left?: number; right?: number } = {},
+  ): Lowering =>
   ({ inputs: [a, b], trace }) => {
     const shape = broadcast_util.assertAndGetBroadcastShape(a!.shape, b!.shape);
     const [sa, sb] = [trace.splatValue(a!), trace.splatValue(b!)];
@@ -57,7 +66,8 @@ const unary =
   (opType: string, fold?: (x: number) => number): Lowering =>
   ({ inputs: [x], trace }) => {
     const splat = trace.splatValue(x!);
-    if (splat !== undefined && fold) return trace.splat(Math.fround(fold(splat)), x!.shape, x!.dtype as "float32");
+    if (splat !== undefined && fold)
+      return trace.splat(Math.fround(fold(splat)), x!.shape, x!.dtype as "float32");
     return trace.emit(opType, [x!], x!.shape, x!.dtype);
   };
 
@@ -154,7 +164,8 @@ const matMul: Lowering = ({ named, attrs, trace }) => {
   );
 };
 
-const scalar = (trace: Trace, value: number, dtype: "float32" | "int32" = "float32") => trace.constant([value], [], dtype);
+const scalar = (trace: Trace, value: number, dtype: "float32" | "int32" = "float32") =>
+  trace.constant([value], [], dtype);
 
 /** Lowerings of the kernels that come with tfjs, as far as operators, losses, optimisers and their gradients use them. */
 export const standardLowerings: LoweringTable = {
@@ -169,7 +180,13 @@ export const standardLowerings: LoweringTable = {
   Minimum: binary("Min", Math.min),
   Pow: (args) => {
     const exponent = args.trace.splatValue(args.inputs[1]!);
-    if (exponent === 1 && sameShape(broadcast_util.assertAndGetBroadcastShape(args.inputs[0]!.shape, args.inputs[1]!.shape), args.inputs[0]!.shape))
+    if (
+      exponent === 1 &&
+      sameShape(
+        broadcast_util.assertAndGetBroadcastShape(args.inputs[0]!.shape, args.inputs[1]!.shape),
+        args.inputs[0]!.shape,
+      )
+    )
       return args.inputs[0]!;
     return binary("Pow", (a, b) => a ** b)(args);
   },
@@ -258,7 +275,8 @@ export const standardLowerings: LoweringTable = {
   },
   LeakyRelu: ({ inputs: [x], attrs, trace }) =>
     trace.emit("LeakyRelu", [x!], x!.shape, x!.dtype, { alpha: { float: attrs["alpha"] as number } }),
-  Prelu: ({ named, trace }) => trace.emit("PRelu", [named["x"]!, named["alpha"]!], named["x"]!.shape, "float32"),
+  Prelu: ({ named, trace }) =>
+    trace.emit("PRelu", [named["x"]!, named["alpha"]!], named["x"]!.shape, "float32"),
   Expm1: ({ inputs: [x], trace }) => {
     const e = trace.emit("Exp", [x!], x!.shape, "float32");
     return trace.emit("Sub", [e, scalar(trace, 1)], x!.shape, "float32");
@@ -288,7 +306,9 @@ export const standardLowerings: LoweringTable = {
   Identity: ({ inputs: [x] }) => ({ ...x! }),
   Softmax: ({ inputs: [x], attrs, trace }) => {
     const axis = attrs["dim"] as number;
-    return trace.emit("Softmax", [x!], x!.shape, "float32", { axis: { int: axis < 0 ? axis + x!.shape.length : axis } });
+    return trace.emit("Softmax", [x!], x!.shape, "float32", {
+      axis: { int: axis < 0 ? axis + x!.shape.length : axis },
+    });
   },
   LogSoftmax: ({ inputs: [x], attrs, trace }) => {
     const axis = attrs["axis"] as number;
@@ -296,7 +316,8 @@ export const standardLowerings: LoweringTable = {
   },
 
   Sum: reduce("ReduceSum", (v, n) => v * n),
-  Mean: (args) => reduce("ReduceMean", (v) => v)({ ...args, inputs: [cast(args.trace, args.inputs[0]!, "float32")] }),
+  Mean: (args) =>
+    reduce("ReduceMean", (v) => v)({ ...args, inputs: [cast(args.trace, args.inputs[0]!, "float32")] }),
   Max: reduce("ReduceMax", (v) => v),
   Min: reduce("ReduceMin", (v) => v),
   Prod: reduce("ReduceProd", (v, n) => v ** n),
@@ -306,10 +327,16 @@ export const standardLowerings: LoweringTable = {
   ArgMin: argReduce("ArgMin"),
   Cumsum: ({ inputs: [x], attrs, trace }) => {
     const axis = attrs["axis"] as number;
-    return trace.emit("CumSum", [x!, trace.constant([axis < 0 ? axis + x!.shape.length : axis], [], "int32")], x!.shape, x!.dtype, {
-      exclusive: { int: attrs["exclusive"] ? 1 : 0 },
-      reverse: { int: attrs["reverse"] ? 1 : 0 },
-    });
+    return trace.emit(
+      "CumSum",
+      [x!, trace.constant([axis < 0 ? axis + x!.shape.length : axis], [], "int32")],
+      x!.shape,
+      x!.dtype,
+      {
+        exclusive: { int: attrs["exclusive"] ? 1 : 0 },
+        reverse: { int: attrs["reverse"] ? 1 : 0 },
+      },
+    );
   },
 
   BatchMatMul: matMul,
@@ -331,7 +358,10 @@ export const standardLowerings: LoweringTable = {
   },
   Concat: ({ inputs, attrs, trace }) => {
     const axis = util.parseAxisParam(attrs["axis"] as number, inputs[0]!.shape)[0]!;
-    const shape = backend_util.computeOutShape(inputs.map((t) => t.shape), axis);
+    const shape = backend_util.computeOutShape(
+      inputs.map((t) => t.shape),
+      axis,
+    );
     const parts = inputs.filter((t) => size(t.shape) > 0);
     if (parts.length === 1) return parts[0]!;
     return trace.emit("Concat", parts, shape, inputs[0]!.dtype, { axis: { int: axis } });
@@ -397,7 +427,9 @@ export const standardLowerings: LoweringTable = {
     if (sameShape(shape, x!.shape)) return x!;
     const pads = [...paddings.map((p) => p[0]), ...paddings.map((p) => p[1])];
     const value = trace.constant([attrs["constantValue"] as number], [], x!.dtype as "float32");
-    return trace.emit("Pad", [x!, trace.ints(pads), value], shape, x!.dtype, { mode: { string: "constant" } });
+    return trace.emit("Pad", [x!, trace.ints(pads), value], shape, x!.dtype, {
+      mode: { string: "constant" },
+    });
   },
   Reverse: ({ inputs: [x], attrs, trace }) => {
     const axes = util.parseAxisParam(attrs["dims"] as number[], x!.shape);
@@ -412,14 +444,20 @@ export const standardLowerings: LoweringTable = {
   },
   GatherV2: ({ named, attrs, trace }) => {
     const [x, indices] = [named["x"]!, named["indices"]!];
-    if ((attrs["batchDims"] as number | undefined) ?? 0) throw new Error("GatherV2: batchDims is not lowered");
+    if ((attrs["batchDims"] as number | undefined) ?? 0)
+      throw new Error("GatherV2: batchDims is not lowered");
     const axis = util.parseAxisParam(attrs["axis"] as number, x.shape)[0]!;
     const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
     return trace.emit("Gather", [x, indices], shape, x.dtype, { axis: { int: axis } });
   },
   Select: ({ named, trace }) => {
     const [condition, t, e] = [named["condition"]!, named["t"]!, named["e"]!];
-    return trace.emit("Where", [condition, backendOf(trace).scalarOf(t), backendOf(trace).scalarOf(e)], t.shape, t.dtype);
+    return trace.emit(
+      "Where",
+      [condition, backendOf(trace).scalarOf(t), backendOf(trace).scalarOf(e)],
+      t.shape,
+      t.dtype,
+    );
   },
   OneHot: ({ named, attrs, trace }) => {
     const indices = named["indices"]!;
@@ -444,7 +482,11 @@ export const standardLowerings: LoweringTable = {
   ZerosLike: ({ inputs: [x], trace }) => trace.splat(0, x!.shape, x!.dtype as "float32"),
   OnesLike: ({ inputs: [x], trace }) => trace.splat(1, x!.shape, x!.dtype as "float32"),
   Range: ({ attrs, trace }) => {
-    const [start, stop, step] = [attrs["start"] as number, attrs["stop"] as number, (attrs["step"] as number) ?? 1];
+    const [start, stop, step] = [
+      attrs["start"] as number,
+      attrs["stop"] as number,
+      (attrs["step"] as number) ?? 1,
+    ];
     const count = Math.max(0, Math.ceil((stop - start) / step));
     const dtype = ((attrs["dtype"] as string | undefined) ?? "float32") as "float32";
     return trace.constant(

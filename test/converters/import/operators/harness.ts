@@ -8,7 +8,13 @@ import { expect } from "vitest";
 import { compileStep } from "../../../../converters/compile/compile.ts";
 import { runNode } from "../../../../converters/import/graph.ts";
 import { describeNode, getOperator } from "../../../../converters/import/registry.ts";
-import { host, isFloatType, tensorTypeOf, toTensor, type Value } from "../../../../converters/import/value.ts";
+import {
+  host,
+  isFloatType,
+  tensorTypeOf,
+  toTensor,
+  type Value,
+} from "../../../../converters/import/value.ts";
 import type { AttributeValue, DataType, OnnxNode, OnnxTensor } from "../../../../converters/onnx/model.ts";
 
 const { onnx } = pkg;
@@ -36,7 +42,16 @@ export interface OperatorCase {
 }
 
 const CODE: Readonly<Record<string, number>> = {
-  float32: 1, uint8: 2, int8: 3, uint16: 4, int16: 5, int32: 6, int64: 7, bool: 9, float16: 10, float64: 11,
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  uint16: 4,
+  int16: 5,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  float64: 11,
 };
 
 /** mulberry32: test inputs only. */
@@ -54,35 +69,66 @@ const count = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 
 function typed(dtype: DataType, values: ArrayLike<number>) {
   switch (dtype) {
-    case "float32": return Float32Array.from(values);
-    case "float64": return Float64Array.from(values);
-    case "int64": return BigInt64Array.from(Array.from(values, (v) => BigInt(v)));
-    case "int32": return Int32Array.from(values);
-    case "int8": return Int8Array.from(values);
-    case "int16": return Int16Array.from(values);
-    case "uint16": return Uint16Array.from(values);
-    default: return Uint8Array.from(values);
+    case "float32":
+      return Float32Array.from(values);
+    case "float64":
+      return Float64Array.from(values);
+    case "int64":
+      return BigInt64Array.from(Array.from(values, (v) => BigInt(v)));
+    case "int32":
+      return Int32Array.from(values);
+    case "int8":
+      return Int8Array.from(values);
+    case "int16":
+      return Int16Array.from(values);
+    case "uint16":
+      return Uint16Array.from(values);
+    default:
+      return Uint8Array.from(values);
   }
 }
 
 function protoAttribute(name: string, value: AttributeValue) {
   if (typeof value === "string") return { name, type: 3, s: new TextEncoder().encode(value) };
   // Whole numbers are integers unless the operator's attribute is a float one by name.
-  if (typeof value === "number") return FLOAT_ATTRIBUTES.has(name) || !Number.isInteger(value) ? { name, type: 1, f: value } : { name, type: 2, i: value };
+  if (typeof value === "number")
+    return FLOAT_ATTRIBUTES.has(name) || !Number.isInteger(value)
+      ? { name, type: 1, f: value }
+      : { name, type: 2, i: value };
   if (Array.isArray(value)) {
-    if (typeof value[0] === "string") return { name, type: 8, strings: (value as string[]).map((s) => new TextEncoder().encode(s)) };
-    return FLOAT_LISTS.has(name) ? { name, type: 6, floats: value as number[] } : { name, type: 7, ints: value as number[] };
+    if (typeof value[0] === "string")
+      return { name, type: 8, strings: (value as string[]).map((s) => new TextEncoder().encode(s)) };
+    return FLOAT_LISTS.has(name)
+      ? { name, type: 6, floats: value as number[] }
+      : { name, type: 7, ints: value as number[] };
   }
   const tensor = value as OnnxTensor;
   const raw = typed(tensor.dtype, Array.from(tensor.data as ArrayLike<number>, Number));
-  return { name, type: 4, t: { dims: [...tensor.dims], dataType: CODE[tensor.dtype]!, rawData: new Uint8Array(raw.buffer) } };
+  return {
+    name,
+    type: 4,
+    t: { dims: [...tensor.dims], dataType: CODE[tensor.dtype]!, rawData: new Uint8Array(raw.buffer) },
+  };
 }
 const FLOAT_ATTRIBUTES = new Set([
-  "alpha", "beta", "gamma", "epsilon", "lambd", "bias", "min", "max", "ratio", "momentum", "cubic_coeff_a",
-  "extrapolation_value", "value_float", "value", "spatial_scale", "sample",
+  "alpha",
+  "beta",
+  "gamma",
+  "epsilon",
+  "lambd",
+  "bias",
+  "min",
+  "max",
+  "ratio",
+  "momentum",
+  "cubic_coeff_a",
+  "extrapolation_value",
+  "value_float",
+  "value",
+  "spatial_scale",
+  "sample",
 ]);
 const FLOAT_LISTS = new Set(["scales", "value_floats"]);
-const INTEGER_EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {};
 
 const matches = (actual: ArrayLike<number>, wanted: ArrayLike<number>, what: string) => {
   expect(actual.length, `${what}: element count`).toBe(wanted.length);
@@ -119,74 +165,121 @@ export async function checkOperator(c: OperatorCase): Promise<void> {
     outputs,
     attributes: c.attributes ?? {},
   };
-  void INTEGER_EXCEPTIONS;
 
   // --- ONNX Runtime ---
   const proto = onnx.ModelProto.create({
     irVersion: 8,
-    opsetImport: [{ domain: "", version: domain === "" ? opset : 17 }, ...(domain ? [{ domain, version: opset === 17 ? 1 : opset }] : [])],
+    opsetImport: [
+      { domain: "", version: domain === "" ? opset : 17 },
+      ...(domain ? [{ domain, version: opset === 17 ? 1 : opset }] : []),
+    ],
     graph: {
       name: "case",
       node: [
         {
-          name: "node", opType: c.op, domain, input: [...node.inputs], output: outputs,
+          name: "node",
+          opType: c.op,
+          domain,
+          input: [...node.inputs],
+          output: outputs,
           attribute: Object.entries(node.attributes).map(([k, v]) => protoAttribute(k, v)),
         },
       ],
       input: c.inputs.flatMap((input, i) =>
         input && !input.constant
-          ? [{ name: `x${i}`, type: { tensorType: { elemType: CODE[input.dtype ?? "float32"]!, shape: { dim: input.dims.map((d) => ({ dimValue: d })) } } } }]
+          ? [
+              {
+                name: `x${i}`,
+                type: {
+                  tensorType: {
+                    elemType: CODE[input.dtype ?? "float32"]!,
+                    shape: { dim: input.dims.map((d) => ({ dimValue: d })) },
+                  },
+                },
+              },
+            ]
           : [],
       ),
       initializer: c.inputs.flatMap((input, i) =>
         input?.constant
-          ? [{ name: `x${i}`, dims: [...input.dims], dataType: CODE[input.dtype ?? "float32"]!, rawData: new Uint8Array(typed(input.dtype ?? "float32", data[i]!).buffer) }]
+          ? [
+              {
+                name: `x${i}`,
+                dims: [...input.dims],
+                dataType: CODE[input.dtype ?? "float32"]!,
+                rawData: new Uint8Array(typed(input.dtype ?? "float32", data[i]!).buffer),
+              },
+            ]
           : [],
       ),
       output: outputs.map((name) => ({ name })),
     },
   });
-  const session = await ort.InferenceSession.create(onnx.ModelProto.encode(proto).finish(), { logSeverityLevel: 3, intraOpNumThreads: 1 });
+  const session = await ort.InferenceSession.create(onnx.ModelProto.encode(proto).finish(), {
+    logSeverityLevel: 3,
+    intraOpNumThreads: 1,
+  });
   const forward = async (values: readonly (readonly number[] | undefined)[]) => {
     const feeds: Record<string, ort.Tensor> = {};
     c.inputs.forEach((input, i) => {
       if (!input || input.constant) return;
       const dtype = input.dtype ?? "float32";
-      feeds[`x${i}`] = new ort.Tensor(dtype as "float32", typed(dtype, values[i]!) as Float32Array, [...input.dims]);
+      feeds[`x${i}`] = new ort.Tensor(dtype as "float32", typed(dtype, values[i]!) as Float32Array, [
+        ...input.dims,
+      ]);
     });
     const result = await session.run(feeds);
     return outputs.map((name) => {
       const t = result[name]!;
-      return { dims: [...t.dims], dtype: t.type as DataType, data: Array.from(t.data as ArrayLike<number>, Number) };
+      return {
+        dims: [...t.dims],
+        dtype: t.type as DataType,
+        data: Array.from(t.data as ArrayLike<number>, Number),
+      };
     });
   };
   const wanted = await forward(data);
 
   // --- ours, as a function of the inputs that are tensors ---
   const planned = { node, run: getOperator(node, opset), opset, where: describeNode(node, opset) };
-  const variable = c.inputs.map((input, i) => ({ input, i })).filter(({ input }) => input && !input.constant) as { input: CaseInput; i: number }[];
+  const variable = c.inputs
+    .map((input, i) => ({ input, i }))
+    .filter(({ input }) => input && !input.constant) as { input: CaseInput; i: number }[];
   const ours = (tensors: readonly tf.Tensor[]): Value[] => {
     const values = new Map<string, Value>();
     c.inputs.forEach((input, i) => {
       if (input?.constant) values.set(`x${i}`, host(input.dtype ?? "float32", input.dims, data[i]!));
     });
-    variable.forEach(({ i }, k) => values.set(`x${i}`, tensors[k]!));
+    variable.forEach(({ i }, k) => {
+      values.set(`x${i}`, tensors[k]!);
+    });
     return [...runNode(planned, values)];
   };
   const cotangents = wanted.map((w) => Float32Array.from({ length: w.data.length }, () => draw() * 2 - 1));
   const differentiate =
-    c.differentiate ?? variable.filter(({ input }) => isFloatType(input.dtype ?? "float32")).map(({ i }) => i);
-  const specs = variable.map(({ input, i }) => ({ key: `x${i}`, shape: [...input.dims], dtype: tensorTypeOf(input.dtype ?? "float32") }));
+    c.differentiate ??
+    variable.filter(({ input }) => isFloatType(input.dtype ?? "float32")).map(({ i }) => i);
+  const specs = variable.map(({ input, i }) => ({
+    key: `x${i}`,
+    shape: [...input.dims],
+    dtype: tensorTypeOf(input.dtype ?? "float32"),
+  }));
   const tensorData = variable.map(({ input, i }) => {
     const dtype = tensorTypeOf(input.dtype ?? "float32");
-    return dtype === "float32" ? Float32Array.from(data[i]!) : dtype === "bool" ? Uint8Array.from(data[i]!) : Int32Array.from(data[i]!);
+    return dtype === "float32"
+      ? Float32Array.from(data[i]!)
+      : dtype === "bool"
+        ? Uint8Array.from(data[i]!)
+        : Int32Array.from(data[i]!);
   });
   const step = (batch: Readonly<Record<string, tf.Tensor>>) => {
     const tensors = specs.map(({ key }) => batch[key]!);
     const results: Record<string, tf.Tensor> = {};
-    ours(tensors).slice(0, outputs.length).forEach((v, i) => {
-      results[`y${i}`] = toTensor(v);
-    });
+    ours(tensors)
+      .slice(0, outputs.length)
+      .forEach((v, i) => {
+        results[`y${i}`] = toTensor(v);
+      });
     if (differentiate.length > 0) {
       const positions = differentiate.map((i) => variable.findIndex((v) => v.i === i));
       const { grads } = tf.valueAndGrads((...moving: tf.Tensor[]) => {
@@ -194,8 +287,11 @@ export async function checkOperator(c: OperatorCase): Promise<void> {
         positions.forEach((p, k) => {
           all[p] = moving[k]!;
         });
-        const parts = ours(all).slice(0, outputs.length).map(toTensor)
-          .map((y, k) => ({ y, k })).filter(({ y }) => y.dtype === "float32")
+        const parts = ours(all)
+          .slice(0, outputs.length)
+          .map(toTensor)
+          .map((y, k) => ({ y, k }))
+          .filter(({ y }) => y.dtype === "float32")
           .map(({ y, k }) => tf.sum(tf.mul(y, tf.tensor(cotangents[k]!, y.shape, "float32"))));
         return parts.reduce((a, b) => tf.add(a, b)) as tf.Scalar;
       })(positions.map((p) => tf.keep(tensors[p]!)));
@@ -206,14 +302,23 @@ export async function checkOperator(c: OperatorCase): Promise<void> {
     return results;
   };
 
-  const produced: { engine: string; results: Record<string, { shape: number[]; data: ArrayLike<number> }> }[] = [];
+  const produced: {
+    engine: string;
+    results: Record<string, { shape: number[]; data: ArrayLike<number> }>;
+  }[] = [];
   // cpu
   tf.setBackend("cpu");
   tf.engine().startScope();
-  const eager = step(Object.fromEntries(specs.map(({ key, shape, dtype }, k) => [key, tf.tensor(tensorData[k]!, shape, dtype)])));
+  const eager = step(
+    Object.fromEntries(
+      specs.map(({ key, shape, dtype }, k) => [key, tf.tensor(tensorData[k]!, shape, dtype)]),
+    ),
+  );
   produced.push({
     engine: "cpu",
-    results: Object.fromEntries(Object.entries(eager).map(([k, t]) => [k, { shape: t.shape, data: Array.from(t.dataSync()) }])),
+    results: Object.fromEntries(
+      Object.entries(eager).map(([k, t]) => [k, { shape: t.shape, data: Array.from(t.dataSync()) }]),
+    ),
   });
   tf.engine().endScope();
   // compiled
@@ -221,9 +326,15 @@ export async function checkOperator(c: OperatorCase): Promise<void> {
     carry: {},
     batch: Object.fromEntries(specs.map(({ key, shape, dtype }) => [key, { shape, dtype }])),
   });
-  const compiledSession = await ort.InferenceSession.create(compiled.bytes, { logSeverityLevel: 3, intraOpNumThreads: 1 });
+  const compiledSession = await ort.InferenceSession.create(compiled.bytes, {
+    logSeverityLevel: 3,
+    intraOpNumThreads: 1,
+  });
   const feeds = Object.fromEntries(
-    specs.map(({ key, shape, dtype }, k) => [compiled.inputs.batch[key]!, new ort.Tensor(dtype, tensorData[k] as Float32Array, shape)]),
+    specs.map(({ key, shape, dtype }, k) => [
+      compiled.inputs.batch[key]!,
+      new ort.Tensor(dtype, tensorData[k] as Float32Array, shape),
+    ]),
   );
   const run = await compiledSession.run(feeds);
   produced.push({
@@ -252,7 +363,9 @@ export async function checkOperator(c: OperatorCase): Promise<void> {
       const ys = await forward(moved);
       let sum = 0;
       ys.forEach((y, o) => {
-        if (y.dtype === "float32") for (let m = 0; m < y.data.length; m++) sum += (y.data[m]! - wanted[o]!.data[m]!) * cotangents[o]![m]!;
+        if (y.dtype === "float32")
+          for (let m = 0; m < y.data.length; m++)
+            sum += (y.data[m]! - wanted[o]!.data[m]!) * cotangents[o]![m]!;
       });
       return sum;
     };

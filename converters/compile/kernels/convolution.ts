@@ -1,0 +1,285 @@
+import type { TensorInfo } from "@tensorflow/tfjs-core";
+import type { ConvAttributes } from "../../kernels/conv.ts";
+import type { PoolAttributes } from "../../kernels/pool.ts";
+import { taps } from "../../kernels/window.ts";
+import type { EmittedAttribute, LoweringTable, Operand, Trace } from "../trace.ts";
+
+const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
+const convAttributes = (a: ConvAttributes): Record<string, EmittedAttribute> => ({
+  kernel_shape: { ints: a.kernel },
+  strides: { ints: a.strides },
+  dilations: { ints: a.dilations },
+  pads: { ints: a.pads },
+  group: { int: a.group },
+});
+
+const reshape = (trace: Trace, x: TensorInfo, shape: readonly number[]) =>
+  trace.emit("Reshape", [x, trace.ints(shape)], shape, x.dtype);
+
+const padZeros = (trace: Trace, x: TensorInfo, pads: readonly number[]): TensorInfo => {
+  const rank = pads.length / 2;
+  if (pads.every((p) => p === 0)) return x;
+  const shape = x.shape.map((d, i) => (i < 2 ? d : d + pads[i - 2]! + pads[rank + i - 2]!));
+  return trace.emit(
+    "Pad",
+    [x, trace.ints([0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)])],
+    shape,
+    x.dtype,
+  );
+};
+
+/** The part of the padded input that one tap meets. */
+const tapSlice = (
+  trace: Trace,
+  padded: TensorInfo,
+  offset: readonly number[],
+  a: { strides: readonly number[]; outputShape: readonly number[] },
+) => {
+  const spatial = a.outputShape.slice(2);
+  const shape = [padded.shape[0]!, padded.shape[1]!, ...spatial];
+  if (shape.every((d, i) => d === padded.shape[i])) return padded;
+  const ends = spatial.map((d, i) => offset[i]! + (d - 1) * a.strides[i]! + 1);
+  return trace.emit(
+    "Slice",
+    [
+      padded,
+      trace.ints(offset),
+      trace.ints(ends),
+      trace.ints(spatial.map((_, i) => i + 2)),
+      trace.ints(a.strides),
+    ],
+    shape,
+    padded.dtype,
+  );
+};
+
+/** Lowerings of converters/kernels/conv.ts and pool.ts: direct ONNX operators wherever there is one. */
+export const convolutionLowerings: LoweringTable = {
+  OnnxConv: ({ inputs, attrs, trace }) => {
+    const a = attrs as unknown as ConvAttributes;
+    return trace.emit("Conv", inputs, a.outputShape, "float32", convAttributes(a));
+  },
+
+  OnnxConvInputGrad: ({ inputs: [dy, w], attrs, trace }) => {
+    const a = attrs as unknown as ConvAttributes;
+    const rank = a.kernel.length;
+    const unitStride = a.strides.every((s) => s === 1);
+    const mirrored = a.kernel.map((k, i) => (k - 1) * a.dilations[i]! - a.pads[i]!);
+    const mirroredEnd = a.kernel.map((k, i) => (k - 1) * a.dilations[i]! - a.pads[rank + i]!);
+    if (unitStride && a.group === 1 && [...mirrored, ...mirroredEnd].every((p) => p >= 0)) {
+      // A convolution with transposed, spatially flipped weights runs at the forward's speed; ConvTranspose at half of it.
+      const [o, c] = a.filterShape as [number, number];
+      const axes = a.kernel.map((_, i) => i + 2);
+      const perm = [1, 0, ...axes];
+      const swapped = trace.emit("Transpose", [w!], [c, o, ...a.kernel], "float32", { perm: { ints: perm } });
+      const flipped = a.kernel.every((k) => k === 1)
+        ? swapped
+        : trace.emit(
+            "Slice",
+            [
+              swapped,
+              trace.ints(axes.map(() => -1)),
+              trace.ints(a.kernel.map((k) => -k - 1)),
+              trace.ints(axes),
+              trace.ints(axes.map(() => -1)),
+            ],
+            [c, o, ...a.kernel],
+            "float32",
+          );
+      return trace.emit("Conv", [dy!, flipped], a.inputShape, "float32", {
+        ...convAttributes(a),
+        pads: { ints: [...mirrored, ...mirroredEnd] },
+      });
+    }
+    // What the strided windows never reached stays zero: output_padding makes the shape exact.
+    const reached = a.kernel.map(
+      (k, i) =>
+        (a.outputShape[i + 2]! - 1) * a.strides[i]! +
+        (k - 1) * a.dilations[i]! +
+        1 -
+        a.pads[i]! -
+        a.pads[rank + i]!,
+    );
+    const missing = reached.map((r, i) => a.inputShape[i + 2]! - r);
+    const pads = [...a.pads];
+    // output_padding must stay below the stride; ONNX allows a smaller end padding instead.
+    missing.forEach((m, i) => {
+      const cut = Math.min(m, pads[rank + i]!);
+      if (cut > 0) {
+        pads[rank + i]! -= cut;
+        missing[i]! -= cut;
+      }
+    });
+    const shape = a.inputShape.map((d, i) => (i < 2 ? d : d - Math.max(0, missing[i - 2]!)));
+    const y = trace.emit("ConvTranspose", [dy!, w!], shape, "float32", {
+      ...convAttributes(a),
+      pads: { ints: pads },
+    });
+    return padZeros(trace, y, [...a.kernel.map(() => 0), ...missing.map((m) => Math.max(0, m))]);
+  },
+
+  OnnxConvFilterGrad: ({ inputs: [x, dy], attrs, trace }) => {
+    const a = attrs as unknown as ConvAttributes;
+    const [o, c] = a.filterShape as [number, number];
+    const n = a.inputShape[0]!;
+    const l = product(a.outputShape.slice(2));
+    const g = a.group;
+    const offsets = taps(a);
+    const padded = padZeros(trace, x!, a.pads);
+    const count = offsets.length;
+    if (g === 1 && c >= 128) {
+      // Channels first, all taps side by side, one product: fastest at production widths.
+      const columns = offsets.map((offset) => {
+        const piece = reshape(trace, tapSlice(trace, padded, offset, a), [n, c, l]);
+        return trace.emit("Transpose", [piece], [c, n, l], "float32", { perm: { ints: [1, 0, 2] } });
+      });
+      const side =
+        count === 1
+          ? columns[0]!
+          : trace.emit("Concat", columns, [count * c, n, l], "float32", { axis: { int: 0 } });
+      const rows = reshape(
+        trace,
+        trace.emit("Transpose", [reshape(trace, dy!, [n, o, l])], [o, n, l], "float32", {
+          perm: { ints: [1, 0, 2] },
+        }),
+        [o, n * l],
+      );
+      const dw = trace.emit(
+        "Gemm",
+        [rows, reshape(trace, side, [count * c, n * l])],
+        [o, count * c],
+        "float32",
+        { transB: { int: 1 } },
+      );
+      const stacked = reshape(trace, dw, [o, count, c]);
+      const ordered = trace.emit("Transpose", [stacked], [o, c, count], "float32", {
+        perm: { ints: [0, 2, 1] },
+      });
+      return reshape(trace, ordered, a.filterShape);
+    }
+    const rows = reshape(trace, dy!, [n, g, o / g, l]);
+    const pieces = offsets.map((offset) => {
+      const piece = reshape(trace, tapSlice(trace, padded, offset, a), [n, g, c, l]);
+      const each = trace.emit(
+        "FusedMatMul",
+        [rows, piece],
+        [n, g, o / g, c],
+        "float32",
+        { transB: { int: 1 } },
+        "com.microsoft",
+      );
+      const sum = trace.emit("ReduceSum", [each, trace.ints([0])], [g, o / g, c], "float32", {
+        keepdims: { int: 0 },
+      });
+      return reshape(trace, sum, [o, c, 1]);
+    });
+    const dw =
+      count === 1 ? pieces[0]! : trace.emit("Concat", pieces, [o, c, count], "float32", { axis: { int: 2 } });
+    return reshape(trace, dw, a.filterShape);
+  },
+
+  OnnxMaxPool: ({ inputs: [x], attrs, trace }) =>
+    maxPoolWithIndices(trace, x!, attrs as unknown as PoolAttributes)[0]!,
+  OnnxMaxPoolGrad: ({ inputs: [x, , dy], attrs, trace }) => {
+    const a = attrs as unknown as PoolAttributes;
+    const indices = maxPoolWithIndices(trace, x!, a)[1]!;
+    const flat = [product(a.inputShape)];
+    const places = [product(a.outputShape)];
+    const y = trace.emit(
+      "ScatterElements",
+      [trace.splat(0, flat, "float32"), reshape(trace, indices, places), reshape(trace, dy!, places)],
+      flat,
+      "float32",
+      { axis: { int: 0 }, reduction: { string: "add" } },
+    );
+    return reshape(trace, y, a.inputShape);
+  },
+
+  OnnxSumPool: ({ inputs: [x], attrs, trace }) => {
+    const a = attrs as unknown as PoolAttributes;
+    if (a.dilations.every((d) => d === 1)) {
+      const padded = padZeros(trace, x!, a.pads);
+      const mean = trace.emit("AveragePool", [padded], a.outputShape, "float32", {
+        kernel_shape: { ints: a.kernel },
+        strides: { ints: a.strides },
+      });
+      return trace.emit(
+        "Mul",
+        [mean, trace.constant([product(a.kernel)], [], "float32")],
+        a.outputShape,
+        "float32",
+      );
+    }
+    return depthwiseOnes(trace, "Conv", x!, a, a.outputShape);
+  },
+  OnnxSumPoolGrad: ({ inputs: [dy], attrs, trace }) => {
+    const a = attrs as unknown as PoolAttributes;
+    const rank = a.kernel.length;
+    const reach = a.kernel.map(
+      (k, i) => (a.outputShape[i + 2]! - 1) * a.strides[i]! + (k - 1) * a.dilations[i]! + 1,
+    );
+    const [n, c] = a.inputShape as [number, number];
+    // Each channel on its own: one channel of N·C images.
+    const one = { ...a, pads: a.pads.map(() => 0) };
+    const flat = reshape(trace, dy!, [n * c, 1, ...a.outputShape.slice(2)]);
+    const spread = depthwiseOnes(trace, "ConvTranspose", flat, one, [n * c, 1, ...reach]);
+    const whole = a.inputShape.slice(2).map((d, i) => d + a.pads[i]! + a.pads[rank + i]!);
+    const grown = padZeros(trace, spread, [...a.kernel.map(() => 0), ...whole.map((d, i) => d - reach[i]!)]);
+    const inner = [n * c, 1, ...a.inputShape.slice(2)];
+    const starts = a.pads.slice(0, rank);
+    const cut = a.pads.every((p) => p === 0)
+      ? grown
+      : trace.emit(
+          "Slice",
+          [
+            grown,
+            trace.ints(starts),
+            trace.ints(starts.map((s, i) => s + a.inputShape[i + 2]!)),
+            trace.ints(starts.map((_, i) => i + 2)),
+          ],
+          inner,
+          "float32",
+        );
+    return reshape(trace, cut, a.inputShape);
+  },
+};
+
+/** Emitted once for the forward and shared by the gradient, which needs the indices. */
+function maxPoolWithIndices(trace: Trace, x: TensorInfo, a: PoolAttributes): TensorInfo[] {
+  return trace.emitMany(
+    "MaxPool",
+    [x],
+    [
+      { shape: a.outputShape, dtype: "float32" },
+      { shape: a.outputShape, dtype: "int64" },
+    ],
+    {
+      kernel_shape: { ints: a.kernel },
+      strides: { ints: a.strides },
+      dilations: { ints: a.dilations },
+      pads: { ints: a.pads },
+    },
+  );
+}
+
+function depthwiseOnes(
+  trace: Trace,
+  opType: "Conv" | "ConvTranspose",
+  x: TensorInfo,
+  a: PoolAttributes,
+  shape: readonly number[],
+): TensorInfo {
+  const channels = x.shape[1]!;
+  const ones: Operand = trace.constant(
+    new Float32Array(channels * product(a.kernel)).fill(1),
+    [channels, 1, ...a.kernel],
+    "float32",
+  );
+  return trace.emit(opType, [x, ones], shape, "float32", {
+    kernel_shape: { ints: a.kernel },
+    strides: { ints: a.strides },
+    dilations: { ints: a.dilations },
+    pads: { ints: a.pads },
+    group: { int: channels },
+  });
+}

@@ -1,0 +1,85 @@
+import type { TensorInfo } from "@tensorflow/tfjs-core";
+import type { LoweringTable } from "../trace.ts";
+
+/** Lowerings of converters/kernels/movement.ts. */
+export const movementLowerings: LoweringTable = {
+  OnnxSlice: ({ inputs: [x], attrs, trace }) => {
+    const { begin, shape, stride } = attrs as { begin: number[]; shape: number[]; stride: number[] };
+    const axes = begin
+      .map((_, i) => i)
+      .filter((i) => begin[i] !== 0 || stride[i] !== 1 || shape[i] !== x!.shape[i]);
+    const end = axes.map((i) => {
+      const last = begin[i]! + shape[i]! * stride[i]!;
+      return last < 0 ? -x!.shape[i]! - 1 : last;
+    });
+    return trace.emit(
+      "Slice",
+      [
+        x!,
+        trace.ints(axes.map((i) => begin[i]!)),
+        trace.ints(end),
+        trace.ints(axes),
+        trace.ints(axes.map((i) => stride[i]!)),
+      ],
+      shape,
+      x!.dtype,
+    );
+  },
+  OnnxSliceGrad: ({ inputs: [dy], attrs, trace }) => {
+    const { begin, shape, stride, source } = attrs as {
+      begin: number[];
+      shape: number[];
+      stride: number[];
+      source: number[];
+    };
+    let y: TensorInfo = dy!;
+    // A step other than 1 becomes a Gather along its axis from dy with one zero appended; plain pieces are padded at the end.
+    stride.forEach((step, axis) => {
+      if (step === 1) return;
+      const zeroAt = shape[axis]!;
+      const places = new Map(Array.from({ length: shape[axis]! }, (_, i) => [begin[axis]! + i * step, i]));
+      const withZero = y.shape.map((d, i) => (i === axis ? d + 1 : d));
+      const pads = [...y.shape.map(() => 0), ...y.shape.map((_, i) => (i === axis ? 1 : 0))];
+      const padded = trace.emit("Pad", [y, trace.ints(pads)], withZero, "float32");
+      const order = Array.from({ length: source[axis]! }, (_, i) => places.get(i) ?? zeroAt);
+      const grown = y.shape.map((d, i) => (i === axis ? source[axis]! : d));
+      y = trace.emit("Gather", [padded, trace.ints(order)], grown, "float32", { axis: { int: axis } });
+    });
+    const before = source.map((_, i) => (stride[i] === 1 ? begin[i]! : 0));
+    const after = source.map((d, i) => (stride[i] === 1 ? d - begin[i]! - shape[i]! : 0));
+    if ([...before, ...after].every((p) => p === 0)) return y;
+    return trace.emit("Pad", [y, trace.ints([...before, ...after])], source, "float32");
+  },
+  OnnxGather: ({ inputs: [x, indices], attrs, trace }) => {
+    const axis = attrs["axis"] as number;
+    const shape = [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)];
+    return trace.emit("Gather", [x!, indices!], shape, x!.dtype, { axis: { int: axis } });
+  },
+  // ScatterND(add) loses updates on equal indices with two threads; ScatterElements(add) does not.
+  OnnxGatherGrad: ({ inputs: [dy, indices], attrs, trace }) => {
+    const { axis, source } = attrs as { axis: number; source: number[] };
+    const count = indices!.shape.reduce((a, b) => a * b, 1);
+    const shape = source.map((d, i) => (i === axis ? count : d));
+    const updates = trace.emit("Reshape", [dy!, trace.ints(shape)], shape, "float32");
+    const column = source.map((_, i) => (i === axis ? count : 1));
+    const lifted = trace.emit("Reshape", [indices!, trace.ints(column)], column, "int32");
+    const where = trace.emit("Expand", [lifted, trace.ints(shape)], shape, "int32");
+    return trace.emit(
+      "ScatterElements",
+      [trace.splat(0, source, "float32"), where, updates],
+      source,
+      "float32",
+      {
+        axis: { int: axis },
+        reduction: { string: "add" },
+      },
+    );
+  },
+  OnnxExpand: ({ inputs: [x], attrs, trace }) => {
+    const shape = attrs["shape"] as number[];
+    const splat = trace.splatValue(x!);
+    if (splat !== undefined) return trace.splat(splat, shape, x!.dtype as "float32");
+    return trace.emit("Expand", [x!, trace.ints(shape)], shape, x!.dtype);
+  },
+  OnnxWhere: ({ inputs: [c, a, b], trace }) => trace.emit("Where", [c!, a!, b!], a!.shape, a!.dtype),
+};

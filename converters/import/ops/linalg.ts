@@ -1,0 +1,50 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { type Inputs, toTensor, type Value } from "../value.ts";
+
+/** NumPy's matmul: 1-D operands get a temporary axis, batch axes broadcast. A matrix on the right of a batch is one product. */
+export function matMul(a: tf.Tensor, b: tf.Tensor, transA = false, transB = false): tf.Tensor {
+  if (a.rank === 1) {
+    const y = matMul(tf.reshape(a, [1, a.size]), b, false, transB);
+    return tf.reshape(
+      y,
+      y.shape.filter((_, i) => i !== y.rank - 2),
+    );
+  }
+  if (b.rank === 1) {
+    const y = matMul(a, tf.reshape(b, [b.size, 1]), transA);
+    return tf.reshape(y, y.shape.slice(0, -1));
+  }
+  if (a.rank > 2 && b.rank === 2 && !transA) {
+    const k = a.shape[a.rank - 1]!;
+    const y = tf.matMul(tf.reshape(a, [a.size / k, k]) as tf.Tensor2D, b as tf.Tensor2D, false, transB);
+    return tf.reshape(y, [...a.shape.slice(0, -1), y.shape[1]!]);
+  }
+  const rank = Math.max(a.rank, b.rank);
+  const lift = (t: tf.Tensor) =>
+    t.rank < rank ? tf.reshape(t, [...Array(rank - t.rank).fill(1), ...t.shape]) : t;
+  return tf.matMul(lift(a), lift(b), transA, transB);
+}
+
+export const MatMul = ([a, b]: Inputs): Value => matMul(toTensor(a!), toTensor(b!));
+
+/** alpha · A′ B′ + beta · C */
+export function Gemm(
+  [a, b, c]: Inputs,
+  {
+    alpha = 1,
+    beta = 1,
+    transA = 0,
+    transB = 0,
+  }: { alpha?: number; beta?: number; transA?: number; transB?: number },
+): Value {
+  const product = tf.matMul(
+    toTensor(a!) as tf.Tensor2D,
+    toTensor(b!) as tf.Tensor2D,
+    Boolean(transA),
+    Boolean(transB),
+  );
+  const y = alpha === 1 ? product : tf.mul(product, tf.scalar(alpha));
+  if (c === undefined || beta === 0) return y;
+  const bias = toTensor(c);
+  return tf.add(y, beta === 1 ? bias : tf.mul(bias, tf.scalar(beta)));
+}

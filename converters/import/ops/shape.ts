@@ -1,0 +1,80 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { notTrainable } from "../../errors.ts";
+import type { OnnxTensor } from "../../onnx/model.ts";
+import {
+  dimsOf,
+  host,
+  hostFromOnnx,
+  type Inputs,
+  isHost,
+  type OperatorContext,
+  toNumbers,
+  toTensor,
+  type Value,
+} from "../value.ts";
+
+export function Shape([x]: Inputs, { start = 0, end }: { start?: number; end?: number }): Value {
+  const dims = dimsOf(x!).slice(start, end);
+  return host("int64", [dims.length], dims);
+}
+export const Size = ([x]: Inputs): Value => host("int64", [], [dimsOf(x!).reduce((a, b) => a * b, 1)]);
+
+interface ConstantAttributes {
+  readonly value?: OnnxTensor;
+  readonly value_float?: number;
+  readonly value_floats?: readonly number[];
+  readonly value_int?: number;
+  readonly value_ints?: readonly number[];
+}
+export function Constant(_: Inputs, attributes: ConstantAttributes, { where }: OperatorContext): Value {
+  const { value, value_float, value_floats, value_int, value_ints } = attributes;
+  if (value) return hostFromOnnx(value);
+  if (value_float !== undefined) return host("float32", [], [value_float]);
+  if (value_floats) return host("float32", [value_floats.length], value_floats);
+  if (value_int !== undefined) return host("int64", [], [value_int]);
+  if (value_ints) return host("int64", [value_ints.length], value_ints);
+  throw notTrainable("CONSTANT_KIND", `${where}: only tensor, float and integer constants can be imported.`);
+}
+
+export function ConstantOfShape(
+  [shape]: Inputs,
+  { value }: { value?: OnnxTensor },
+  context: OperatorContext,
+): Value {
+  const dims = toNumbers(shape, "shape", context);
+  const fill = value ? Number((value.data as ArrayLike<number | bigint>)[0]) : 0;
+  return host(value?.dtype ?? "float32", dims, new Float64Array(dims.reduce((a, b) => a * b, 1)).fill(fill));
+}
+
+export function Range([start, limit, delta]: Inputs, _: object, context: OperatorContext): Value {
+  const [from, to, step] = [
+    toNumbers(start, "start", context)[0]!,
+    toNumbers(limit, "limit", context)[0]!,
+    toNumbers(delta, "delta", context)[0]!,
+  ];
+  const count = Math.max(0, Math.ceil((to - from) / step));
+  return host(
+    isHost(start) ? start.dtype : "int64",
+    [count],
+    Array.from({ length: count }, (_v, i) => from + i * step),
+  );
+}
+
+/** values = [off, on] */
+export function OneHot(
+  [indices, depth, values]: Inputs,
+  { axis = -1 }: { axis?: number },
+  context: OperatorContext,
+): Value {
+  const classes = toNumbers(depth, "depth", context)[0]!;
+  const [off, on] = toNumbers(values, "values", context) as [number, number];
+  const index = tf.cast(toTensor(indices!), "int32");
+  const wrapped = tf.mod(index, tf.scalar(classes, "int32"));
+  const column = tf.reshape(wrapped, [...index.shape, 1]);
+  const hot = tf.cast(tf.equal(column, tf.range(0, classes, 1, "int32")), "float32");
+  const y = tf.add(tf.mul(hot, tf.scalar(on - off)), tf.scalar(off));
+  const at = axis < 0 ? axis + index.rank + 1 : axis;
+  const order = [...index.shape.keys()];
+  order.splice(at, 0, index.rank);
+  return at === index.rank ? y : tf.transpose(y, order);
+}

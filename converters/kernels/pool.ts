@@ -1,0 +1,82 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { padSpatial, scatter, tapOf } from "./conv.ts";
+import { defineKernel } from "./custom.ts";
+import { slice } from "./movement.ts";
+import { taps, type Window } from "./window.ts";
+
+export interface PoolAttributes extends Window {
+  readonly inputShape: readonly number[];
+  readonly outputShape: readonly number[];
+}
+
+const LOWEST = -3.4028234663852886e38;
+
+/** Puts each window's value at the first place that holds the maximum, as ONNX Runtime's indices do. */
+const maxGradKernel = defineKernel<PoolAttributes>({
+  name: "OnnxMaxPoolGrad",
+  composed: ([x, y, dy], a) => {
+    const padded = padSpatial(x!, a.pads, LOWEST);
+    const spatial = a.outputShape.slice(2);
+    let open = tf.onesLike(y!);
+    const total = taps(a)
+      .map((offset) => {
+        const hit = tf.mul(tf.cast(tf.equal(tapOf(padded, offset, spatial, a.strides), y!), "float32"), open);
+        open = tf.sub(open, hit);
+        return scatter(tf.mul(hit, dy!), offset, padded.shape, a.strides);
+      })
+      .reduce((p, q) => tf.add(p, q));
+    return slice(
+      total,
+      [0, 0, ...a.pads.slice(0, spatial.length)],
+      a.inputShape,
+      a.inputShape.map(() => 1),
+    );
+  },
+});
+
+const maxKernel = defineKernel<PoolAttributes>({
+  name: "OnnxMaxPool",
+  composed: ([x], a) => {
+    const padded = padSpatial(x!, a.pads, LOWEST);
+    return taps(a)
+      .map((offset) => tapOf(padded, offset, a.outputShape.slice(2), a.strides))
+      .reduce((p, q) => tf.maximum(p, q));
+  },
+  gradient: (dy, [x], y, a) => [() => maxGradKernel([x!, y, dy], a)],
+});
+
+/** Sum over each window; the caller divides by the counts. Linear, so its gradient is its transpose. */
+const sumKernel = defineKernel<PoolAttributes>({
+  name: "OnnxSumPool",
+  composed: ([x], a) => {
+    const padded = padSpatial(x!, a.pads);
+    return taps(a)
+      .map((offset) => tapOf(padded, offset, a.outputShape.slice(2), a.strides))
+      .reduce((p, q) => tf.add(p, q));
+  },
+  gradient: (dy, _x, _y, a) => [() => sumGradKernel([dy], a)],
+});
+const sumGradKernel = defineKernel<PoolAttributes>({
+  name: "OnnxSumPoolGrad",
+  composed: ([dy], a) => {
+    const rank = a.kernel.length;
+    const whole = [
+      ...a.inputShape.slice(0, 2),
+      ...a.inputShape.slice(2).map((d, i) => d + a.pads[i]! + a.pads[rank + i]!),
+    ];
+    const total = taps(a)
+      .map((offset) => scatter(dy!, offset, whole, a.strides))
+      .reduce((p, q) => tf.add(p, q));
+    return slice(
+      total,
+      [0, 0, ...a.pads.slice(0, rank)],
+      a.inputShape,
+      a.inputShape.map(() => 1),
+    );
+  },
+});
+
+/** ONNX MaxPool on [N, C, spatial…]. */
+export const maxPool = (x: tf.Tensor, a: PoolAttributes): tf.Tensor => maxKernel([x], a);
+/** Window sums on [N, C, spatial…]. */
+export const sumPool = (x: tf.Tensor, a: PoolAttributes): tf.Tensor => sumKernel([x], a);
