@@ -202,7 +202,7 @@ describe("bad input is a sentence and exit code 2", () => {
     expect(error).toMatchObject({ code, exitCode: 2 });
     expect(error.message).toContain(path);
     expect(error.message).toMatch(/; .+\.$/);
-    if (code === "tensor-size" && path.includes("folder")) expect(error.message).toContain('"w7"');
+    if (/(size|raw)\.onnx$/.test(path)) expect(error.message).toContain('"w7"');
   });
 
   test("a file cut inside its graph is called truncated, at every length", () => {
