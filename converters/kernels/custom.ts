@@ -42,7 +42,7 @@ export function defineKernel<Attributes extends object>(spec: {
         const output = saved[saved.length - 1]!;
         const grads = gradient(dy as tf.Tensor, inputs, output, attrs as unknown as Attributes);
         return Object.fromEntries(
-          inputs.map((input, i) => [`i${i}`, grads[i] ?? (() => tf.zerosLike(input))]),
+          inputs.map((input, i) => [`${i}`, grads[i] ?? (() => tf.zerosLike(input))]),
         );
       },
     });
@@ -50,8 +50,8 @@ export function defineKernel<Attributes extends object>(spec: {
   return (inputs, attributes) =>
     tf.engine().runKernel(
       spec.name,
-      // The engine keys gradients by name; insertion order is the input order.
-      Object.fromEntries(inputs.map((input, i) => [`i${i}`, input])) as unknown as tf.NamedTensorMap,
+      // An array, so that the engine may save all inputs; it then keys gradients by index.
+      [...inputs] as unknown as tf.NamedTensorMap,
       attributes as unknown as tf.NamedAttrMap,
     ) as tf.Tensor;
 }

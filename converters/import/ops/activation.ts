@@ -18,23 +18,18 @@ const unary =
   (f: (x: tf.Tensor) => tf.Tensor) =>
   ([x]: Inputs): Value =>
     f(toTensor(x!));
-/** 1 where x > 0, else 0: the one-sided masks of piecewise functions, without a gradient of their own. */
-const positive = (x: tf.Tensor) => tf.cast(tf.greater(x, tf.scalar(0)), "float32");
+/** 1 where x > 0, else 0; tfjs gives comparisons no gradient at all, and `step` a zero one. */
+const positive = (x: tf.Tensor) => tf.step(x);
 /** max(x, 0) and min(x, 0): their sum is x, their gradients are 1 on one side only. */
 const above = (x: tf.Tensor) => tf.relu(x);
 const below = (x: tf.Tensor) => tf.neg(tf.relu(tf.neg(x)));
 const scaled = (x: tf.Tensor, factor: number) => (factor === 1 ? x : tf.mul(x, tf.scalar(factor)));
+/** x inside, the bound outside; the gradient passes only inside, the bounds themselves included. */
 const clip = (x: tf.Tensor, low: number, high: number): tf.Tensor => {
-  // x inside, the bound outside; the gradient passes only inside.
-  const inside = tf.cast(
-    tf.logicalAnd(tf.greaterEqual(x, tf.scalar(low)), tf.lessEqual(x, tf.scalar(high))),
-    "float32",
-  );
-  const bounded = tf.add(
-    tf.mul(tf.cast(tf.less(x, tf.scalar(low)), "float32"), tf.scalar(low)),
-    tf.mul(tf.cast(tf.greater(x, tf.scalar(high)), "float32"), tf.scalar(high)),
-  );
-  return tf.add(tf.mul(x, inside), bounded);
+  const under = positive(tf.sub(tf.scalar(low), x));
+  const over = positive(tf.sub(x, tf.scalar(high)));
+  const inside = tf.sub(tf.sub(tf.scalar(1), under), over);
+  return tf.add(tf.mul(x, inside), tf.add(scaled(under, low), scaled(over, high)));
 };
 
 export const Relu = unary(tf.relu);

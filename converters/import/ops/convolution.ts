@@ -3,6 +3,7 @@ import { notTrainable } from "../../errors.ts";
 import { conv, convInputGrad } from "../../kernels/conv.ts";
 import { slice } from "../../kernels/movement.ts";
 import { maxPool, sumPool } from "../../kernels/pool.ts";
+import { resize } from "../../kernels/resize.ts";
 import { outputSpatial, resolveWindow, type WindowAttributes } from "../../kernels/window.ts";
 import { type Inputs, type OperatorContext, toNumbers, toTensor, type Value } from "../value.ts";
 
@@ -136,7 +137,30 @@ export function AveragePool([x]: Inputs, attributes: PoolingAttributes): Value {
 const spatialAxes = (x: tf.Tensor) => x.shape.map((_, i) => i).slice(2);
 export const GlobalAveragePool = ([x]: Inputs): Value =>
   tf.mean(toTensor(x!), spatialAxes(toTensor(x!)), true);
-export const GlobalMaxPool = ([x]: Inputs): Value => tf.max(toTensor(x!), spatialAxes(toTensor(x!)), true);
+/** One window over everything: unlike tf.max, its gradient goes to the first maximum only. */
+export function GlobalMaxPool([x]: Inputs): Value {
+  const t = toTensor(x!);
+  return maxPool(t, pooling(t, { kernel_shape: t.shape.slice(2) }).attributes);
+}
+
+/** A window of zeros has norm 0 and, by choice, gradient 0: the root's own would be infinite. */
+const TINY = 1e-30;
+const powers = (x: tf.Tensor, p: number) =>
+  p === 2 ? tf.mul(x, x) : p === 1 ? tf.abs(x) : tf.pow(tf.abs(x), tf.scalar(p));
+function root(sums: tf.Tensor, p: number): tf.Tensor {
+  if (p === 1) return sums;
+  const positive = tf.maximum(sums, tf.scalar(TINY));
+  return p === 2 ? tf.sqrt(positive) : tf.pow(positive, tf.scalar(1 / p));
+}
+/** (Σ |x|^p)^(1/p) over each window. */
+export function LpPool([x]: Inputs, { p = 2, ...rest }: PoolingAttributes & { p?: number }): Value {
+  const t = toTensor(x!);
+  return root(sumPool(powers(t, p), pooling(t, rest).attributes), p);
+}
+export function GlobalLpPool([x]: Inputs, { p = 2 }: { p?: number }): Value {
+  const t = toTensor(x!);
+  return root(tf.sum(powers(t, p), spatialAxes(t), true), p);
+}
 
 /** Constant padding by concatenation, reflection and edge by picking; negative pads cut off. */
 function padded(
@@ -232,4 +256,130 @@ export function Pad_11(
     all[t.rank + a] = given[chosen.length + i]!;
   });
   return padded(t, all, mode, fill, context.where);
+}
+
+interface ResizeAttributes {
+  readonly antialias?: number;
+  readonly axes?: readonly number[];
+  readonly coordinate_transformation_mode?: string;
+  readonly cubic_coeff_a?: number;
+  readonly exclude_outside?: number;
+  readonly extrapolation_value?: number;
+  readonly keep_aspect_ratio_policy?: string;
+  readonly mode?: string;
+  readonly nearest_mode?: string;
+}
+const COORDINATES = [
+  "half_pixel",
+  "half_pixel_symmetric",
+  "pytorch_half_pixel",
+  "align_corners",
+  "asymmetric",
+  "tf_half_pixel_for_nn",
+  "tf_crop_and_resize",
+];
+
+function resized(
+  x: tf.Tensor,
+  given: { scales?: readonly number[]; sizes?: readonly number[]; roi?: readonly number[] },
+  attributes: ResizeAttributes,
+  where: string,
+): tf.Tensor {
+  const {
+    antialias = 0,
+    coordinate_transformation_mode: coordinates = "half_pixel",
+    cubic_coeff_a = -0.75,
+    exclude_outside = 0,
+    extrapolation_value = 0,
+    keep_aspect_ratio_policy: policy = "stretch",
+    mode = "nearest",
+    nearest_mode = "round_prefer_floor",
+  } = attributes;
+  if (!["nearest", "linear", "bilinear", "cubic"].includes(mode))
+    throw notTrainable("RESIZE_MODE", `${where}: mode "${mode}" is not one of nearest, linear, cubic.`);
+  if (!COORDINATES.includes(coordinates))
+    throw notTrainable(
+      "RESIZE_COORDINATES",
+      `${where}: coordinate_transformation_mode "${coordinates}" is not one of ${COORDINATES.join(", ")}.`,
+    );
+  const axes = (attributes.axes ?? x.shape.map((_, i) => i)).map((a) => (a < 0 ? a + x.rank : a));
+  const wanted = given.sizes ?? given.scales;
+  if (!wanted || wanted.length !== axes.length)
+    throw notTrainable(
+      "RESIZE_SIZES",
+      `${where}: ${axes.length} scales or sizes are needed, one per resized axis, but ${wanted?.length ?? 0} were given.`,
+    );
+  let scales = given.scales ?? given.sizes!.map((size, i) => size / x.shape[axes[i]!]!);
+  let outputs = given.sizes ?? scales.map((s, i) => Math.floor(Math.fround(s) * x.shape[axes[i]!]!));
+  if (given.sizes && policy !== "stretch") {
+    const common = policy === "not_larger" ? Math.min(...scales) : Math.max(...scales);
+    scales = scales.map(() => common);
+    outputs = axes.map((a) => Math.floor(common * x.shape[a]! + 0.5));
+  }
+  const roi = given.roi ?? [];
+  const cropping = coordinates === "tf_crop_and_resize";
+  return resize(
+    x,
+    axes
+      .map((axis, i) => ({
+        axis,
+        scale: scales[i]!,
+        input: x.shape[axis]!,
+        output: outputs[i]!,
+        start: roi[i] ?? 0,
+        end: roi[axes.length + i] ?? 1,
+      }))
+      .filter(
+        ({ scale, input, output, start, end }) =>
+          scale !== 1 || input !== output || (cropping && (start !== 0 || end !== 1)),
+      ),
+    {
+      mode,
+      coordinates,
+      nearest: nearest_mode,
+      cubicA: cubic_coeff_a,
+      excludeOutside: exclude_outside !== 0,
+      antialias: antialias !== 0,
+      extrapolation: extrapolation_value,
+    },
+  );
+}
+
+const LEGACY = { coordinate_transformation_mode: "asymmetric", nearest_mode: "simple" };
+const givenNumbers = (value: Value | undefined, operand: string, context: OperatorContext) => {
+  const numbers = value === undefined ? [] : toNumbers(value, operand, context);
+  return numbers.length > 0 ? numbers : undefined;
+};
+
+export const Upsample = (
+  [x]: Inputs,
+  { mode = "nearest", scales = [] }: { mode?: string; scales?: readonly number[] },
+  { where }: OperatorContext,
+): Value => resized(toTensor(x!), { scales }, { ...LEGACY, mode }, where);
+export const Upsample_9 = (
+  [x, scales]: Inputs,
+  { mode = "nearest" }: { mode?: string },
+  context: OperatorContext,
+): Value =>
+  resized(toTensor(x!), { scales: toNumbers(scales, "scales", context) }, { ...LEGACY, mode }, context.where);
+export const Resize_10 = Upsample_9;
+export function Resize_11(
+  [x, roi, scales, sizes]: Inputs,
+  attributes: ResizeAttributes,
+  context: OperatorContext,
+): Value {
+  const crops = attributes.coordinate_transformation_mode === "tf_crop_and_resize";
+  const region = crops ? givenNumbers(roi, "roi", context) : undefined;
+  const factors = givenNumbers(scales, "scales", context);
+  const extents = givenNumbers(sizes, "sizes", context);
+  return resized(
+    toTensor(x!),
+    {
+      ...(factors ? { scales: factors } : {}),
+      ...(extents ? { sizes: extents } : {}),
+      ...(region ? { roi: region } : {}),
+    },
+    attributes,
+    context.where,
+  );
 }

@@ -1,15 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
-import {
-  dimsOf,
-  type HostTensor,
-  host,
-  type Inputs,
-  isFloatType,
-  isHost,
-  type OperatorContext,
-  toTensor,
-  type Value,
-} from "../value.ts";
+import { expand } from "../../kernels/movement.ts";
+import { type HostTensor, host, type Inputs, isFloatType, isHost, toTensor, type Value } from "../value.ts";
 
 type Binary = (a: tf.Tensor, b: tf.Tensor) => tf.Tensor;
 
@@ -53,30 +44,14 @@ function hostBinary(
   return host(dtype, shape, out);
 }
 
-/** Before opset 7 the second operand was aligned at `axis` instead of at the end. */
-function alignOld(
-  a: Value,
-  b: Value,
-  attributes: { broadcast?: number; axis?: number },
-  opset: number,
-): Value {
-  if (opset >= 7 || !attributes.broadcast || attributes.axis === undefined) return b;
-  const rank = dimsOf(a).length;
-  const dims = dimsOf(b);
-  const axis = attributes.axis < 0 ? attributes.axis + rank : attributes.axis;
-  const shape = [...dims, ...Array(rank - axis - dims.length).fill(1)];
-  return isHost(b) ? host(b.dtype, shape, b.array.data) : tf.reshape(b, shape);
-}
-
 const binary =
   (onHost: (x: number, y: number, integer: boolean) => number, onTensor: Binary) =>
-  ([a, b]: Inputs, attributes: { broadcast?: number; axis?: number }, { opset }: OperatorContext): Value => {
-    const right = alignOld(a!, b!, attributes, opset);
-    if (isHost(a) && isHost(right)) {
+  ([a, b]: Inputs): Value => {
+    if (isHost(a) && isHost(b)) {
       const integer = !isFloatType(a.dtype);
-      return hostBinary(a, right, (x, y) => onHost(x, y, integer));
+      return hostBinary(a, b, (x, y) => onHost(x, y, integer));
     }
-    return onTensor(toTensor(a!), toTensor(right));
+    return onTensor(toTensor(a!), toTensor(b!));
   };
 
 export const Add = binary((x, y) => x + y, tf.add);
@@ -155,7 +130,14 @@ const variadic =
       isHost(a) && isHost(b) ? hostBinary(a, b, onHost) : onTensor(toTensor(a), toTensor(b)),
     );
 
-export const Min = variadic(Math.min, tf.minimum);
-export const Max = variadic(Math.max, tf.maximum);
+/** tfjs's gradients of maximum and minimum do not undo broadcasting. */
+const sameShaped =
+  (f: Binary): Binary =>
+  (a, b) => {
+    const shape = broadcastShape(a.shape, b.shape);
+    return f(expand(a, shape), expand(b, shape));
+  };
+export const Min = variadic(Math.min, sameShaped(tf.minimum));
+export const Max = variadic(Math.max, sameShaped(tf.maximum));
 export const Sum = variadic((x, y) => x + y, tf.add);
 export const Mean = (inputs: Inputs): Value => tf.div(toTensor(Sum(inputs)), tf.scalar(inputs.length));

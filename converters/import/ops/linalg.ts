@@ -1,4 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { expand } from "../../kernels/movement.ts";
 import { type Inputs, toTensor, type Value } from "../value.ts";
 
 /** NumPy's matmul: 1-D operands get a temporary axis, batch axes broadcast. A matrix on the right of a batch is one product. */
@@ -22,7 +23,15 @@ export function matMul(a: tf.Tensor, b: tf.Tensor, transA = false, transB = fals
   const rank = Math.max(a.rank, b.rank);
   const lift = (t: tf.Tensor) =>
     t.rank < rank ? tf.reshape(t, [...Array(rank - t.rank).fill(1), ...t.shape]) : t;
-  return tf.matMul(lift(a), lift(b), transA, transB);
+  const [left, right] = [lift(a), lift(b)];
+  // tfjs's gradient of a product does not undo broadcasting over the batch axes.
+  const batch = left.shape.slice(0, -2).map((d, i) => Math.max(d, right.shape[i]!));
+  return tf.matMul(
+    expand(left, [...batch, ...left.shape.slice(-2)]),
+    expand(right, [...batch, ...right.shape.slice(-2)]),
+    transA,
+    transB,
+  );
 }
 
 export const MatMul = ([a, b]: Inputs): Value => matMul(toTensor(a!), toTensor(b!));

@@ -1,4 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { slice } from "../../kernels/movement.ts";
 import {
   host,
   type Inputs,
@@ -50,6 +51,31 @@ const logSumExp = (x: tf.Tensor, axes: number[], keep: boolean) => {
       );
 };
 
+/** Halves each axis until one slice is left: differentiable at zeros too, where Π·1/x is not. */
+const multiplied = (x: tf.Tensor, axes: number[], keep: boolean) => {
+  let y = x;
+  for (const axis of axes) {
+    const part = (start: number, length: number) =>
+      slice(
+        y,
+        y.shape.map((_, i) => (i === axis ? start : 0)),
+        y.shape.map((d, i) => (i === axis ? length : d)),
+        y.shape.map(() => 1),
+      );
+    for (let n = y.shape[axis]!; n > 1; n = y.shape[axis]!) {
+      const half = Math.floor(n / 2);
+      const pairs = tf.mul(part(0, half), part(half, half));
+      y = n % 2 ? tf.concat([pairs, part(n - 1, 1)], axis) : pairs;
+    }
+  }
+  return keep
+    ? y
+    : tf.reshape(
+        y,
+        x.shape.filter((_, i) => !axes.includes(i)),
+      );
+};
+
 export const ReduceSum = reduction(sum, (v) => v.reduce((a, b) => a + b, 0));
 export const ReduceMean = reduction((x, axes, keep) => tf.mean(x, axes, keep));
 export const ReduceMax = reduction(
@@ -60,10 +86,7 @@ export const ReduceMin = reduction(
   (x, axes, keep) => tf.min(x, axes, keep),
   (v) => Math.min(...v),
 );
-export const ReduceProd = reduction(
-  (x, axes, keep) => tf.prod(x, axes, keep),
-  (v) => v.reduce((a, b) => a * b, 1),
-);
+export const ReduceProd = reduction(multiplied, (v) => v.reduce((a, b) => a * b, 1));
 export const ReduceL1 = reduction((x, axes, keep) => sum(tf.abs(x), axes, keep));
 export const ReduceL2 = reduction((x, axes, keep) => tf.sqrt(sum(tf.mul(x, x), axes, keep)));
 export const ReduceLogSum = reduction((x, axes, keep) => tf.log(sum(x, axes, keep)));

@@ -1,0 +1,72 @@
+// Registers the gradients of all tfjs kernels.
+import "@tensorflow/tfjs-layers";
+import * as tf from "@tensorflow/tfjs-core";
+import type { TensorSpec } from "../../converters/compile/step.ts";
+import type { Engine, EngineName, NumberArray } from "./engine.ts";
+
+const toTensor = (data: NumberArray, { shape, dtype }: TensorSpec): tf.Tensor =>
+  tf.keep(tf.tensor(data.slice(), [...shape], dtype));
+
+/** An engine that runs the step with a tfjs backend, kernel by kernel. The carry lives in kept tensors. */
+export function eagerEngine(name: EngineName, backend: string, version: string): Engine {
+  return {
+    name,
+    version,
+    async prepare(step, initial, batchSpecs) {
+      const onBackend = async () => {
+        if (tf.getBackend() !== backend) await tf.setBackend(backend);
+      };
+      await onBackend();
+      let carry: Record<string, tf.Tensor> = {};
+      for (const [key, { spec, data }] of Object.entries(initial)) carry[key] = toTensor(data, spec);
+      return {
+        compileSeconds: 0,
+        async run(arrays) {
+          await onBackend();
+          const batch: Record<string, tf.Tensor> = {};
+          for (const [key, spec] of Object.entries(batchSpecs)) {
+            const data = arrays[key];
+            if (!data) throw new Error(`the batch lacks "${key}"`);
+            batch[key] = toTensor(data, spec);
+          }
+          let next: Record<string, tf.Tensor> = {};
+          let results: Record<string, tf.Tensor> = {};
+          tf.tidy(() => {
+            const out = step(carry, batch);
+            // A clone: what the step hands back may be one of its own inputs, which are disposed below.
+            const kept = (t: tf.Tensor) => tf.keep(t.clone());
+            next = Object.fromEntries(Object.keys(carry).map((key) => [key, kept(out.carry[key]!)]));
+            results = Object.fromEntries(Object.entries(out.results).map(([key, t]) => [key, kept(t)]));
+          });
+          tf.dispose(Object.values(carry));
+          tf.dispose(Object.values(batch));
+          carry = next;
+          const values: Record<string, NumberArray> = {};
+          for (const [key, tensor] of Object.entries(results))
+            values[key] = (await tensor.data<"float32">()).slice();
+          tf.dispose(Object.values(results));
+          return values;
+        },
+        async read() {
+          const values: Record<string, NumberArray> = {};
+          for (const [key, tensor] of Object.entries(carry))
+            values[key] = (await tensor.data<"float32">()).slice();
+          return values;
+        },
+        async write(arrays) {
+          await onBackend();
+          for (const [key, data] of Object.entries(arrays)) {
+            const known = initial[key];
+            if (!known) throw new Error(`the carry has no "${key}"`);
+            carry[key]?.dispose();
+            carry[key] = toTensor(data, known.spec);
+          }
+        },
+        async dispose() {
+          tf.dispose(Object.values(carry));
+          carry = {};
+        },
+      };
+    },
+  };
+}

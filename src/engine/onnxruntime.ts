@@ -1,0 +1,90 @@
+import { createRequire } from "node:module";
+import * as ort from "onnxruntime-node";
+import { compileStep } from "../../converters/compile/compile.ts";
+import type { TensorSpec } from "../../converters/compile/step.ts";
+import type { Engine, NumberArray } from "./engine.ts";
+
+const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+
+const wrap = (data: NumberArray, { shape, dtype }: TensorSpec): ort.Tensor => {
+  if (data.length !== size(shape)) throw new Error(`${data.length} values do not fill shape [${shape}]`);
+  return dtype === "float32"
+    ? new ort.Tensor("float32", data as Float32Array, shape)
+    : dtype === "int32"
+      ? new ort.Tensor("int32", data as Int32Array, shape)
+      : new ort.Tensor("bool", data as Uint8Array, shape);
+};
+
+const empty = ({ shape, dtype }: TensorSpec): NumberArray =>
+  dtype === "float32"
+    ? new Float32Array(size(shape))
+    : dtype === "int32"
+      ? new Int32Array(size(shape))
+      : new Uint8Array(size(shape));
+
+/** The embedded default: the step is compiled to one ONNX graph, which ONNX Runtime optimises and runs. */
+export const onnxruntimeEngine = (): Engine => ({
+  name: "onnxruntime",
+  version: `onnxruntime ${(createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string }).version}`,
+  async prepare(step, initial, batchSpecs, options = {}) {
+    const started = performance.now();
+    const graph = compileStep(step, {
+      carry: Object.fromEntries(Object.entries(initial).map(([key, { spec }]) => [key, spec])),
+      batch: batchSpecs,
+    });
+    const session = await ort.InferenceSession.create(graph.bytes, {
+      executionMode: "sequential",
+      graphOptimizationLevel: "all",
+      ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
+    });
+    const compileSeconds = (performance.now() - started) / 1000;
+
+    interface Buffer {
+      readonly data: NumberArray;
+      readonly tensor: ort.Tensor;
+    }
+    const buffer = (data: NumberArray, spec: TensorSpec): Buffer => ({ data, tensor: wrap(data, spec) });
+    // Ping-pong: a run reads one set and writes the other.
+    let now = new Map<string, Buffer>();
+    let next = new Map<string, Buffer>();
+    for (const [key, { spec, data }] of Object.entries(initial)) {
+      now.set(key, buffer(data.slice(), spec));
+      next.set(key, buffer(empty(spec), spec));
+    }
+    const results = new Map<string, Buffer>();
+    for (const [key, spec] of Object.entries(graph.resultSpecs)) results.set(key, buffer(empty(spec), spec));
+
+    return {
+      compileSeconds,
+      async run(arrays) {
+        const feeds: Record<string, ort.Tensor> = {};
+        const fetches: Record<string, ort.Tensor> = {};
+        for (const [key, { tensor }] of now) feeds[graph.inputs.carry[key]!] = tensor;
+        for (const [key, spec] of Object.entries(batchSpecs)) {
+          const data = arrays[key];
+          if (!data) throw new Error(`the batch lacks "${key}"`);
+          feeds[graph.inputs.batch[key]!] = wrap(data, spec);
+        }
+        for (const [key, { tensor }] of next) fetches[graph.outputs.carry[key]!] = tensor;
+        for (const [key, { tensor }] of results) fetches[graph.outputs.results[key]!] = tensor;
+        // What `run` hands back are other buffer objects; the preallocated ones hold the values.
+        await session.run(feeds, fetches);
+        [now, next] = [next, now];
+        return Object.fromEntries([...results].map(([key, { data }]) => [key, data.slice()]));
+      },
+      async read() {
+        return Object.fromEntries([...now].map(([key, { data }]) => [key, data.slice()]));
+      },
+      async write(arrays) {
+        for (const [key, data] of Object.entries(arrays)) {
+          const known = now.get(key);
+          if (!known) throw new Error(`the carry has no "${key}"`);
+          known.data.set(data);
+        }
+      },
+      async dispose() {
+        await session.release();
+      },
+    };
+  },
+});

@@ -1,0 +1,42 @@
+import { createRequire } from "node:module";
+import { badInput } from "../../converters/errors.ts";
+import { eagerEngine } from "./eager.ts";
+import type { Engine } from "./engine.ts";
+
+const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
+
+/**
+ * TensorFlow's kernels through tfjs-node(-gpu), which the user installs: looked up beside this package, then in the working folder.
+ * @throws OnnxUnlearnError ENGINE_MISSING (exit 2) if neither is installed, ENGINE_BROKEN if it does not load
+ */
+export async function tensorflowEngine(folder: string = process.cwd()): Promise<Engine> {
+  const roots = [createRequire(import.meta.url), createRequire(`${folder}/`)];
+  for (const name of PACKAGES) {
+    for (const require of roots) {
+      let path: string;
+      try {
+        path = require.resolve(name);
+      } catch {
+        continue;
+      }
+      try {
+        const loaded = require(path) as { readonly version?: { readonly "tfjs-node"?: string } };
+        return eagerEngine(
+          "tensorflow",
+          "tensorflow",
+          `${name} ${loaded.version?.["tfjs-node"] ?? ""}`.trim(),
+        );
+      } catch (error) {
+        const why = error instanceof Error ? error.message.split("\n")[0] : String(error);
+        throw badInput(
+          "ENGINE_BROKEN",
+          `${path} is installed but does not load (${why}); use --engine onnxruntime`,
+        );
+      }
+    }
+  }
+  throw badInput(
+    "ENGINE_MISSING",
+    `engine tensorflow needs ${PACKAGES[1]} or ${PACKAGES[0]}, and neither is installed: npm install ${PACKAGES[1]}@4.22.0, or use --engine onnxruntime`,
+  );
+}

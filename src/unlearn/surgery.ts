@@ -1,0 +1,65 @@
+import * as tf from "@tensorflow/tfjs-core";
+
+/**
+ * λ* = max(0, (−⟨g_r, g_f⟩ − ε/η) / ‖g_r‖²), 0 where ‖g_r‖ = 0 (METHOD section 2). All scalars.
+ */
+export function explicitLambda(
+  dot: tf.Tensor,
+  retainNormSquared: tf.Tensor,
+  epsilon: tf.Tensor,
+  lr: tf.Tensor,
+): tf.Scalar {
+  const nonzero = tf.cast(tf.greater(retainNormSquared, 0), "float32");
+  const denominator = tf.add(retainNormSquared, tf.sub(1, nonzero));
+  const wanted = tf.sub(tf.neg(dot), tf.div(epsilon, lr));
+  return tf.mul(tf.relu(tf.div(wanted, denominator)), nonzero);
+}
+
+/** λ and, for Adam, its moments and bias corrections 1 − β₁ᵗ, 1 − β₂ᵗ (kept in this form: no cancellation in float32). */
+export type DualState = Readonly<Record<string, tf.Tensor>>;
+
+/** moved ? after : before, without NaN from the side not taken as long as both are finite. */
+const gate = (before: tf.Tensor, after: tf.Tensor, moved: tf.Tensor) =>
+  tf.add(before, tf.mul(moved, tf.sub(after, before)));
+
+export interface DualRule {
+  /** Start values by name; λ₀ under `lambda`. */
+  readonly init: (lambda: number) => Readonly<Record<string, number>>;
+  /** @param error rise − ε  @param moved float 0 or 1: 0 leaves everything as it was */
+  readonly update: (state: DualState, error: tf.Tensor, moved: tf.Tensor, beta: number) => DualState;
+}
+
+const B1 = 0.9;
+const B2 = 0.999;
+const DECAY = 0.01;
+
+/**
+ * PyTorch's Adam on the raw λ: gradient −(rise − ε) + 0.01 λ, betas 0.9/0.999, eps 1e-8, lr β (METHOD section 3, the authors' code).
+ */
+export const dualAdam: DualRule = {
+  init: (lambda) => ({ lambda, m: 0, v: 0, correction1: 0, correction2: 0 }),
+  update: (state, error, moved, beta) => {
+    const gradient = tf.sub(tf.mul(state["lambda"]!, DECAY), error);
+    const m = tf.add(tf.mul(state["m"]!, B1), tf.mul(gradient, 1 - B1));
+    const v = tf.add(tf.mul(state["v"]!, B2), tf.mul(tf.square(gradient), 1 - B2));
+    const correction1 = tf.add(tf.mul(state["correction1"]!, B1), 1 - B1);
+    const correction2 = tf.add(tf.mul(state["correction2"]!, B2), 1 - B2);
+    const denominator = tf.add(tf.sqrt(tf.div(v, correction2)), 1e-8);
+    const lambda = tf.sub(state["lambda"]!, tf.mul(tf.div(tf.div(m, correction1), denominator), beta));
+    const after: DualState = { lambda, m, v, correction1, correction2 };
+    return Object.fromEntries(Object.entries(after).map(([key, t]) => [key, gate(state[key]!, t, moved)]));
+  },
+};
+
+/** λ' = [λ + β (rise − ε)]₊ (METHOD section 3). */
+export const dualAscent: DualRule = {
+  init: (lambda) => ({ lambda }),
+  update: (state, error, moved, beta) => ({
+    lambda: gate(state["lambda"]!, tf.relu(tf.add(state["lambda"]!, tf.mul(error, beta))), moved),
+  }),
+};
+
+export const dualRules: { readonly [D in "adam" | "ascent"]: DualRule } = {
+  adam: dualAdam,
+  ascent: dualAscent,
+};
