@@ -200,7 +200,7 @@ test.skipIf(!existsSync(zoo))("every float weight of the zoo can be written; not
     const model = loadModelFile(join(zoo, file));
     const floatWeights = [...model.graph.initializers.values()].filter(({ dtype }) => dtype === "float32");
     const masters = floatWeights.map(({ name, data }) => [name, data as Float32Array] as const);
-    expect(patchModel(model, new Map(masters)).bytes, file).toEqual(model.bytes);
+    expect(Buffer.compare(patchModel(model, new Map(masters)).bytes, model.bytes), file).toBe(0);
     const wanted = new Map(masters.map(([name, data]) => [name, data.map((value) => value / 2 + 1)]));
     const after = readModel(patchModel(model, wanted).bytes);
     for (const [name, values] of wanted) {
@@ -327,7 +327,7 @@ describe("writing files", () => {
     });
   });
 
-  test("a failure half way leaves no side file, and a replaced one is back", async () => {
+  test("a failure half way leaves no new file", async () => {
     const { model } = externalSetUp();
     const target = temporary();
     writeFileSync(join(target, "data"), "a file where the folder should be");
