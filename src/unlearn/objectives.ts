@@ -21,8 +21,8 @@ export const forgetObjectives: { readonly [O in ForgetObjectiveName]: ForgetObje
 
 /** Sample counts of a mixed batch as float scalars; padded rows have both masks 0. */
 export function counts(batch: Tensors) {
-  const nForget = tf.sum(batch["forgetMask"]!);
-  const nRetain = tf.sum(batch["retainMask"]!);
+  const nForget = tf.sum(batch.forgetMask!);
+  const nRetain = tf.sum(batch.retainMask!);
   const flag = (n: tf.Tensor) => tf.minimum(n, 1);
   return {
     nForget,

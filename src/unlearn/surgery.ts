@@ -39,13 +39,13 @@ const DECAY = 0.01;
 export const dualAdam: DualRule = {
   init: (lambda) => ({ lambda, m: 0, v: 0, correction1: 0, correction2: 0 }),
   update: (state, error, moved, beta) => {
-    const gradient = tf.sub(tf.mul(state["lambda"]!, DECAY), error);
-    const m = tf.add(tf.mul(state["m"]!, B1), tf.mul(gradient, 1 - B1));
-    const v = tf.add(tf.mul(state["v"]!, B2), tf.mul(tf.square(gradient), 1 - B2));
-    const correction1 = tf.add(tf.mul(state["correction1"]!, B1), 1 - B1);
-    const correction2 = tf.add(tf.mul(state["correction2"]!, B2), 1 - B2);
+    const gradient = tf.sub(tf.mul(state.lambda!, DECAY), error);
+    const m = tf.add(tf.mul(state.m!, B1), tf.mul(gradient, 1 - B1));
+    const v = tf.add(tf.mul(state.v!, B2), tf.mul(tf.square(gradient), 1 - B2));
+    const correction1 = tf.add(tf.mul(state.correction1!, B1), 1 - B1);
+    const correction2 = tf.add(tf.mul(state.correction2!, B2), 1 - B2);
     const denominator = tf.add(tf.sqrt(tf.div(v, correction2)), 1e-8);
-    const lambda = tf.sub(state["lambda"]!, tf.mul(tf.div(tf.div(m, correction1), denominator), beta));
+    const lambda = tf.sub(state.lambda!, tf.mul(tf.div(tf.div(m, correction1), denominator), beta));
     const after: DualState = { lambda, m, v, correction1, correction2 };
     return Object.fromEntries(Object.entries(after).map(([key, t]) => [key, gate(state[key]!, t, moved)]));
   },
@@ -55,7 +55,7 @@ export const dualAdam: DualRule = {
 export const dualAscent: DualRule = {
   init: (lambda) => ({ lambda }),
   update: (state, error, moved, beta) => ({
-    lambda: gate(state["lambda"]!, tf.relu(tf.add(state["lambda"]!, tf.mul(error, beta))), moved),
+    lambda: gate(state.lambda!, tf.relu(tf.add(state.lambda!, tf.mul(error, beta))), moved),
   }),
 };
 

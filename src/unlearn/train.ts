@@ -51,7 +51,7 @@ export async function train(
     ...(method.uses.forget ? Array.from({ length: forget.count }, (_, i) => ({ set: forget, i })) : []),
     ...(method.uses.retain ? Array.from({ length: retain.count }, (_, i) => ({ set: retain, i })) : []),
   ];
-  const lambdaStart = method.dual(options)["lambda"] ?? 0;
+  const lambdaStart = method.dual(options).lambda ?? 0;
   if (options.epochs === 0)
     return {
       weights: start,
@@ -173,9 +173,9 @@ export async function train(
           const valid = at + row < order.length;
           const { set, i } = samples[order[valid ? at + row : at]!]!;
           const forgets = set === forget && method.uses.forget;
-          batch["labels"]![row] = forgets ? redrawn[i]! : set.labels[i]!;
-          batch["forgetMask"]![row] = valid && forgets ? 1 : 0;
-          batch["retainMask"]![row] = valid && !forgets ? 1 : 0;
+          batch.labels![row] = forgets ? redrawn[i]! : set.labels[i]!;
+          batch.forgetMask![row] = valid && forgets ? 1 : 0;
+          batch.retainMask![row] = valid && !forgets ? 1 : 0;
           for (const { name, size } of inputs)
             batch[`x:${name}`]!.set(set.inputs[name]!.data.subarray(i * size, (i + 1) * size), row * size);
         }

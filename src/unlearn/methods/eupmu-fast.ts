@@ -14,14 +14,14 @@ export const eupmuFast: MethodDefinition = {
     const tools = stepTools(context, chosenObjective(context.options));
     return (carry, batch) => {
       const { dual, epsilon, hasRetain, backward, descend, moveDual, finish } = tools(carry, batch);
-      const lambda = tf.relu(dual["lambda"]!);
+      const lambda = tf.relu(dual.lambda!);
       const total = tf.add(lambda, 1);
       const { sides, gradients } = backward(({ forget, retain }) =>
         tf.div(tf.add(forget, tf.mul(lambda, retain)), total),
       );
       const now = logLoss(sides.retain);
-      const seen = dual["seen"]!;
-      const previous = dual["previous"]!;
+      const seen = dual.seen!;
+      const previous = dual.previous!;
       const hasRise = tf.mul(hasRetain, seen);
       const rise = tf.mul(tf.sub(now, previous), hasRise);
       return finish(

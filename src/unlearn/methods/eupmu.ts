@@ -18,7 +18,7 @@ export const eupmu: MethodDefinition = {
         carry,
         batch,
       );
-      const lambda = tf.relu(dual["lambda"]!);
+      const lambda = tf.relu(dual.lambda!);
       const { sides, gradients } = backward(({ forget, retain }) =>
         tf.add(maybeLogged(objective, forget), tf.mul(lambda, logLoss(retain))),
       );

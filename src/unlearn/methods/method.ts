@@ -59,16 +59,16 @@ export function stepTools({ apply, trainable, options }: MethodContext, objectiv
     const weights = Object.fromEntries(trainable.map((name) => [name, carry[`p:${name}`]!]));
     const dual = under(carry, "dual:");
     const inputs = under(batch, "x:");
-    const labels = batch["labels"]!;
-    const lr = batch["lr"]!;
-    const epsilon = batch["epsilon"]!;
+    const labels = batch.labels!;
+    const lr = batch.lr!;
+    const epsilon = batch.epsilon!;
     const { nForget, nRetain, n, hasForget, hasRetain } = counts(batch);
 
     const losses = (at: Weights): SideLosses => {
       const logits = apply(at, inputs);
       return {
-        forget: sideLoss(objective.perSample(logits, labels), batch["forgetMask"]!, n),
-        retain: sideLoss(forgetObjectives["random-label"].perSample(logits, labels), batch["retainMask"]!, n),
+        forget: sideLoss(objective.perSample(logits, labels), batch.forgetMask!, n),
+        retain: sideLoss(forgetObjectives["random-label"].perSample(logits, labels), batch.retainMask!, n),
       };
     };
 
