@@ -1,0 +1,133 @@
+import { createHash } from "node:crypto";
+import { badInput } from "../../converters/errors.ts";
+import { isFloatType } from "../../converters/import/value.ts";
+import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
+import type { Dataset } from "../unlearn/types.ts";
+import { type NpyArray, readNpz } from "./npz.ts";
+
+/** x' = (x / scale − mean) / std per channel; one value stands for all channels. */
+export interface Preprocessing {
+  readonly scale: number;
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+export const NO_PREPROCESSING: Preprocessing = { scale: 1, mean: [0], std: [1] };
+
+/** 1 for NCHW, last for NHWC and for rank 2. */
+const channelAxis = (model: OnnxValueInfo, rank: number): number => {
+  if (rank <= 2) return rank - 1;
+  const [second, last] = [model.dims?.[1], model.dims?.[rank - 1]];
+  const few = (d: unknown) => typeof d === "number" && d <= 4;
+  return rank === 4 && few(last) && !few(second) ? rank - 1 : 1;
+};
+
+function preprocess(
+  array: NpyArray,
+  model: OnnxValueInfo,
+  how: Preprocessing,
+  where: string,
+): Float32Array | Int32Array {
+  if (model.dtype !== undefined && !isFloatType(model.dtype)) return Int32Array.from(array.data);
+  const axis = channelAxis(model, array.dims.length);
+  const channels = array.dims[axis]!;
+  for (const [name, list] of [
+    ["--mean", how.mean],
+    ["--std", how.std],
+  ] as const)
+    if (list.length !== 1 && list.length !== channels)
+      throw badInput(
+        "CHANNEL_COUNT",
+        `${name} has ${list.length} values but ${where} has ${channels} channels; give one value, or one per channel.`,
+      );
+  const inner = array.dims.slice(axis + 1).reduce((a, b) => a * b, 1);
+  const out = new Float32Array(array.data.length);
+  for (let i = 0; i < out.length; i++) {
+    const c = Math.floor(i / inner) % channels;
+    out[i] =
+      (array.data[i]! / how.scale - how.mean[how.mean.length === 1 ? 0 : c]!) /
+      how.std[how.std.length === 1 ? 0 : c]!;
+  }
+  return out;
+}
+
+/**
+ * Loads one set: an array per model input by name (or `x` for the only input) and integer labels `y` [N].
+ * @throws badInput naming file, sample and remedy
+ */
+export function loadDataset(
+  path: string,
+  inputs: readonly OnnxValueInfo[],
+  how: Preprocessing = NO_PREPROCESSING,
+  classes?: number,
+): Dataset {
+  const arrays = readNpz(path);
+  const labels = arrays.get("y");
+  if (!labels || labels.kind !== "integer")
+    throw badInput(
+      "LABELS_MISSING",
+      `${path} has no integer array "y" of labels (it has: ${[...arrays.keys()].join(", ")}); add one label per sample.`,
+    );
+  const count = labels.data.length;
+  if (count === 0) throw badInput("SET_EMPTY", `${path} holds no samples; give at least one.`);
+  const loaded: Record<string, Dataset["inputs"][string]> = {};
+  for (const input of inputs) {
+    const array = arrays.get(input.name) ?? (inputs.length === 1 ? arrays.get("x") : undefined);
+    const where = `${path}: array "${arrays.has(input.name) ? input.name : "x"}"`;
+    if (!array)
+      throw badInput(
+        "INPUT_MISSING",
+        `${path} has no array for the model input "${input.name}" (it has: ${[...arrays.keys()].join(", ")}).`,
+      );
+    if (array.dims[0] !== count)
+      throw badInput("LENGTH_MISMATCH", `${where} has ${array.dims[0]} samples but "y" has ${count} labels.`);
+    const wanted = input.dims;
+    if (
+      wanted &&
+      (wanted.length !== array.dims.length ||
+        wanted.some((d, i) => i > 0 && typeof d === "number" && d !== array.dims[i]))
+    )
+      throw badInput(
+        "SHAPE_MISMATCH",
+        `${where} has shape [${array.dims.join(", ")}] but the model input "${input.name}" wants [${wanted.map((d) => d ?? "?").join(", ")}] (batch first).`,
+      );
+    const width = array.data.length / count;
+    const bad = (array.data as Float32Array).findIndex((v) => !Number.isFinite(v));
+    if (bad >= 0)
+      throw badInput(
+        "NOT_FINITE",
+        `${where}: sample ${Math.floor(bad / width)} contains NaN or infinity; remove it or mend it.`,
+      );
+    loaded[input.name] = { data: preprocess(array, input, how, where), dims: array.dims };
+  }
+  const y = Int32Array.from(labels.data);
+  y.forEach((label, i) => {
+    if (label < 0 || (classes !== undefined && label >= classes))
+      throw badInput(
+        "LABEL_RANGE",
+        `${path}: sample ${i} has label ${label}, but the model knows the classes 0 to ${(classes ?? 0) - 1}; mend the labels.`,
+      );
+  });
+  return { path, count, inputs: loaded, labels: y };
+}
+
+const fingerprint = (set: Dataset, index: number): string => {
+  const hash = createHash("sha256");
+  for (const [name, { data, dims }] of Object.entries(set.inputs)) {
+    const width = dims.slice(1).reduce((a, b) => a * b, 1);
+    const part = data.subarray(index * width, (index + 1) * width);
+    hash.update(name).update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
+  }
+  return hash.digest("base64");
+};
+
+/** Pairs of exactly equal samples (inputs only; labels do not matter). */
+export function findOverlap(a: Dataset, b: Dataset): { indexA: number; indexB: number }[] {
+  const seen = new Map(Array.from({ length: a.count }, (_, i) => [fingerprint(a, i), i] as const));
+  const pairs: { indexA: number; indexB: number }[] = [];
+  for (let i = 0; i < b.count; i++) {
+    const match = seen.get(fingerprint(b, i));
+    if (match !== undefined) pairs.push({ indexA: match, indexB: i });
+  }
+  return pairs;
+}

@@ -1,0 +1,95 @@
+import { readFileSync } from "node:fs";
+import { unzipSync } from "fflate";
+import { badInput } from "../../converters/errors.ts";
+
+/** One array of an `.npz`, row-major. Integers wider than 32 bits must fit a double exactly. */
+export interface NpyArray {
+  readonly dims: readonly number[];
+  readonly kind: "float" | "integer";
+  readonly data: Float32Array | Float64Array | Int32Array;
+}
+
+type Reader = (view: DataView, at: number, little: boolean) => number;
+const READERS: Readonly<Record<string, { size: number; kind: "float" | "integer"; read: Reader }>> = {
+  f4: { size: 4, kind: "float", read: (v, at, l) => v.getFloat32(at, l) },
+  f8: { size: 8, kind: "float", read: (v, at, l) => v.getFloat64(at, l) },
+  i1: { size: 1, kind: "integer", read: (v, at) => v.getInt8(at) },
+  u1: { size: 1, kind: "integer", read: (v, at) => v.getUint8(at) },
+  i2: { size: 2, kind: "integer", read: (v, at, l) => v.getInt16(at, l) },
+  u2: { size: 2, kind: "integer", read: (v, at, l) => v.getUint16(at, l) },
+  i4: { size: 4, kind: "integer", read: (v, at, l) => v.getInt32(at, l) },
+  u4: { size: 4, kind: "integer", read: (v, at, l) => v.getUint32(at, l) },
+  i8: { size: 8, kind: "integer", read: (v, at, l) => Number(v.getBigInt64(at, l)) },
+  u8: { size: 8, kind: "integer", read: (v, at, l) => Number(v.getBigUint64(at, l)) },
+  b1: { size: 1, kind: "integer", read: (v, at) => v.getUint8(at) },
+};
+
+/** Decodes one `.npy` (format 1 to 3, C order). @throws badInput NPY_INVALID, NPY_DTYPE, NPY_ORDER */
+export function decodeNpy(bytes: Uint8Array, where: string): NpyArray {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const magic = String.fromCharCode(...bytes.subarray(1, 6));
+  if (bytes.length < 10 || bytes[0] !== 0x93 || magic !== "NUMPY")
+    throw badInput("NPY_INVALID", `${where} is not a NumPy array; write the file with numpy.savez.`);
+  const wide = bytes[6]! >= 2;
+  const start = wide ? 12 : 10;
+  const length = wide ? view.getUint32(8, true) : view.getUint16(8, true);
+  const header = new TextDecoder("latin1").decode(bytes.subarray(start, start + length));
+  const descr = /'descr':\s*'([<>|=])([a-z])(\d+)'/.exec(header);
+  const shape = /'shape':\s*\(([^)]*)\)/.exec(header);
+  const type = descr && READERS[`${descr[2]}${descr[3]}`];
+  if (!descr || !shape || !type)
+    throw badInput(
+      "NPY_DTYPE",
+      `${where} has an element type that cannot be read (${header.trim()}); save it as float32 or an integer type.`,
+    );
+  if (/'fortran_order':\s*True/.test(header))
+    throw badInput(
+      "NPY_ORDER",
+      `${where} is stored in Fortran order; save numpy.ascontiguousarray(x) instead.`,
+    );
+  const dims = shape[1]!
+    .split(",")
+    .map((s) => s.trim())
+    .filter(Boolean)
+    .map(Number);
+  const count = dims.reduce((a, b) => a * b, 1);
+  const offset = start + length;
+  if (bytes.length - offset < count * type.size)
+    throw badInput(
+      "NPY_TRUNCATED",
+      `${where} holds fewer than the ${count} elements its header promises; the file is truncated, copy it again.`,
+    );
+  const little = descr[1] !== ">";
+  const data =
+    type.kind === "float"
+      ? type.size === 8
+        ? new Float64Array(count)
+        : new Float32Array(count)
+      : new Int32Array(count);
+  for (let i = 0; i < count; i++) data[i] = type.read(view, offset + i * type.size, little);
+  return { dims, kind: type.kind, data };
+}
+
+/** Reads every array of an `.npz` (numpy.savez and savez_compressed). @throws badInput FILE_UNREADABLE, NPZ_INVALID */
+export function readNpz(path: string): Map<string, NpyArray> {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    throw badInput(
+      "FILE_UNREADABLE",
+      `${path} cannot be read (${(error as NodeJS.ErrnoException).code}); check the path.`,
+    );
+  }
+  let entries: Record<string, Uint8Array>;
+  try {
+    entries = unzipSync(bytes);
+  } catch {
+    throw badInput("NPZ_INVALID", `${path} is not a .npz archive; write it with numpy.savez.`);
+  }
+  return new Map(
+    Object.entries(entries)
+      .filter(([name]) => name.endsWith(".npy"))
+      .map(([name, data]) => [name.slice(0, -4), decodeNpy(data, `${path}: array "${name.slice(0, -4)}"`)]),
+  );
+}
