@@ -1,0 +1,115 @@
+import * as ort from "onnxruntime-node";
+import { badInput } from "../../converters/errors.ts";
+import type { Head } from "../../converters/import/model.ts";
+import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
+import type { Dataset } from "../unlearn/types.ts";
+
+export interface Prediction {
+  readonly count: number;
+  readonly classes: number;
+  /** What the file's output holds, [count, classes], row-major. */
+  readonly raw: Float32Array;
+  /** Class probabilities [count, classes]; two classes where the model has one unit. Undefined where the file gives labels only. */
+  readonly probabilities: Float32Array | undefined;
+  readonly labels: Int32Array;
+}
+
+const squash: Readonly<Record<Head["outputKind"], (row: Float32Array) => number[]>> = {
+  logits: (row) => {
+    if (row.length === 1) return [1 / (1 + Math.exp(row[0]!)), 1 / (1 + Math.exp(-row[0]!))];
+    const peak = Math.max(...row);
+    const exps = Array.from(row, (v) => Math.exp(v - peak));
+    const total = exps.reduce((a, b) => a + b, 0);
+    return exps.map((e) => e / total);
+  },
+  probabilities: (row) => [...row],
+  "log-probabilities": (row) => Array.from(row, Math.exp),
+  sigmoid: (row) => (row.length === 1 ? [1 - row[0]!, row[0]!] : [...row]),
+  labels: (row) => [...row],
+};
+
+/**
+ * Runs a model file in ONNX Runtime over a whole set. The last batch is padded where the file has a fixed batch.
+ * @throws badInput RUNTIME_REFUSED where ONNX Runtime cannot load or run the file
+ */
+export async function predict(
+  file: string,
+  set: Dataset,
+  {
+    head,
+    inputs,
+    fixedBatch,
+    threads,
+  }: {
+    readonly head: Head;
+    readonly inputs: readonly OnnxValueInfo[];
+    readonly fixedBatch: number | undefined;
+    readonly threads?: number;
+  },
+): Promise<Prediction> {
+  const size = fixedBatch ?? Math.min(256, set.count);
+  let session: ort.InferenceSession;
+  try {
+    session = await ort.InferenceSession.create(file, {
+      ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+      logSeverityLevel: 3,
+    });
+  } catch (error) {
+    throw badInput(
+      "RUNTIME_REFUSED",
+      `ONNX Runtime cannot load ${file}: ${(error as Error).message.split("\n")[0]}`,
+    );
+  }
+  try {
+    let raw = new Float32Array(0);
+    let classes = 0;
+    for (let at = 0; at < set.count; at += size) {
+      const n = Math.min(size, set.count - at);
+      const rows = fixedBatch ?? n;
+      const feeds: Record<string, ort.Tensor> = {};
+      for (const { name, dtype } of inputs) {
+        const { data, dims } = set.inputs[name]!;
+        const width = dims.slice(1).reduce((a, b) => a * b, 1);
+        const part = data.subarray(at * width, (at + n) * width);
+        const whole =
+          data instanceof Float32Array ? new Float32Array(rows * width) : new Int32Array(rows * width);
+        whole.set(part);
+        const shape = [rows, ...dims.slice(1)];
+        feeds[name] =
+          whole instanceof Float32Array
+            ? new ort.Tensor("float32", whole, shape)
+            : dtype === "int64"
+              ? new ort.Tensor("int64", BigInt64Array.from(whole, BigInt), shape)
+              : new ort.Tensor("int32", whole, shape);
+      }
+      const out = (await session.run(feeds, [head.output]))[head.output]!;
+      const values = Float32Array.from(out.data as ArrayLike<number | bigint>, Number);
+      if (classes === 0) {
+        classes = values.length / rows;
+        raw = new Float32Array(set.count * classes);
+      }
+      raw.set(values.subarray(0, n * classes), at * classes);
+    }
+    if (head.outputKind === "labels")
+      return { count: set.count, classes: 1, raw, probabilities: undefined, labels: Int32Array.from(raw) };
+    const width = classes === 1 ? 2 : classes;
+    const probabilities = new Float32Array(set.count * width);
+    const labels = new Int32Array(set.count);
+    for (let i = 0; i < set.count; i++) {
+      const row = squash[head.outputKind](raw.subarray(i * classes, (i + 1) * classes));
+      probabilities.set(row, i * width);
+      labels[i] = row.indexOf(Math.max(...row));
+    }
+    return { count: set.count, classes: width, raw, probabilities, labels };
+  } finally {
+    await session.release();
+  }
+}
+
+/** Share of samples whose predicted label is the true one. */
+export const accuracy = ({ labels, count }: Prediction, truth: Int32Array): number =>
+  labels.reduce((right, label, i) => right + Number(label === truth[i]), 0) / count;
+
+/** Probability of the true label, per sample. */
+export const confidence = ({ probabilities, classes, count }: Prediction, truth: Int32Array): Float64Array =>
+  Float64Array.from({ length: count }, (_, i) => probabilities![i * classes + truth[i]!]!);

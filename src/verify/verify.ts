@@ -1,0 +1,32 @@
+import { verificationFailed } from "../../converters/errors.ts";
+import { compareStructure } from "../../converters/export/compare.ts";
+import type { OnnxModel } from "../../converters/onnx/model.ts";
+
+/**
+ * Checks a written model against the one it was made from, in this order: everything but float weights identical; exactly
+ * the intended tensors differ. @throws verificationFailed STRUCTURE_CHANGED, TENSORS_CHANGED (exit 4)
+ * @param intended names of the tensors that may and must differ; undefined = only list them
+ */
+export function verifyStructure(before: OnnxModel, after: OnnxModel, intended?: readonly string[]) {
+  const { identicalStructure, differences, changedTensors } = compareStructure(before, after);
+  if (!identicalStructure)
+    throw verificationFailed(
+      "STRUCTURE_CHANGED",
+      `The new model differs in more than weights: ${differences.slice(0, 3).join("; ")}.`,
+    );
+  if (intended) {
+    const changed = new Set(changedTensors.map(({ name }) => name));
+    const unexpected = [...changed].filter((name) => !intended.includes(name));
+    const missing = intended.filter((name) => !changed.has(name));
+    if (unexpected.length > 0 || missing.length > 0)
+      throw verificationFailed(
+        "TENSORS_CHANGED",
+        `The changed tensors are not the reported ones: ${[...unexpected.map((n) => `${n} changed unexpectedly`), ...missing.map((n) => `${n} did not change`)].slice(0, 5).join("; ")}.`,
+      );
+  }
+  return changedTensors;
+}
+
+/** Largest |a − b| allowed between ONNX Runtime on the file and the trained graph, by the weights' element type. */
+export const parityTolerance = (dtypes: readonly string[], largest: number): number =>
+  (dtypes.some((d) => d === "float16" || d === "bfloat16") ? 1e-2 : 1e-4) * Math.max(1, largest);
