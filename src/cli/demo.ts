@@ -29,7 +29,7 @@ export async function demo({ json }: { json?: boolean }, io: Io): Promise<void> 
       epsilon: -0.01,
       dual: "adam",
       epochs: 5,
-      lr: 0.01,
+      lr: 0.001,
       batchSize: 64,
       seed: 0,
       threads: 2,
