@@ -65,8 +65,8 @@ export const Celu = ([x]: Inputs, { alpha = 1 }: { alpha?: number }): Value =>
 export const Selu = (
   [x]: Inputs,
   {
-    alpha = 1.67326319217681884765625,
-    gamma = 1.05070102214813232421875,
+    alpha = 1.6732631921768188,
+    gamma = 1.0507010221481323,
   }: { alpha?: number; gamma?: number },
 ): Value => scaled(elu(toTensor(x!), alpha), gamma);
 
