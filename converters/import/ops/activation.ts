@@ -64,10 +64,7 @@ export const Celu = ([x]: Inputs, { alpha = 1 }: { alpha?: number }): Value =>
   elu(toTensor(x!), alpha, alpha);
 export const Selu = (
   [x]: Inputs,
-  {
-    alpha = 1.6732631921768188,
-    gamma = 1.0507010221481323,
-  }: { alpha?: number; gamma?: number },
+  { alpha = 1.6732631921768188, gamma = 1.0507010221481323 }: { alpha?: number; gamma?: number },
 ): Value => scaled(elu(toTensor(x!), alpha), gamma);
 
 export const HardSigmoid = (
