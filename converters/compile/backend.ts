@@ -345,12 +345,16 @@ export function tracingBackend(): OnnxBackend {
             named[key] = value as tf.TensorInfo;
             ordered.push(value as tf.TensorInfo);
           }
-          return lower({
+          const lowered = lower({
             inputs: ordered,
             named,
             attrs: (attrs ?? {}) as Record<string, unknown>,
             trace: created,
           });
+          // tfjs takes an output that is a Tensor as it is: an input handed back would be its own successor on the
+          // tape, and its gradient would be counted twice. A plain TensorInfo becomes a tensor of its own.
+          const own = ({ dataId, shape, dtype }: tf.TensorInfo): tf.TensorInfo => ({ dataId, shape, dtype });
+          return Array.isArray(lowered) ? lowered.map(own) : own(lowered);
         },
       });
     }

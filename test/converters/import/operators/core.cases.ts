@@ -28,8 +28,7 @@ export const cases: readonly OperatorCase[] = [
   // element-wise
   ...["Add", "Sub", "Mul"].map((op) => ({ name: "broadcast", op, inputs: [t(2, 3, 4), t(3, 1)] })),
   { name: "broadcast", op: "Div", inputs: [t(2, 3), from(1, 2, 3)] },
-  // Open: the compiled gradient of the exponent deviates in this harness (not in isolation); only the base is claimed.
-  { name: "general", op: "Pow", inputs: [from(0.5, 2, 2, 3), from(-1, 2, 3)], differentiate: [0] },
+  { name: "general", op: "Pow", inputs: [from(0.5, 2, 2, 3), from(-1, 2, 3)], differentiate: [0, 1] },
   { name: "square", op: "Pow", inputs: [t(2, 3), scalar(2)] },
   { name: "cube", op: "Pow", inputs: [t(2, 3), scalar(3)] },
   one("Sqrt", from(0.5, 2, 2, 3)),
@@ -210,6 +209,20 @@ export const cases: readonly OperatorCase[] = [
     inputs: [t(2, 4)],
   },
   // normalisation
+  {
+    name: "rank 2",
+    op: "BatchNormalization",
+    inputs: [t(4, 3), from(0.5, 1.5, 3), t(3), t(3), { ...from(0.5, 1.5, 3), constant: true }],
+    differentiate: [0, 1, 2],
+  },
+  {
+    name: "all, no axes kept",
+    op: "ReduceProd",
+    attributes: { keepdims: 0 },
+    inputs: [from(0.5, 1.5, 2, 3)],
+  },
+  { name: "all, no axes kept", op: "ReduceLogSumExp", attributes: { keepdims: 0 }, inputs: [t(2, 3)] },
+  { name: "same shape", op: "Reshape", inputs: [t(2, 3), ints(2, 3)] },
   {
     name: "inference",
     op: "BatchNormalization",
