@@ -1,4 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
+import "./piecewise.ts";
 
 /** tfjs backends on which a composed implementation (made of tfjs ops) is registered. */
 const EAGER_BACKENDS = ["cpu", "tensorflow"] as const;
@@ -42,7 +43,7 @@ export function defineKernel<Attributes extends object>(spec: {
         const output = saved[saved.length - 1]!;
         const grads = gradient(dy as tf.Tensor, inputs, output, attrs as unknown as Attributes);
         return Object.fromEntries(
-          inputs.map((input, i) => [`${i}`, grads[i] ?? (() => tf.zerosLike(input))]),
+          inputs.map((input, i) => [`${i}`, grads[i] ?? (() => tf.zeros(input.shape))]),
         );
       },
     });

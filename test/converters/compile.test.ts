@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import * as ort from "onnxruntime-node";
 import { expect, test } from "vitest";
 import { compileStep } from "../../converters/compile/compile.ts";
+import "../../converters/kernels/piecewise.ts";
 
 // d/dx Σ 2·f(x) = 2 for every f that changes nothing; a lowering that hands its input back must not count it twice.
 const nothing: Readonly<Record<string, (x: tf.Tensor) => tf.Tensor>> = {
@@ -41,4 +42,21 @@ test.each(Object.entries(nothing))("%s: the compiled gradient counts once", asyn
   expect(Array.from(out[graph.outputs.results["gradient"]!]!.data as Float32Array)).toEqual([
     2, 2, 2, 2, 2, 2,
   ]);
+});
+
+test("a comparison between weight and loss passes no gradient and does not stop the rest", async () => {
+  // f(x) = Σ where(x > 0, 3x, 0): the condition depends on x, its gradient is zero.
+  const graph = compileStep(
+    (carry, { x }) => {
+      const { grads } = tf.valueAndGrads(
+        (y) => tf.sum(tf.where(tf.greater(y!, 0), tf.mul(y!, 3), tf.zerosLike(y!))) as tf.Scalar,
+      )([x!]);
+      return { carry, results: { gradient: grads[0]! } };
+    },
+    { carry: {}, batch: { x: { shape: [3], dtype: "float32" } } },
+  );
+  const session = await ort.InferenceSession.create(graph.bytes, { logSeverityLevel: 3 });
+  const input = new ort.Tensor("float32", Float32Array.of(0.5, -1, 2), [3]);
+  const out = await session.run({ [graph.inputs.batch["x"]!]: input });
+  expect(Array.from(out[graph.outputs.results["gradient"]!]!.data as Float32Array)).toEqual([3, 0, 3]);
 });

@@ -1,5 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
+import { where } from "../../kernels/movement.ts";
 import type { DataType } from "../../onnx/model.ts";
 import {
   dimsOf,
@@ -26,10 +27,9 @@ const below = (x: tf.Tensor) => tf.neg(tf.relu(tf.neg(x)));
 const scaled = (x: tf.Tensor, factor: number) => (factor === 1 ? x : tf.mul(x, tf.scalar(factor)));
 /** x inside, the bound outside; the gradient passes only inside, the bounds themselves included. */
 const clip = (x: tf.Tensor, low: number, high: number): tf.Tensor => {
-  const under = positive(tf.sub(tf.scalar(low), x));
-  const over = positive(tf.sub(x, tf.scalar(high)));
-  const inside = tf.sub(tf.sub(tf.scalar(1), under), over);
-  return tf.add(tf.mul(x, inside), tf.add(scaled(under, low), scaled(over, high)));
+  // A choice, not a product with a mask: ±∞ · 0 would be NaN.
+  const bound = (value: number) => tf.fill(x.shape, value);
+  return where(tf.less(x, tf.scalar(low)), bound(low), where(tf.greater(x, tf.scalar(high)), bound(high), x));
 };
 
 export const Relu = unary(tf.relu);

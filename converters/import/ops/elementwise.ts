@@ -14,7 +14,8 @@ function broadcastShape(a: readonly number[], b: readonly number[]): number[] {
   });
 }
 
-function hostBinary(
+/** Element-wise on the host, NumPy broadcasting. */
+export function hostBinary(
   a: HostTensor,
   b: HostTensor,
   f: (x: number, y: number) => number,

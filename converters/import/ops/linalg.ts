@@ -6,9 +6,10 @@ import { type Inputs, toTensor, type Value } from "../value.ts";
 export function matMul(a: tf.Tensor, b: tf.Tensor, transA = false, transB = false): tf.Tensor {
   if (a.rank === 1) {
     const y = matMul(tf.reshape(a, [1, a.size]), b, false, transB);
+    const row = b.rank === 1 ? 0 : y.rank - 2;
     return tf.reshape(
       y,
-      y.shape.filter((_, i) => i !== y.rank - 2),
+      y.shape.filter((_, i) => i !== row),
     );
   }
   if (b.rank === 1) {

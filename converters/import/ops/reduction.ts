@@ -28,14 +28,19 @@ const reduction =
     context: OperatorContext,
   ): Value => {
     const wanted = axesInput === undefined ? [...(axes ?? [])] : toNumbers(axesInput, "axes", context);
-    if (isHost(x) && onHost) {
+    const untouched = wanted.length === 0 && noop_with_empty_axes !== 0;
+    if (isHost(x) && onHost && !untouched) {
       const rank = x.array.shape.length;
       if (wanted.length === 0 || wanted.length === rank)
         return host(x.dtype, keepdims ? x.array.shape.map(() => 1) : [], [onHost(Array.from(x.array.data))]);
     }
     const t = toTensor(x!);
-    if (wanted.length === 0 && noop_with_empty_axes) return t;
-    const all = wanted.length === 0 ? t.shape.map((_, i) => i) : wanted.map((a) => (a < 0 ? a + t.rank : a));
+    // Nothing is reduced, but what goes with the sum (square, log …) still happens.
+    const all = untouched
+      ? []
+      : wanted.length === 0
+        ? t.shape.map((_, i) => i)
+        : wanted.map((a) => (a < 0 ? a + t.rank : a));
     return reduce(t, all, keepdims !== 0);
   };
 
@@ -95,10 +100,20 @@ export const ReduceSumSquare = reduction((x, axes, keep) => sum(tf.mul(x, x), ax
 
 const argReduction =
   (reduce: (x: tf.Tensor, axis: number) => tf.Tensor) =>
-  ([x]: Inputs, { axis = 0, keepdims = 1 }: { axis?: number; keepdims?: number }): Value => {
+  (
+    [x]: Inputs,
+    {
+      axis = 0,
+      keepdims = 1,
+      select_last_index = 0,
+    }: { axis?: number; keepdims?: number; select_last_index?: number },
+  ): Value => {
     const t = toTensor(x!);
     const at = axis < 0 ? axis + t.rank : axis;
-    const y = reduce(t, at);
+    // The last of equal extremes is the first one seen from behind.
+    const y = select_last_index
+      ? tf.sub(tf.scalar(t.shape[at]! - 1, "int32"), reduce(tf.reverse(t, at), at))
+      : reduce(t, at);
     return keepdims
       ? tf.reshape(
           y,

@@ -69,7 +69,11 @@ export function OneHot(
   const classes = toNumbers(depth, "depth", context)[0]!;
   const [off, on] = toNumbers(values, "values", context) as [number, number];
   const index = tf.cast(toTensor(indices!), "int32");
-  const wrapped = tf.mod(index, tf.scalar(classes, "int32"));
+  // Negative indices count from the end; what lies outside [−classes, classes) is off everywhere.
+  const wrapped = tf.add(
+    index,
+    tf.mul(tf.cast(tf.less(index, tf.scalar(0, "int32")), "int32"), tf.scalar(classes, "int32")),
+  );
   const column = tf.reshape(wrapped, [...index.shape, 1]);
   const hot = tf.cast(tf.equal(column, tf.range(0, classes, 1, "int32")), "float32");
   const y = tf.add(tf.mul(hot, tf.scalar(on - off)), tf.scalar(off));

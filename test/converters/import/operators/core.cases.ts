@@ -208,6 +208,56 @@ export const cases: readonly OperatorCase[] = [
     attributes: { pads: [0, 1, 0, 2], value: 0.5 },
     inputs: [t(2, 4)],
   },
+  // corners: what a plain formula gets wrong
+  ...["HardSigmoid", "HardSwish", "Relu"].map((op) => ({
+    name: "infinities",
+    op,
+    inputs: [{ dims: [2], data: [Number.POSITIVE_INFINITY, 7] }],
+    differentiate: [],
+  })),
+  {
+    name: "infinities",
+    op: "Clip",
+    inputs: [
+      { dims: [3], data: [Number.NEGATIVE_INFINITY, 0.2, Number.POSITIVE_INFINITY] },
+      scalar(-0.4),
+      scalar(0.4),
+    ],
+    differentiate: [],
+  },
+  { name: "vector by vector", op: "MatMul", inputs: [t(3), t(3)] },
+  ...["ArgMax", "ArgMin"].map((op) => ({
+    name: "last of equals",
+    op,
+    attributes: { axis: 1, select_last_index: 1 },
+    inputs: [{ dims: [2, 4], data: [1, 3, 3, 1, 2, 2, 2, 2] }],
+    differentiate: [],
+  })),
+  {
+    name: "outside is off",
+    op: "OneHot",
+    inputs: [
+      { dims: [4], data: [0, -1, 3, 7], dtype: "int64" },
+      { dims: [], data: [3], dtype: "int64", constant: true },
+      { dims: [2], data: [0.5, 2], constant: true },
+    ],
+    differentiate: [],
+  },
+  ...["ReduceSum", "ReduceSumSquare", "ReduceLogSum", "ReduceL2"].map((op) => ({
+    name: "no axes, nothing reduced",
+    op,
+    opset: 18,
+    attributes: { noop_with_empty_axes: 1 },
+    inputs: [from(0.5, 1.5, 2, 3)],
+  })),
+  {
+    name: "constants, infinite",
+    op: "Equal",
+    inputs: [
+      { dims: [2], data: [Number.POSITIVE_INFINITY, 1], constant: true },
+      { dims: [2], data: [Number.POSITIVE_INFINITY, 2], constant: true },
+    ],
+  },
   // normalisation
   {
     name: "rank 2",
