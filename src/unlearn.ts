@@ -1,17 +1,17 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { badInput, OnnxUnlearnError, verificationFailed } from "../converters/errors.ts";
-import { exportModel } from "../converters/export/write.ts";
+import { exportModel, refuseBadTarget } from "../converters/export/write.ts";
 import { importModel } from "../converters/import/graph.ts";
 import type { ImportOptions, TrainableModel } from "../converters/import/model.ts";
 import { loadModelFile } from "../converters/onnx/read.ts";
 import { findOverlap, loadDataset, NO_PREPROCESSING, type Preprocessing } from "./data/dataset.ts";
 import { getEngine } from "./engine/index.ts";
-import { accuracy, predict } from "./evaluate/predict.ts";
+import { accuracy, predict, throughHead } from "./evaluate/predict.ts";
 import { train } from "./unlearn/train.ts";
 import type { Dataset, TrainingProgress, UnlearnOptions } from "./unlearn/types.ts";
-import { parityTolerance, verifyStructure } from "./verify/verify.ts";
+import { parityTolerance, verifyBytes, verifyLoads, verifyStructure } from "./verify/verify.ts";
 
 export const DEFAULT_OPTIONS: UnlearnOptions = {
   method: "eupmu",
@@ -85,8 +85,13 @@ async function checkParity(file: string, options: ImportOptions, set: Dataset, t
     ),
   };
   const wanted = await predict(file, part, { ...written, ...(threads === undefined ? {} : { threads }) });
-  if (written.head.outputKind !== "logits")
-    return { maxAbsDiff: null, samples, reason: "the file's output is not the logits" };
+  const { outputKind } = written.head;
+  if (outputKind === "labels")
+    return {
+      maxAbsDiff: null,
+      samples,
+      reason: "the file hands out labels only, there is nothing to compare",
+    };
   const engine = await getEngine("onnxruntime");
   const runner = await engine.prepare(
     (carry, batch) => ({
@@ -120,8 +125,9 @@ async function checkParity(file: string, options: ImportOptions, set: Dataset, t
     );
     let maxAbsDiff = 0;
     let largest = 0;
+    const ours = throughHead(logits as Float32Array, logits!.length / samples, outputKind);
     wanted.raw.forEach((v, i) => {
-      maxAbsDiff = Math.max(maxAbsDiff, Math.abs(v - logits![i]!));
+      maxAbsDiff = Math.max(maxAbsDiff, Math.abs(v - ours[i]!));
       largest = Math.max(largest, Math.abs(v));
     });
     const tolerance = parityTolerance(
@@ -152,12 +158,8 @@ export async function unlearn(
   const started = performance.now();
   const options: UnlearnOptions = { ...DEFAULT_OPTIONS, ...request.options };
   const out = resolve(request.out);
-  if (existsSync(out) && !request.force)
-    throw badInput(
-      "OUTPUT_EXISTS",
-      `${request.out} exists already; choose another --out, or overwrite it with --force.`,
-    );
   const source = loadModelFile(request.model);
+  await refuseBadTarget(source, out, request.force);
   const model = importModel(source, request);
   const how = request.preprocessing ?? NO_PREPROCESSING;
   const load = (path: string) => loadDataset(path, model.inputs, how);
@@ -187,10 +189,17 @@ export async function unlearn(
     const trial = join(folder, "model.onnx");
     const { changed, changedBytes } = await exportModel(source, trained.weights, trial, {});
     const changedNames = changed.filter((t) => t.changedElements > 0).map((t) => t.name);
-    verifyStructure(source, loadModelFile(trial), changedNames);
+    verifyStructure(source, await verifyLoads(trial), changedNames);
     const parity = await checkParity(trial, request, forget, options.threads);
     const after = await evaluateFile(trial, model, sets, options.threads);
+    if (signal?.aborted)
+      throw new OnnxUnlearnError(
+        "INTERRUPTED",
+        "Interrupted before the new model was put in place; nothing was written.",
+        130,
+      );
     await exportModel(source, trained.weights, out, request.force ? { force: true } : {});
+    verifyBytes(out, readFileSync(out), sha256(trial));
     return {
       before,
       after,

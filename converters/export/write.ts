@@ -26,12 +26,12 @@ function isSameFile(a: string, b: string): boolean {
   return first !== undefined && second !== undefined && first.dev === second.dev && first.ino === second.ino;
 }
 
-async function refuseBadTarget(
-  model: OnnxModel,
-  out: string,
-  sides: readonly string[],
-  force: boolean,
-): Promise<void> {
+/**
+ * Everything that can be known to be wrong with an output path before any work is done.
+ * @throws badInput output-is-input, output-folder, output-exists
+ */
+export async function refuseBadTarget(model: OnnxModel, out: string, force = false): Promise<void> {
+  const sides = [...(model.sideFiles?.keys() ?? [])];
   const folder = dirname(resolve(out));
   const source = model.path;
   if (source !== undefined && isSameFile(source, out)) {
@@ -135,8 +135,7 @@ export async function exportModel(
   out: string,
   { force = false }: ExportOptions = {},
 ): Promise<PatchResult> {
-  const sides = [...(model.sideFiles?.keys() ?? [])];
-  await refuseBadTarget(model, out, sides, force);
+  await refuseBadTarget(model, out, force);
   const result = patchModel(model, weights);
   const folder = dirname(resolve(out));
   const files = [...result.sideFiles].map(([side, bytes]) => [join(folder, side), bytes] as const);

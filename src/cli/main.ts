@@ -15,27 +15,36 @@ const count = (text: string): number => {
     throw new InvalidArgumentError("it must be a whole number of at least 0.");
   return value;
 };
+const positive = (text: string): number => {
+  const value = number(text);
+  if (value <= 0) throw new InvalidArgumentError("it must be greater than 0.");
+  return value;
+};
+const positiveCount = (text: string): number => positive(String(count(text)));
 const list = (text: string): number[] => text.split(",").map(number);
+const positiveList = (text: string): number[] => text.split(",").map(positive);
 const collect = (text: string, before: string[]): string[] => [...before, text];
 
 /** Where output goes: results to stdout, everything else to stderr. */
 export interface Io {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
+  /** Asks a long command to stop: exit 130, nothing half-written. */
+  readonly signal?: AbortSignal;
 }
 
 const withPreprocessing = (command: Command): Command =>
   command
-    .option("--scale <number>", "x' = (x / scale − mean) / std", number, 1)
+    .option("--scale <number>", "x' = (x / scale − mean) / std", positive, 1)
     .option("--mean <list>", "per channel, or one value", list, [0])
-    .option("--std <list>", "per channel, or one value", list, [1]);
+    .option("--std <list>", "per channel, or one value", positiveList, [1]);
 
 function program(io: Io): Command {
   const root = new Command("onnx-unlearn")
     .description("Unlearning for shipped ONNX models")
     .version(VERSION)
     .exitOverride()
-    .configureOutput({ writeOut: io.out, writeErr: io.err });
+    .configureOutput({ writeOut: io.out, writeErr: io.err, outputError: () => {} });
   const sub = (name: string, description: string) =>
     root.command(name).description(description).option("--json", "print one JSON document on stdout");
 
@@ -58,10 +67,10 @@ function program(io: Io): Command {
     .option("--epsilon <number>", "ε_t per step, log-ratio units of the utility loss", number, -0.01)
     .addOption(new Option("--dual <rule>").choices(["adam", "ascent"]).default("adam"))
     .option("--epochs <count>", "passes over the union of both sets", count, 5)
-    .option("--lr <number>", "learning rate", number, 0.001)
-    .option("--batch-size <count>", "samples per step", count, 128)
+    .option("--lr <number>", "learning rate", positive, 0.001)
+    .option("--batch-size <count>", "samples per step", positiveCount, 128)
     .option("--seed <count>", "seed of every draw", count, 0)
-    .option("--threads <count>", "threads of ONNX Runtime", count)
+    .option("--threads <count>", "threads of ONNX Runtime", positiveCount)
     .option("--train <glob>", "train only these weights (repeatable)", collect, [])
     .option("--freeze <glob>", "never train these weights (repeatable)", collect, [])
     .option("--logits <name>", "value name of the logits")
@@ -94,7 +103,7 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     if (argv.includes("--json")) io.out(`${JSON.stringify({ error: { code, message, exitCode } })}\n`);
     return exitCode;
   };
-  const quiet: Io = { out: io.out, err: () => {} };
+  const quiet: Io = { ...io, err: () => {} };
   try {
     await program(argv.includes("--json") ? quiet : io).parseAsync([...argv], { from: "user" });
     return 0;
@@ -108,9 +117,15 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
 }
 
 if (process.argv[1] && /(onnx-unlearn|main\.[jt]s)$/.test(process.argv[1])) {
-  process.once("SIGINT", () => process.exit(130));
+  const controller = new AbortController();
+  process.once("SIGINT", () => {
+    controller.abort();
+    // A second one does not wait for the running step.
+    process.once("SIGINT", () => process.exit(130));
+  });
   process.exitCode = await main(process.argv.slice(2), {
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
+    signal: controller.signal,
   });
 }

@@ -1,5 +1,7 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import Table from "cli-table3";
+import { badInput } from "../../converters/errors.ts";
 import type { EngineName } from "../engine/engine.ts";
 import type { Method } from "../unlearn/types.ts";
 import { unlearn } from "../unlearn.ts";
@@ -39,6 +41,11 @@ export async function unlearnCommand(flags: UnlearnFlags, io: Io): Promise<void>
   const { model, forget, retain, test, out, train, freeze, logits, report, json, force, allowOverlap } =
     flags;
   const { method, epsilon, dual, epochs, lr, batchSize, seed, threads, engine, scale, mean, std } = flags;
+  if (report && !existsSync(dirname(resolve(report))))
+    throw badInput(
+      "REPORT_FOLDER",
+      `There is no folder ${dirname(resolve(report))} to write the report into; create it first.`,
+    );
   let told = 0;
   const document = await unlearn(
     {
@@ -74,6 +81,7 @@ export async function unlearnCommand(flags: UnlearnFlags, io: Io): Promise<void>
         );
       }
     },
+    io.signal,
   );
   if (report) writeFileSync(report, `${JSON.stringify(document, null, 2)}\n`);
   if (json) {

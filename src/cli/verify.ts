@@ -1,20 +1,27 @@
 import { readFileSync } from "node:fs";
 import { badInput } from "../../converters/errors.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
-import { verifyStructure } from "../verify/verify.ts";
+import { verifyBytes, verifyLoads, verifyStructure } from "../verify/verify.ts";
 import type { Io } from "./main.ts";
 
-function reportedTensors(path: string): string[] {
+interface Reported {
+  readonly changedTensors: readonly string[];
+  readonly before: string;
+  readonly after: string;
+}
+
+function readReport(path: string): Reported {
   try {
-    const names = (JSON.parse(readFileSync(path, "utf8")) as { export?: { changedTensors?: unknown } }).export
-      ?.changedTensors;
-    if (Array.isArray(names)) return names as string[];
+    const { export: exported, model } = JSON.parse(readFileSync(path, "utf8"));
+    const [before, after] = [model.before.sha256, model.after.sha256];
+    if (Array.isArray(exported.changedTensors) && typeof before === "string" && typeof after === "string")
+      return { changedTensors: exported.changedTensors, before, after };
   } catch {
     // Falls through to the sentence below.
   }
   throw badInput(
     "REPORT_INVALID",
-    `${path} is not a report of onnx-unlearn unlearn (no export.changedTensors); give the file written by --report.`,
+    `${path} is not a report of onnx-unlearn unlearn; give the file written by --report.`,
   );
 }
 
@@ -24,8 +31,14 @@ export async function verifyCommand(
   { before, report, json }: { before: string; report?: string; json?: boolean },
   io: Io,
 ): Promise<void> {
-  const intended = report === undefined ? undefined : reportedTensors(report);
-  const changedTensors = verifyStructure(loadModelFile(before), loadModelFile(after), intended);
+  const reported = report === undefined ? undefined : readReport(report);
+  const source = loadModelFile(before);
+  const changed = await verifyLoads(after);
+  const changedTensors = verifyStructure(source, changed, reported?.changedTensors);
+  if (reported) {
+    verifyBytes(before, source.bytes, reported.before);
+    verifyBytes(after, changed.bytes, reported.after);
+  }
   if (json) {
     io.out(`${JSON.stringify({ verified: true, changedTensors })}\n`);
     return;

@@ -113,3 +113,19 @@ export const accuracy = ({ labels, count }: Prediction, truth: Int32Array): numb
 /** Probability of the true label, per sample. */
 export const confidence = ({ probabilities, classes, count }: Prediction, truth: Int32Array): Float64Array =>
   Float64Array.from({ length: count }, (_, i) => probabilities![i * classes + truth[i]!]!);
+
+/** What the file's output holds for these logits, [N, C] row-major: the head applied outside the graph, for comparison. */
+export function throughHead(logits: Float32Array, classes: number, kind: Head["outputKind"]): Float32Array {
+  if (kind === "logits") return logits;
+  if (kind === "sigmoid") return logits.map((v) => 1 / (1 + Math.exp(-v)));
+  const out = new Float32Array(logits.length);
+  for (let at = 0; at < logits.length; at += classes) {
+    const row = logits.subarray(at, at + classes);
+    const peak = Math.max(...row);
+    const total = Math.log(row.reduce((sum, v) => sum + Math.exp(v - peak), 0)) + peak;
+    row.forEach((v, i) => {
+      out[at + i] = kind === "log-probabilities" ? v - total : Math.exp(v - total);
+    });
+  }
+  return out;
+}

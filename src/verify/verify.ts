@@ -1,6 +1,9 @@
-import { verificationFailed } from "../../converters/errors.ts";
+import { createHash } from "node:crypto";
+import * as ort from "onnxruntime-node";
+import { OnnxUnlearnError, verificationFailed } from "../../converters/errors.ts";
 import { compareStructure } from "../../converters/export/compare.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
+import { loadModelFile } from "../../converters/onnx/read.ts";
 
 /**
  * Checks a written model against the one it was made from, in this order: everything but float weights identical; exactly
@@ -25,6 +28,39 @@ export function verifyStructure(before: OnnxModel, after: OnnxModel, intended?: 
       );
   }
   return changedTensors;
+}
+
+/**
+ * The file parses and ONNX Runtime loads it.
+ * @throws verificationFailed UNREADABLE, RUNTIME_REFUSED (exit 4); badInput where there is no such file (exit 2)
+ */
+export async function verifyLoads(path: string): Promise<OnnxModel> {
+  let model: OnnxModel;
+  try {
+    model = loadModelFile(path);
+  } catch (error) {
+    if (error instanceof OnnxUnlearnError && error.code !== "file-missing")
+      throw verificationFailed("UNREADABLE", `The new model does not parse: ${error.message}`);
+    throw error;
+  }
+  try {
+    await (await ort.InferenceSession.create(path, { logSeverityLevel: 4 })).release();
+  } catch (error) {
+    throw verificationFailed(
+      "RUNTIME_REFUSED",
+      `ONNX Runtime cannot load ${path}: ${(error as Error).message.split("\n")[0]}`,
+    );
+  }
+  return model;
+}
+
+/** The bytes are those of the report. @throws verificationFailed HASH_MISMATCH (exit 4) */
+export function verifyBytes(path: string, bytes: Uint8Array, sha256: string): void {
+  if (createHash("sha256").update(bytes).digest("hex") !== sha256)
+    throw verificationFailed(
+      "HASH_MISMATCH",
+      `${path} is not the file of the report: its SHA-256 differs, so some byte has changed since; scrub again or use the right file.`,
+    );
 }
 
 /** Largest |a − b| allowed between ONNX Runtime on the file and the trained graph, by the weights' element type. */

@@ -84,6 +84,17 @@ test("the same seed gives the same bytes, another seed others; verify holds the 
   expect(outs[0]!.equals(outs[1]!)).toBe(true);
   expect(outs[0]!.equals(outs[2]!)).toBe(false);
   expect(readFileSync(MODEL).equals(original)).toBe(true);
+  // One flipped bit in a weight that training changed keeps the list of changed tensors, but not the bytes.
+  const tampered = join(folder, "tampered.onnx");
+  const [bytes, before] = [Buffer.from(outs[0]!), original];
+  const at = bytes.findIndex((byte, i) => byte !== before[i]);
+  // 2 differs from the first change where flipping bit 0 would restore the original.
+  bytes[at] = (bytes[at]! ^ 1) === before[at] ? bytes[at]! ^ 2 : bytes[at]! ^ 1;
+  writeFileSync(tampered, bytes);
+  expect((await run("verify", tampered, "--before", MODEL)).code).toBe(0);
+  expect((await run("verify", tampered, "--before", MODEL, "--report", join(folder, "a.json"))).code).toBe(4);
+  writeFileSync(tampered, bytes.subarray(0, 30_000));
+  expect((await run("verify", tampered, "--before", MODEL)).code).toBe(4);
   // A file that was not scrubbed does not fit the report of one that was.
   const unchanged = await run("verify", MODEL, "--before", MODEL, "--report", join(folder, "a.json"));
   expect(unchanged.code).toBe(4);
@@ -92,6 +103,22 @@ test("the same seed gives the same bytes, another seed others; verify holds the 
 test.each<[string, string[], number]>([
   ["unknown option", ["unlearn", ...DATA, "--out", join(folder, "x.onnx"), "--epsilom", "1"], 2],
   ["not a number", ["unlearn", ...DATA, "--out", join(folder, "x.onnx"), "--lr", "fast"], 2],
+  ...(
+    [
+      ["--batch-size", "0"],
+      ["--threads", "0"],
+      ["--lr", "-1"],
+      ["--std", "0"],
+      ["--scale", "0"],
+      ["--report", join(folder, "absent", "r.json")],
+    ] as const
+  ).map((pair): [string, string[], number] => [
+    pair.join(" "),
+    ["unlearn", ...DATA, "--out", join(folder, "x.onnx"), ...pair],
+    2,
+  ]),
+  ["OUT = model", ["unlearn", ...DATA, "--out", MODEL, "--force"], 2],
+  ["no folder for OUT", ["unlearn", ...DATA, "--out", join(folder, "absent", "x.onnx")], 2],
   ["missing model", ["inspect", join(folder, "absent.onnx")], 2],
   ["not an ONNX file", ["inspect", join(digits, "digits-test.npz")], 2],
   [
@@ -172,3 +199,21 @@ test.each<Method>(["eupmu", "eupmu-fast", "explicit", "finetune", "random-label"
     }
   },
 );
+
+test("an interrupted run exits 130 and writes nothing", async () => {
+  const controller = new AbortController();
+  controller.abort();
+  const out = join(folder, "interrupted.onnx");
+  const code = await main(["unlearn", ...DATA, ...FLAGS, "--out", out], {
+    out: () => {},
+    err: () => {},
+    signal: controller.signal,
+  });
+  expect(code).toBe(130);
+  expect(existsSync(out)).toBe(false);
+});
+
+test("a usage error is said once", async () => {
+  const { stderr } = await run("inspect", MODEL, "--colour");
+  expect(stderr.match(/unknown option/g)).toHaveLength(1);
+});
