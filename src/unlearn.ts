@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { badInput, OnnxUnlearnError, verificationFailed } from "../converters/errors.ts";
@@ -11,7 +10,7 @@ import { getEngine } from "./engine/index.ts";
 import { accuracy, predict, throughHead } from "./evaluate/predict.ts";
 import { train } from "./unlearn/train.ts";
 import type { Dataset, TrainingProgress, UnlearnOptions } from "./unlearn/types.ts";
-import { parityTolerance, verifyBytes, verifyLoads, verifyStructure } from "./verify/verify.ts";
+import { parityTolerance, sha256, verifyBytes, verifyLoads, verifyStructure } from "./verify/verify.ts";
 
 export const DEFAULT_OPTIONS: UnlearnOptions = {
   method: "eupmu",
@@ -45,8 +44,6 @@ export interface UnlearnRequest extends ImportOptions {
   readonly options?: Partial<UnlearnOptions>;
 }
 
-const sha256 = (path: string) => createHash("sha256").update(readFileSync(path)).digest("hex");
-
 /** Accuracies of a model *file*, run in ONNX Runtime. */
 export async function evaluateFile(
   file: string,
@@ -54,11 +51,17 @@ export async function evaluateFile(
   sets: { readonly forget: Dataset; readonly retain: Dataset; readonly test?: Dataset | undefined },
   threads?: number,
 ): Promise<Accuracies> {
-  const run = async (set: Dataset) =>
-    accuracy(
-      await predict(file, set, { ...model, ...(threads === undefined ? {} : { threads }) }),
-      set.labels,
-    );
+  const run = async (set: Dataset) => {
+    const prediction = await predict(file, set, { ...model, ...(threads === undefined ? {} : { threads }) });
+    const { probabilities, classes } = prediction;
+    const wrong = probabilities ? set.labels.findIndex((label) => label >= classes) : -1;
+    if (wrong >= 0)
+      throw badInput(
+        "LABEL_RANGE",
+        `${set.path}: sample ${wrong} has label ${set.labels[wrong]}, but the model knows the classes 0 to ${classes - 1}; mend the labels.`,
+      );
+    return accuracy(prediction, set.labels);
+  };
   return {
     forgetAccuracy: await run(sets.forget),
     retainAccuracy: await run(sets.retain),
@@ -199,7 +202,8 @@ export async function unlearn(
         130,
       );
     await exportModel(source, trained.weights, out, request.force ? { force: true } : {});
-    verifyBytes(out, readFileSync(out), sha256(trial));
+    const written = readFileSync(out);
+    verifyBytes(out, written, sha256(readFileSync(trial)));
     return {
       before,
       after,
@@ -212,8 +216,8 @@ export async function unlearn(
       ledger: trained.ledger,
       export: { changedTensors: changedNames, changedBytes, parity },
       model: {
-        before: { sha256: sha256(request.model), bytes: source.bytes.length },
-        after: { sha256: sha256(out), bytes: readFileSync(out).length },
+        before: { sha256: sha256(source.bytes), bytes: source.bytes.length },
+        after: { sha256: sha256(written), bytes: written.length },
       },
       timing: {
         seconds: (performance.now() - started) / 1000,
@@ -229,5 +233,3 @@ export async function unlearn(
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-export { OnnxUnlearnError };

@@ -1,7 +1,7 @@
 import { badInput, verificationFailed } from "../errors.ts";
 import { fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from "../onnx/floats.ts";
 import type { DataType, OnnxModel } from "../onnx/model.ts";
-import { type Cursor, encodeVarint, readVarint } from "../onnx/protobuf.ts";
+import { encodeVarint, readerOf } from "../onnx/protobuf.ts";
 import { applyEdits, type Edit, type PayloadSite, payloadSites } from "./wire.ts";
 
 export interface ChangedTensor {
@@ -166,13 +166,13 @@ export function patchModel(model: OnnxModel, weights: ReadonlyMap<string, Float3
     if (site.storage === "varints") {
       const element = new DataView(new ArrayBuffer(2));
       for (const chunk of site.chunks) {
-        const cursor: Cursor = { bytes: model.bytes, at: chunk.start, end: chunk.end };
-        while (cursor.at < chunk.end) {
-          const start = cursor.at;
-          element.setUint16(0, readVarint(cursor), true);
+        const reader = readerOf(model.bytes, chunk.start, chunk.end);
+        while (reader.pos < chunk.end) {
+          const start = reader.pos;
+          element.setUint16(0, reader.uint32(), true);
           if (elements < master.length && patch(element, 0, elements)) {
             const replacement = encodeVarint(element.getUint16(0, true));
-            edits.push({ start, end: cursor.at, bytes: replacement, inside: chunk.inside });
+            edits.push({ start, end: reader.pos, bytes: replacement, inside: chunk.inside });
           }
           elements++;
         }

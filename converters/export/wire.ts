@@ -2,7 +2,7 @@ import { badInput } from "../errors.ts";
 import { dataTypeName } from "../onnx/codecs.ts";
 import { type ExternalLocation, externalLocation } from "../onnx/external.ts";
 import type { DataType } from "../onnx/model.ts";
-import { type Cursor, encodeVarint, type Field, fields, readVarint } from "../onnx/protobuf.ts";
+import { encodeVarint, type Field, fields, readerOf } from "../onnx/protobuf.ts";
 
 /** The length prefix of an enclosing message or packed field; it changes when bytes inside it do. */
 export interface LengthPrefix {
@@ -67,12 +67,12 @@ function tensorSite(bytes: Uint8Array, tensor: LengthPrefix, key: string | undef
   const external: [string, string][] = [];
   const typed: { number: number; chunk: Chunk }[] = [];
   for (const field of fields(bytes, tensor.body, tensor.end)) {
-    const cursor: Cursor = { bytes, at: field.body, end: field.end };
-    if (field.number === 2 && field.wire === 0) dtype = dataTypeName(readVarint(cursor));
+    const scalar = () => readerOf(bytes, field.body, field.end).uint32();
+    if (field.number === 2 && field.wire === 0) dtype = dataTypeName(scalar());
     else if (field.number === 8) name = utf8(bytes, field);
     else if (field.number === 9) raw = chunkOf(field, tensor);
     else if (field.number === 13) external.push(entry(bytes, field));
-    else if (field.number === 14 && field.wire === 0) isExternal = readVarint(cursor) === 1;
+    else if (field.number === 14 && field.wire === 0) isExternal = scalar() === 1;
     else if (field.number === 4 || field.number === 5 || field.number === 10) {
       typed.push({ number: field.number, chunk: chunkOf(field, tensor) });
     }

@@ -1,9 +1,4 @@
-/** A position in protobuf wire bytes. `end` is exclusive. */
-export interface Cursor {
-  readonly bytes: Uint8Array;
-  at: number;
-  readonly end: number;
-}
+import { Reader, Writer } from "protobufjs/minimal.js";
 
 /** One field of a message: `[tag, body)` is its tag (and length prefix), `[body, end)` its value. */
 export interface Field {
@@ -17,77 +12,34 @@ export interface Field {
   readonly end: number;
 }
 
-/** Low 32 bits of the varint at the cursor, unsigned; moves the cursor behind it. @throws RangeError past the end */
-export function readVarint(cursor: Cursor): number {
-  let value = 0;
-  for (let shift = 0; shift < 70; shift += 7) {
-    if (cursor.at >= cursor.end) throw new RangeError(`varint runs past byte ${cursor.end}`);
-    const byte = cursor.bytes[cursor.at++]!;
-    if (shift < 32) value |= (byte & 0x7f) << shift;
-    if (byte < 0x80) return value >>> 0;
-  }
-  throw new Error(`varint before byte ${cursor.at} is longer than ten bytes`);
+/** A reader over `bytes[from, to)`; positions stay those of the whole file. */
+export function readerOf(bytes: Uint8Array, from = 0, to = bytes.length): Reader {
+  const reader = Reader.create(bytes);
+  reader.pos = from;
+  reader.len = to;
+  return reader;
 }
 
 /** The shortest varint of an unsigned 32-bit number. */
-export function encodeVarint(value: number): Uint8Array {
-  const bytes: number[] = [];
-  let rest = value >>> 0;
-  while (rest > 0x7f) {
-    bytes.push((rest & 0x7f) | 0x80);
-    rest >>>= 7;
-  }
-  bytes.push(rest);
-  return Uint8Array.from(bytes);
-}
-
-function skipGroup(cursor: Cursor, number: number): void {
-  while (true) {
-    const tag = readVarint(cursor);
-    if (tag >>> 3 === number && (tag & 7) === 4) return;
-    cursor.at = valueBounds(cursor, tag >>> 3, tag & 7).end;
-  }
-}
-
-function valueBounds(
-  cursor: Cursor,
-  number: number,
-  wire: number,
-): { prefix: number; body: number; end: number } {
-  const prefix = cursor.at;
-  switch (wire) {
-    case 0:
-      readVarint(cursor);
-      return { prefix, body: prefix, end: cursor.at };
-    case 1:
-      return { prefix, body: prefix, end: prefix + 8 };
-    case 2: {
-      const length = readVarint(cursor);
-      return { prefix, body: cursor.at, end: cursor.at + length };
-    }
-    case 3:
-      skipGroup(cursor, number);
-      return { prefix, body: prefix, end: cursor.at };
-    case 5:
-      return { prefix, body: prefix, end: prefix + 4 };
-    default:
-      throw new Error(`wire type ${wire} before byte ${prefix} does not exist`);
-  }
-}
+export const encodeVarint = (value: number): Uint8Array => Writer.create().uint32(value).finish();
 
 /**
  * The fields of the message in `bytes[from, to)`, in file order.
  * @throws RangeError where a field runs past `to`, Error where the bytes cannot be protobuf
  */
 export function* fields(bytes: Uint8Array, from = 0, to = bytes.length): Generator<Field> {
-  const cursor: Cursor = { bytes, at: from, end: to };
-  while (cursor.at < to) {
-    const tag = cursor.at;
-    const key = readVarint(cursor);
+  const reader = readerOf(bytes, from, to);
+  while (reader.pos < to) {
+    const tag = reader.pos;
+    const key = reader.uint32();
     if (key >>> 3 === 0) throw new Error(`field number 0 at byte ${tag} does not exist`);
-    const bounds = valueBounds(cursor, key >>> 3, key & 7);
-    if (bounds.end > to) throw new RangeError(`field ${key >>> 3} at byte ${tag} runs past byte ${to}`);
-    cursor.at = bounds.end;
-    yield { number: key >>> 3, wire: key & 7, tag, ...bounds };
+    const wire = key & 7;
+    const prefix = reader.pos;
+    const length = wire === 2 ? reader.uint32() : undefined;
+    const body = reader.pos;
+    if (length === undefined) reader.skipType(wire);
+    else if (length > 0) reader.skip(length);
+    if (reader.pos > to) throw new RangeError(`field ${key >>> 3} at byte ${tag} runs past byte ${to}`);
+    yield { number: key >>> 3, wire, tag, prefix, body, end: reader.pos };
   }
 }

@@ -1,16 +1,9 @@
-import { existsSync, mkdtempSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import type { Io } from "./main.ts";
+import { packageRoot } from "./package.ts";
 import { unlearnCommand } from "./unlearn.ts";
-
-/** The package root, from the sources as from dist/. */
-function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, "package.json"))) folder = dirname(folder);
-  return folder;
-}
 
 /** `onnx-unlearn demo`: forgets 150 handwritten digits out of the classifier that ships with the package. */
 export async function demo({ json }: { json?: boolean }, io: Io): Promise<void> {

@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { OnnxUnlearnError } from "../../converters/errors.ts";
-
-const VERSION = "0.1.0";
+import { packageVersion } from "./package.ts";
 
 const number = (text: string): number => {
   const value = Number(text);
@@ -42,7 +41,7 @@ const withPreprocessing = (command: Command): Command =>
 function program(io: Io): Command {
   const root = new Command("onnx-unlearn")
     .description("Unlearning for shipped ONNX models")
-    .version(VERSION)
+    .version(packageVersion())
     .exitOverride()
     .configureOutput({ writeOut: io.out, writeErr: io.err, outputError: () => {} });
   const sub = (name: string, description: string) =>
@@ -112,7 +111,11 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
       return error.exitCode === 0 ? 0 : report("USAGE", error.message.replace(/^error: /, ""), 2);
     if (error instanceof OnnxUnlearnError) return report(error.code, error.message, error.exitCode);
     const message = error instanceof Error ? error.message : String(error);
-    return report("DEFECT", `This is a defect of onnx-unlearn ${VERSION}, please report it: ${message}`, 70);
+    return report(
+      "DEFECT",
+      `This is a defect of onnx-unlearn ${packageVersion()}, please report it: ${message}`,
+      70,
+    );
   }
 }
 

@@ -59,7 +59,6 @@ export function loadDataset(
   path: string,
   inputs: readonly OnnxValueInfo[],
   how: Preprocessing = NO_PREPROCESSING,
-  classes?: number,
 ): Dataset {
   const arrays = readNpz(path);
   const labels = arrays.get("y");
@@ -101,13 +100,12 @@ export function loadDataset(
     loaded[input.name] = { data: preprocess(array, input, how, where), dims: array.dims };
   }
   const y = Int32Array.from(labels.data);
-  y.forEach((label, i) => {
-    if (label < 0 || (classes !== undefined && label >= classes))
-      throw badInput(
-        "LABEL_RANGE",
-        `${path}: sample ${i} has label ${label}, but the model knows the classes 0 to ${(classes ?? 0) - 1}; mend the labels.`,
-      );
-  });
+  const negative = y.findIndex((label) => label < 0);
+  if (negative >= 0)
+    throw badInput(
+      "LABEL_RANGE",
+      `${path}: sample ${negative} has label ${y[negative]}; classes count from 0, mend the labels.`,
+    );
   return { path, count, inputs: loaded, labels: y };
 }
 

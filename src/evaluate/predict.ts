@@ -14,19 +14,36 @@ export interface Prediction {
   readonly labels: Int32Array;
 }
 
-const squash: Readonly<Record<Head["outputKind"], (row: Float32Array) => number[]>> = {
-  logits: (row) => {
-    if (row.length === 1) return [1 / (1 + Math.exp(row[0]!)), 1 / (1 + Math.exp(-row[0]!))];
+/**
+ * What a file's output of this kind holds for these logits, [N, C] row-major: the head applied outside the graph.
+ * "labels" has no such form and is not asked for.
+ */
+export function throughHead(logits: Float32Array, classes: number, kind: Head["outputKind"]): Float32Array {
+  if (kind === "logits") return logits;
+  if (kind === "sigmoid") return logits.map((v) => 1 / (1 + Math.exp(-v)));
+  const out = new Float32Array(logits.length);
+  for (let at = 0; at < logits.length; at += classes) {
+    const row = logits.subarray(at, at + classes);
     const peak = Math.max(...row);
-    const exps = Array.from(row, (v) => Math.exp(v - peak));
-    const total = exps.reduce((a, b) => a + b, 0);
-    return exps.map((e) => e / total);
-  },
-  probabilities: (row) => [...row],
-  "log-probabilities": (row) => Array.from(row, Math.exp),
-  sigmoid: (row) => (row.length === 1 ? [1 - row[0]!, row[0]!] : [...row]),
-  labels: (row) => [...row],
-};
+    const total = Math.log(row.reduce((sum, v) => sum + Math.exp(v - peak), 0)) + peak;
+    row.forEach((v, i) => {
+      out[at + i] = kind === "log-probabilities" ? v - total : Math.exp(v - total);
+    });
+  }
+  return out;
+}
+
+/** Class probabilities behind a file's output; one unit stands for class 1 against class 0. */
+function probabilitiesOf(raw: Float32Array, classes: number, kind: Head["outputKind"]): Float32Array {
+  if (classes === 1) {
+    const ones = kind === "logits" ? throughHead(raw, 1, "sigmoid") : raw;
+    return Float32Array.from({ length: 2 * raw.length }, (_, i) =>
+      i % 2 ? ones[i >> 1]! : 1 - ones[i >> 1]!,
+    );
+  }
+  if (kind === "logits") return throughHead(raw, classes, "probabilities");
+  return kind === "log-probabilities" ? raw.map(Math.exp) : raw;
+}
 
 /**
  * Runs a model file in ONNX Runtime over a whole set. The last batch is padded where the file has a fixed batch.
@@ -92,14 +109,14 @@ export async function predict(
     }
     if (head.outputKind === "labels")
       return { count: set.count, classes: 1, raw, probabilities: undefined, labels: Int32Array.from(raw) };
+    const probabilities = probabilitiesOf(raw, classes, head.outputKind);
     const width = classes === 1 ? 2 : classes;
-    const probabilities = new Float32Array(set.count * width);
-    const labels = new Int32Array(set.count);
-    for (let i = 0; i < set.count; i++) {
-      const row = squash[head.outputKind](raw.subarray(i * classes, (i + 1) * classes));
-      probabilities.set(row, i * width);
-      labels[i] = row.indexOf(Math.max(...row));
-    }
+    // Rounding makes saturated probabilities equal; the raw output still tells them apart.
+    const scores = classes === 1 ? probabilities : raw;
+    const labels = Int32Array.from({ length: set.count }, (_, i) => {
+      const row = scores.subarray(i * width, (i + 1) * width);
+      return row.indexOf(Math.max(...row));
+    });
     return { count: set.count, classes: width, raw, probabilities, labels };
   } finally {
     await session.release();
@@ -109,23 +126,3 @@ export async function predict(
 /** Share of samples whose predicted label is the true one. */
 export const accuracy = ({ labels, count }: Prediction, truth: Int32Array): number =>
   labels.reduce((right, label, i) => right + Number(label === truth[i]), 0) / count;
-
-/** Probability of the true label, per sample. */
-export const confidence = ({ probabilities, classes, count }: Prediction, truth: Int32Array): Float64Array =>
-  Float64Array.from({ length: count }, (_, i) => probabilities![i * classes + truth[i]!]!);
-
-/** What the file's output holds for these logits, [N, C] row-major: the head applied outside the graph, for comparison. */
-export function throughHead(logits: Float32Array, classes: number, kind: Head["outputKind"]): Float32Array {
-  if (kind === "logits") return logits;
-  if (kind === "sigmoid") return logits.map((v) => 1 / (1 + Math.exp(-v)));
-  const out = new Float32Array(logits.length);
-  for (let at = 0; at < logits.length; at += classes) {
-    const row = logits.subarray(at, at + classes);
-    const peak = Math.max(...row);
-    const total = Math.log(row.reduce((sum, v) => sum + Math.exp(v - peak), 0)) + peak;
-    row.forEach((v, i) => {
-      out[at + i] = kind === "log-probabilities" ? v - total : Math.exp(v - total);
-    });
-  }
-  return out;
-}

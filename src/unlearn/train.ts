@@ -69,12 +69,12 @@ export async function train(
   const used = samples[0]!.set;
   const inputs = model.inputs.map(({ name, dims }) => {
     const shape = sampleShape(used, name, dims?.length);
-    for (const { set } of [samples[samples.length - 1]!])
-      if (sampleShape(set, name, dims?.length).join() !== shape.join())
-        throw badInput(
-          "INPUT_SHAPE",
-          `${forget.path} and ${retain.path} disagree on the shape of input "${name}"`,
-        );
+    const last = samples[samples.length - 1]!.set;
+    if (sampleShape(last, name, dims?.length).join() !== shape.join())
+      throw badInput(
+        "INPUT_SHAPE",
+        `${forget.path} and ${retain.path} disagree on the shape of input "${name}"`,
+      );
     const integer = used.inputs[name]!.data instanceof Int32Array;
     return {
       name,

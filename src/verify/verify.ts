@@ -54,9 +54,12 @@ export async function verifyLoads(path: string): Promise<OnnxModel> {
   return model;
 }
 
+/** Lower-case hexadecimal. */
+export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
 /** The bytes are those of the report. @throws verificationFailed HASH_MISMATCH (exit 4) */
-export function verifyBytes(path: string, bytes: Uint8Array, sha256: string): void {
-  if (createHash("sha256").update(bytes).digest("hex") !== sha256)
+export function verifyBytes(path: string, bytes: Uint8Array, expected: string): void {
+  if (sha256(bytes) !== expected)
     throw verificationFailed(
       "HASH_MISMATCH",
       `${path} is not the file of the report: its SHA-256 differs, so some byte has changed since; scrub again or use the right file.`,

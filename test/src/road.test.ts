@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { zipSync } from "fflate";
 import { expect, test } from "vitest";
 import { importModel } from "../../converters/import/graph.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
@@ -199,6 +200,28 @@ test.each<Method>(["eupmu", "eupmu-fast", "explicit", "finetune", "random-label"
     }
   },
 );
+
+test("a label beyond the model's classes is refused before training, in the test set too", async () => {
+  // numpy.savez of x [1,1,8,8] and y = [12], built here by hand: header, data, and the zip around them.
+  const npy = (descr: string, shape: string, data: Uint8Array) => {
+    const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape}), }\n`;
+    const head = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, header.length, 0]);
+    return Buffer.concat([head, Buffer.from(header, "latin1"), data]);
+  };
+  const bad = join(folder, "bad.npz");
+  const y = new Uint8Array(new BigInt64Array([12n]).buffer);
+  writeFileSync(
+    bad,
+    zipSync({ "x.npy": npy("|u1", "1, 1, 8, 8", new Uint8Array(64)), "y.npy": npy("<i8", "1,", y) }),
+  );
+  const out = join(folder, "label.onnx");
+  const { code, stderr } = await run("unlearn", ...DATA, ...FLAGS, "--test", bad, "--out", out);
+  expect(code).toBe(2);
+  expect(stderr).toContain(`${bad}: sample 0 has label 12`);
+  // Not one training step was reported.
+  expect(stderr).not.toContain("step ");
+  expect(existsSync(out)).toBe(false);
+});
 
 test("an interrupted run exits 130 and writes nothing", async () => {
   const controller = new AbortController();

@@ -49,11 +49,6 @@ function reshapeTo(x: Value, target: readonly number[], allowzero: boolean, wher
   return relabel(x, shape);
 }
 export const Reshape = (
-  [x]: Inputs,
-  { shape }: { shape: readonly number[] },
-  { where: at }: OperatorContext,
-): Value => reshapeTo(x!, shape, false, at);
-export const Reshape_5 = (
   [x, shape]: Inputs,
   { allowzero = 0 }: { allowzero?: number },
   context: OperatorContext,

@@ -412,7 +412,51 @@ export const cases: readonly OperatorCase[] = [
   },
   { name: "2-D", op: "GlobalAveragePool", inputs: [t(2, 2, 3, 3)] },
   { name: "2-D", op: "GlobalMaxPool", inputs: [distinct(2, 2, 3, 3)] },
+  { name: "constants", op: "Size", inputs: [t(2, 3)], differentiate: [] },
+  {
+    name: "floats",
+    op: "Constant",
+    attributes: { value_floats: [0.5, 2] },
+    inputs: [],
+  },
+  {
+    name: "backwards",
+    op: "Range",
+    inputs: [10, 3, -2].map((v) => ({ dims: [], data: [v], dtype: "int64", constant: true }) as const),
+  },
+  { name: "tanh-like", op: "QuickGelu", domain: "com.microsoft", inputs: [t(2, 3)] },
+  {
+    name: "fmod",
+    op: "Mod",
+    attributes: { fmod: 1 }, // Quotients 2.5, −3.4 and 1.3: far from the jumps at whole numbers.
+    inputs: [
+      { dims: [3], data: [2.5, -3.4, 1.3] },
+      { dims: [3], data: [1, 1, 1] },
+    ],
+  },
+  {
+    name: "integers, sign of the divisor",
+    op: "Mod",
+    inputs: [
+      { dims: [4], data: [7, -7, 7, -7], dtype: "int32" },
+      { dims: [4], data: [3, 3, -3, -3], dtype: "int32" },
+    ],
+  },
   // logical
+  ...["And", "Or", "Xor"].map((op) => ({
+    name: "table",
+    op,
+    inputs: [
+      { dims: [4], data: [0, 0, 1, 1], dtype: "bool" },
+      { dims: [4], data: [0, 1, 0, 1], dtype: "bool" },
+    ] as const,
+  })),
+  {
+    name: "one of three",
+    op: "IsNaN",
+    inputs: [{ dims: [3], data: [0, Number.NaN, Number.POSITIVE_INFINITY] }],
+    differentiate: [],
+  },
   ...["Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"].map((op) => ({
     name: "broadcast",
     op,
