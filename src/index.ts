@@ -2,6 +2,14 @@ export { OnnxUnlearnError } from "../converters/errors.ts";
 export { exportModel } from "../converters/export/write.ts";
 export { importModel } from "../converters/import/graph.ts";
 export { loadModelFile as loadModel, readModel } from "../converters/onnx/read.ts";
+export { type DiffDocument, type DiffRequest, diff } from "./api/diff.ts";
+export { type EvaluateDocument, type EvaluateRequest, evaluate } from "./api/evaluate.ts";
+export {
+  DEFAULT_OPTIONS,
+  type UnlearnDocument,
+  type UnlearnHooks,
+  type UnlearnRequest,
+  unlearn,
+} from "./api/unlearn.ts";
+export { type VerifyDocument, type VerifyRequest, verify } from "./api/verify.ts";
 export { loadDataset } from "./data/dataset.ts";
-export { evaluateFile as evaluate, unlearn } from "./unlearn.ts";
-export { verifyStructure as verify } from "./verify/verify.ts";

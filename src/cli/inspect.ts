@@ -1,15 +1,27 @@
-import { importModel } from "../../converters/import/graph.ts";
-import { loadModelFile } from "../../converters/onnx/read.ts";
-import type { Io } from "./main.ts";
+import type { Command } from "commander";
+import type { Io } from "./io.ts";
+
+export const registerInspect = (root: Command, io: Io): Command =>
+  root
+    .command("inspect")
+    .description("what a model holds and whether it can be trained")
+    .argument("<model>")
+    .option("--logits <name>", "value name of the logits")
+    .option("--json", "print one JSON document on stdout")
+    .action((model: string, options: { json?: boolean; logits?: string }) => inspect(model, options, io));
 
 /** `onnx-unlearn inspect`: inputs, logits and weights; exit 3 with the reason where the model cannot be trained. */
-export async function inspect(
+async function inspect(
   path: string,
   { json, logits }: { json?: boolean; logits?: string },
   io: Io,
 ): Promise<void> {
+  const [{ importModel }, { loadModelFile }] = await Promise.all([
+    import("../../converters/import/graph.ts"),
+    import("../../converters/onnx/read.ts"),
+  ]);
   const source = loadModelFile(path);
-  const model = importModel(source, logits === undefined ? {} : { logits });
+  const model = importModel(source, { logits });
   const operators: Record<string, number> = {};
   for (const { opType } of source.graph.nodes) operators[opType] = (operators[opType] ?? 0) + 1;
   const document = {

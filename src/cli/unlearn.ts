@@ -1,17 +1,22 @@
-import { existsSync, writeFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
-import Table from "cli-table3";
-import { badInput } from "../../converters/errors.ts";
+import { type Command, Option } from "commander";
+import type { UnlearnDocument, UnlearnRequest } from "../api/unlearn.ts";
 import type { EngineName } from "../engine/engine.ts";
 import type { Method } from "../unlearn/types.ts";
-import { unlearn } from "../unlearn.ts";
-import type { Io } from "./main.ts";
+import { type Io, printJson } from "./io.ts";
+import {
+  collect,
+  count,
+  number,
+  positive,
+  positiveCount,
+  type SetFlags,
+  setPaths,
+  withMeasuring,
+  withSets,
+} from "./options.ts";
 
-export interface UnlearnFlags {
+interface UnlearnFlags extends SetFlags {
   readonly model: string;
-  readonly forget: string;
-  readonly retain: string;
-  readonly test?: string;
   readonly out: string;
   readonly method: Method;
   readonly epsilon: number;
@@ -29,75 +34,87 @@ export interface UnlearnFlags {
   readonly allowOverlap?: boolean;
   readonly force?: boolean;
   readonly json?: boolean;
-  readonly scale: number;
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
 }
 
-const percent = (share: number | null) => (share === null ? "–" : `${(share * 100).toFixed(2)} %`);
+export const registerUnlearn = (root: Command, io: Io): Command =>
+  withMeasuring(
+    withSets(
+      root
+        .command("unlearn")
+        .description("scrub a model: ONNX in, verified ONNX out, before/after figures")
+        .requiredOption("--model <file>", "the shipped model; never touched"),
+    ).requiredOption("--out <file>", "the scrubbed model"),
+  )
+    .addOption(
+      new Option("--method <name>")
+        .choices(["eupmu", "eupmu-fast", "explicit", "finetune", "random-label", "gradient-ascent"])
+        .default("eupmu"),
+    )
+    .option("--epsilon <number>", "ε_t per step, log-ratio units of the utility loss", number, -0.01)
+    .addOption(new Option("--dual <rule>", "how λ moves").choices(["adam", "ascent"]).default("adam"))
+    .option("--epochs <count>", "passes over the union of both sets; 0 exports without training", count, 5)
+    .option("--lr <number>", "learning rate", positive, 0.001)
+    .option("--batch-size <count>", "samples per step", positiveCount, 128)
+    .option("--train <glob>", "train only these weights (repeatable)", collect, [])
+    .option("--freeze <glob>", "never train these weights (repeatable)", collect, [])
+    .addOption(
+      new Option("--engine <name>").choices(["onnxruntime", "tensorflow", "cpu"]).default("onnxruntime"),
+    )
+    .option("--report <file>", "write the JSON report to a file")
+    .option("--allow-overlap", "accept samples in both sets")
+    .option("--force", "overwrite an existing output")
+    .option("--json", "print one JSON document on stdout")
+    .action(async (flags: UnlearnFlags) => {
+      const { report } = flags;
+      const { refuseBadReport, writeReport } = await import("../report/write.ts");
+      if (report !== undefined) refuseBadReport(report);
+      const document = await runUnlearn(requestOf(flags), io);
+      if (report !== undefined) writeReport(report, document);
+      if (flags.json) printJson(io, document);
+      else await printUnlearn(document, flags.out, io);
+    });
 
-/** `onnx-unlearn unlearn`: runs the road and prints the before/after table, or the report as one JSON document. */
-export async function unlearnCommand(flags: UnlearnFlags, io: Io): Promise<void> {
-  const { model, forget, retain, test, out, train, freeze, logits, report, json, force, allowOverlap } =
-    flags;
-  const { method, epsilon, dual, epochs, lr, batchSize, seed, threads, engine, scale, mean, std } = flags;
-  if (report && !existsSync(dirname(resolve(report))))
-    throw badInput(
-      "REPORT_FOLDER",
-      `There is no folder ${dirname(resolve(report))} to write the report into; create it first.`,
-    );
-  let told = 0;
-  const document = await unlearn(
-    {
-      model,
-      forget,
-      retain,
-      out,
-      train,
-      freeze,
-      force: force ?? false,
-      allowOverlap: allowOverlap ?? false,
-      preprocessing: { scale, mean, std },
-      options: {
-        method,
-        epsilon,
-        dual,
-        epochs,
-        lr,
-        batchSize,
-        seed,
-        engine,
-        ...(threads === undefined ? {} : { threads }),
-      },
-      ...(test === undefined ? {} : { test }),
-      ...(logits === undefined ? {} : { logits }),
-    },
-    (p) => {
-      const tenths = Math.floor((10 * p.step) / p.steps);
-      if (tenths > told && !json) {
-        told = tenths;
-        io.err(
-          `step ${p.step} of ${p.steps}: forget loss ${p.entry.forgetLoss?.toFixed(4) ?? "–"}, retain loss ${p.entry.retainLoss?.toFixed(4) ?? "–"}, λ ${p.entry.lambda.toFixed(3)}\n`,
-        );
-      }
-    },
-    io.signal,
-  );
-  if (report) writeFileSync(report, `${JSON.stringify(document, null, 2)}\n`);
-  if (json) {
-    io.out(`${JSON.stringify(document)}\n`);
-    return;
-  }
-  const table = new Table({ head: ["accuracy", "before", "after"], style: { head: [], border: [] } });
-  for (const [name, key] of [
-    ["forget", "forgetAccuracy"],
-    ["retain", "retainAccuracy"],
-    ["test", "testAccuracy"],
-  ] as const)
-    table.push([name, percent(document.before[key]), percent(document.after[key])]);
-  io.out(`${table.toString()}\n`);
+const requestOf = (flags: UnlearnFlags): UnlearnRequest => ({
+  ...setPaths(flags),
+  model: flags.model,
+  out: flags.out,
+  train: flags.train,
+  freeze: flags.freeze,
+  logits: flags.logits,
+  force: flags.force,
+  allowOverlap: flags.allowOverlap,
+  options: {
+    method: flags.method,
+    epsilon: flags.epsilon,
+    dual: flags.dual,
+    epochs: flags.epochs,
+    lr: flags.lr,
+    batchSize: flags.batchSize,
+    seed: flags.seed,
+    threads: flags.threads,
+    engine: flags.engine,
+  },
+});
+
+/** Runs the road with progress on stderr. */
+export async function runUnlearn(request: UnlearnRequest, io: Io): Promise<UnlearnDocument> {
+  const [{ unlearn }, { progressHooks }] = await Promise.all([
+    import("../api/unlearn.ts"),
+    import("../report/progress.ts"),
+  ]);
+  return unlearn(request, { ...(await progressHooks(io)), signal: io.signal });
+}
+
+export async function printUnlearn(document: UnlearnDocument, out: string, io: Io): Promise<void> {
+  const { metricsTable } = await import("../report/terminal.ts");
   const { changedTensors, changedBytes, parity } = document.export;
   io.out(
-    `${out}: ${changedTensors.length} tensors changed (${changedBytes} bytes), largest deviation from the trained graph ${parity.maxAbsDiff ?? "not measured"} on ${parity.samples} samples; ${document.timing.samplesPerSecond.toFixed(0)} samples/s.\n`,
+    `${metricsTable([
+      { title: "before", metrics: document.before },
+      { title: "after", metrics: document.after },
+    ])}\n`,
+  );
+  io.out(
+    `${out}: ${changedTensors.length} tensors changed (${changedBytes} bytes); largest deviation from the trained graph ${parity.maxAbsDiff ?? "not measured"} on ${parity.samples} samples; ${document.timing.samplesPerSecond.toFixed(0)} samples/s.\n`,
   );
 }

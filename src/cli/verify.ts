@@ -1,49 +1,51 @@
-import { readFileSync } from "node:fs";
-import { badInput } from "../../converters/errors.ts";
-import { loadModelFile } from "../../converters/onnx/read.ts";
-import { verifyBytes, verifyLoads, verifyStructure } from "../verify/verify.ts";
-import type { Io } from "./main.ts";
+import type { Command } from "commander";
+import { type Io, printJson } from "./io.ts";
+import { type PreprocessingFlags, positiveCount, withPreprocessing } from "./options.ts";
 
-interface Reported {
-  readonly changedTensors: readonly string[];
+interface VerifyFlags extends PreprocessingFlags {
   readonly before: string;
-  readonly after: string;
+  readonly report?: string;
+  readonly samples?: string;
+  readonly logits?: string;
+  readonly threads?: number;
+  readonly json?: boolean;
 }
 
-function readReport(path: string): Reported {
-  try {
-    const { export: exported, model } = JSON.parse(readFileSync(path, "utf8"));
-    const [before, after] = [model.before.sha256, model.after.sha256];
-    if (Array.isArray(exported.changedTensors) && typeof before === "string" && typeof after === "string")
-      return { changedTensors: exported.changedTensors, before, after };
-  } catch {
-    // Falls through to the sentence below.
-  }
-  throw badInput(
-    "REPORT_INVALID",
-    `${path} is not a report of onnx-unlearn unlearn; give the file written by --report.`,
-  );
-}
-
-/** `onnx-unlearn verify`: lists the changed tensors, or checks that exactly the reported ones changed (exit 4 otherwise). */
-export async function verifyCommand(
-  after: string,
-  { before, report, json }: { before: string; report?: string; json?: boolean },
-  io: Io,
-): Promise<void> {
-  const reported = report === undefined ? undefined : readReport(report);
-  const source = loadModelFile(before);
-  const changed = await verifyLoads(after);
-  const changedTensors = verifyStructure(source, changed, reported?.changedTensors);
-  if (reported) {
-    verifyBytes(before, source.bytes, reported.before);
-    verifyBytes(after, changed.bytes, reported.after);
-  }
-  if (json) {
-    io.out(`${JSON.stringify({ verified: true, changedTensors })}\n`);
-    return;
-  }
-  io.out(`${changedTensors.length} tensors changed; everything else is identical.\n`);
-  for (const t of changedTensors)
-    io.out(`${t.name} ${t.dtype}: ${t.changedElements} of ${t.elements} elements\n`);
-}
+export const registerVerify = (root: Command, io: Io): Command =>
+  withPreprocessing(
+    root
+      .command("verify")
+      .description("which tensors changed, and that nothing else did")
+      .argument("<after>")
+      .requiredOption("--before <file>", "the model it was made from")
+      .option("--report <file>", "check that exactly the reported tensors changed, byte for byte")
+      .option("--samples <file>", "check the outputs on these samples against the imported graph (.npz)"),
+  )
+    .option("--logits <name>", "value name of the logits")
+    .option("--threads <count>", "threads of ONNX Runtime", positiveCount)
+    .option("--json", "print one JSON document on stdout")
+    .action(async (after: string, flags: VerifyFlags) => {
+      const { verify } = await import("../api/verify.ts");
+      const { before, report, samples, logits, threads, scale, mean, std } = flags;
+      const document = await verify({
+        after,
+        before,
+        report,
+        samples,
+        logits,
+        threads,
+        preprocessing: { scale, mean, std },
+      });
+      if (flags.json) return printJson(io, document);
+      const { changedTensors, parity } = document;
+      io.out(`${changedTensors.length} tensors changed; everything else is identical.\n`);
+      for (const t of changedTensors)
+        io.out(
+          `${t.name} ${t.dtype}: ${t.changedElements} of ${t.elements} elements, at most by ${t.maxAbsChange.toPrecision(3)}\n`,
+        );
+      if (report) io.out(`Exactly what ${report} says.\n`);
+      if (parity)
+        io.out(
+          `Outputs on ${parity.samples} samples deviate from the imported graph by at most ${parity.maxAbsDiff ?? "(labels only, not measured)"}.\n`,
+        );
+    });

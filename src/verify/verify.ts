@@ -57,6 +57,14 @@ export async function verifyLoads(path: string): Promise<OnnxModel> {
 /** Lower-case hexadecimal. */
 export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
+/** What a report says of a file, so that it can be recognised. */
+export interface FileIdentity {
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+export const identify = (bytes: Uint8Array): FileIdentity => ({ sha256: sha256(bytes), bytes: bytes.length });
+
 /** The bytes are those of the report. @throws verificationFailed HASH_MISMATCH (exit 4) */
 export function verifyBytes(path: string, bytes: Uint8Array, expected: string): void {
   if (sha256(bytes) !== expected)
@@ -65,7 +73,3 @@ export function verifyBytes(path: string, bytes: Uint8Array, expected: string): 
       `${path} is not the file of the report: its SHA-256 differs, so some byte has changed since; scrub again or use the right file.`,
     );
 }
-
-/** Largest |a − b| allowed between ONNX Runtime on the file and the trained graph, by the weights' element type. */
-export const parityTolerance = (dtypes: readonly string[], largest: number): number =>
-  (dtypes.some((d) => d === "float16" || d === "bfloat16") ? 1e-2 : 1e-4) * Math.max(1, largest);

@@ -5,11 +5,11 @@ import { zipSync } from "fflate";
 import { expect, test } from "vitest";
 import { importModel } from "../../converters/import/graph.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
+import { DEFAULT_OPTIONS } from "../../src/api/unlearn.ts";
 import { main } from "../../src/cli/main.ts";
 import { loadDataset } from "../../src/data/dataset.ts";
 import { train } from "../../src/unlearn/train.ts";
 import type { Dataset, Method } from "../../src/unlearn/types.ts";
-import { DEFAULT_OPTIONS } from "../../src/unlearn.ts";
 
 const digits = join(import.meta.dirname, "../../models/digits");
 const MODEL = join(digits, "digits.onnx");

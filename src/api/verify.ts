@@ -1,0 +1,81 @@
+import { readFileSync } from "node:fs";
+import { badInput } from "../../converters/errors.ts";
+import type { TensorChange } from "../../converters/export/compare.ts";
+import { importModel } from "../../converters/import/graph.ts";
+import { loadModelFile } from "../../converters/onnx/read.ts";
+import { loadDataset, type Preprocessing } from "../data/dataset.ts";
+import { checkParity, type Parity } from "../verify/parity.ts";
+import { type FileIdentity, identify, verifyBytes, verifyLoads, verifyStructure } from "../verify/verify.ts";
+import { type Versions, versions } from "./versions.ts";
+
+export interface VerifyRequest {
+  readonly after: string;
+  readonly before: string;
+  /** The report that `unlearn` wrote: exactly its tensors changed, and both files are its files. */
+  readonly report?: string;
+  /** A data file: ONNX Runtime on AFTER must agree with the imported graph on its samples. */
+  readonly samples?: string;
+  readonly preprocessing?: Preprocessing;
+  readonly logits?: string;
+  readonly threads?: number;
+}
+
+export interface VerifyDocument {
+  readonly verified: true;
+  readonly changedTensors: readonly TensorChange[];
+  /** Path of the report it was held to. */
+  readonly report: string | null;
+  readonly parity: Parity | null;
+  readonly model: { readonly before: FileIdentity; readonly after: FileIdentity };
+  readonly versions: Versions;
+}
+
+interface Reported {
+  readonly changedTensors: readonly string[];
+  readonly before: string;
+  readonly after: string;
+}
+
+function readReport(path: string): Reported {
+  try {
+    const { export: exported, model } = JSON.parse(readFileSync(path, "utf8"));
+    const [before, after] = [model.before.sha256, model.after.sha256];
+    if (Array.isArray(exported.changedTensors) && typeof before === "string" && typeof after === "string")
+      return { changedTensors: exported.changedTensors, before, after };
+  } catch {
+    // Falls through to the sentence below.
+  }
+  throw badInput(
+    "REPORT_INVALID",
+    `${path} is not a report of onnx-unlearn unlearn; give the file written by --report.`,
+  );
+}
+
+/**
+ * Is AFTER what BEFORE and the report say? In order: it parses and ONNX Runtime loads it; everything but float weights is
+ * identical; exactly the reported tensors differ; both files are the reported bytes; outputs agree on the samples.
+ * @throws verificationFailed (exit 4) at the first step that fails; badInput (exit 2) for unusable arguments
+ */
+export async function verify(request: VerifyRequest): Promise<VerifyDocument> {
+  const reported = request.report === undefined ? undefined : readReport(request.report);
+  const source = loadModelFile(request.before);
+  const changed = await verifyLoads(request.after);
+  const changedTensors = verifyStructure(source, changed, reported?.changedTensors);
+  if (reported) {
+    verifyBytes(request.before, source.bytes, reported.before);
+    verifyBytes(request.after, changed.bytes, reported.after);
+  }
+  let parity: Parity | null = null;
+  if (request.samples !== undefined) {
+    const set = loadDataset(request.samples, importModel(source, request).inputs, request.preprocessing);
+    parity = await checkParity(request.after, request, set, request.threads);
+  }
+  return {
+    verified: true,
+    changedTensors,
+    report: request.report ?? null,
+    parity,
+    model: { before: identify(source.bytes), after: identify(changed.bytes) },
+    versions: versions(),
+  };
+}

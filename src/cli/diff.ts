@@ -1,0 +1,48 @@
+import type { Command } from "commander";
+import type { DiffDocument } from "../api/diff.ts";
+import { type Io, printJson } from "./io.ts";
+import { type SetFlags, setPaths, withMeasuring, withSets } from "./options.ts";
+
+interface DiffFlags extends SetFlags {
+  readonly reference?: string;
+  readonly logits?: string;
+  readonly threads?: number;
+  readonly seed: number;
+  readonly json?: boolean;
+}
+
+export const registerDiff = (root: Command, io: Io): Command =>
+  withMeasuring(
+    withSets(
+      root
+        .command("diff")
+        .description("what changed between two model files, in behaviour and in bytes")
+        .argument("<before>")
+        .argument("<after>"),
+    ).option("--reference <file>", "a model retrained without the forget set"),
+  )
+    .option("--json", "print one JSON document on stdout")
+    .action(async (before: string, after: string, flags: DiffFlags) => {
+      const { diff } = await import("../api/diff.ts");
+      const { reference, logits, threads, seed } = flags;
+      const document = await diff({ ...setPaths(flags), before, after, reference, logits, threads, seed });
+      if (flags.json) printJson(io, document);
+      else await printDiff(document, io);
+    });
+
+export async function printDiff(document: DiffDocument, io: Io): Promise<void> {
+  const { metricsTable } = await import("../report/terminal.ts");
+  const { before, after, reference, structure } = document;
+  io.out(
+    `${metricsTable([
+      { title: "before", metrics: before, gap: reference?.gap.before },
+      { title: "after", metrics: after, gap: reference?.gap.after },
+      ...(reference ? [{ title: "reference", metrics: reference.metrics }] : []),
+    ])}\n`,
+  );
+  io.out(
+    structure.identical
+      ? `${structure.changedTensors.length} tensors changed; everything else in the file is identical.\n`
+      : `The files differ in more than weights: ${structure.differences.slice(0, 3).join("; ")}.\n`,
+  );
+}

@@ -1,0 +1,36 @@
+import type { Command } from "commander";
+import { type Io, printJson } from "./io.ts";
+import { type SetFlags, setPaths, withMeasuring, withSets } from "./options.ts";
+
+interface EvaluateFlags extends SetFlags {
+  readonly model: string;
+  readonly reference?: string;
+  readonly logits?: string;
+  readonly threads?: number;
+  readonly seed: number;
+  readonly json?: boolean;
+}
+
+export const registerEvaluate = (root: Command, io: Io): Command =>
+  withMeasuring(
+    withSets(
+      root
+        .command("evaluate")
+        .description("accuracy and membership figures of one model file")
+        .requiredOption("--model <file>"),
+    ).option("--reference <file>", "a model retrained without the forget set"),
+  )
+    .option("--json", "print one JSON document on stdout")
+    .action(async (flags: EvaluateFlags) => {
+      const { evaluate } = await import("../api/evaluate.ts");
+      const { model, reference, logits, threads, seed } = flags;
+      const document = await evaluate({ ...setPaths(flags), model, reference, logits, threads, seed });
+      if (flags.json) return printJson(io, document);
+      const { metricsTable } = await import("../report/terminal.ts");
+      io.out(
+        `${metricsTable([
+          { title: "model", metrics: document.metrics, gap: document.reference?.gap },
+          ...(document.reference ? [{ title: "reference", metrics: document.reference.metrics }] : []),
+        ])}\n`,
+      );
+    });

@@ -1,0 +1,12 @@
+/** Where output goes: results to stdout, everything else to stderr. */
+export interface Io {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** The terminal behind `err`, for a progress bar; undefined: plain lines. */
+  readonly terminal?: NodeJS.WriteStream;
+  /** Asks a long command to stop: exit 130, nothing half-written. */
+  readonly signal?: AbortSignal;
+}
+
+/** `--json`: exactly one JSON document on stdout. */
+export const printJson = (io: Io, document: unknown): void => io.out(`${JSON.stringify(document)}\n`);

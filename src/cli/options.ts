@@ -1,0 +1,70 @@
+import { type Command, InvalidArgumentError } from "commander";
+import type { SetPaths } from "../data/sets.ts";
+
+export const number = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("it must be a number.");
+  return value;
+};
+/** A whole number of at least 0. */
+export const count = (text: string): number => {
+  const value = number(text);
+  if (!Number.isInteger(value) || value < 0)
+    throw new InvalidArgumentError("it must be a whole number of at least 0.");
+  return value;
+};
+export const positive = (text: string): number => {
+  const value = number(text);
+  if (value <= 0) throw new InvalidArgumentError("it must be greater than 0.");
+  return value;
+};
+export const positiveCount = (text: string): number => positive(String(count(text)));
+const list = (text: string): number[] => text.split(",").map(number);
+const positiveList = (text: string): number[] => text.split(",").map(positive);
+/** For options that may be repeated. */
+export const collect = (text: string, before: string[]): string[] => [...before, text];
+
+export interface PreprocessingFlags {
+  readonly scale: number;
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** Flags of every command that reads data. */
+export const withPreprocessing = (command: Command): Command =>
+  command
+    .option("--scale <number>", "x' = (x / scale − mean) / std", positive, 1)
+    .option("--mean <list>", "per channel, or one value", list, [0])
+    .option("--std <list>", "per channel, or one value", positiveList, [1]);
+
+export interface SetFlags extends PreprocessingFlags {
+  readonly forget: string;
+  readonly retain: string;
+  readonly test?: string;
+  readonly validation?: string;
+}
+
+/** The data files: `.npz` with one array per model input (or `x`) and integer labels `y`. */
+export const withSets = (command: Command): Command =>
+  withPreprocessing(
+    command
+      .requiredOption("--forget <file>", "samples to forget (.npz)")
+      .requiredOption("--retain <file>", "samples to keep (.npz)")
+      .option("--test <file>", "samples the model never saw; only measured, never used to choose")
+      .option("--validation <file>", "samples that choices may look at"),
+  );
+
+/** Flags of commands that run model files. */
+export const withMeasuring = (command: Command): Command =>
+  command
+    .option("--logits <name>", "value name of the logits")
+    .option("--threads <count>", "threads of ONNX Runtime", positiveCount)
+    .option("--seed <count>", "seed of every draw", count, 0);
+
+export const setPaths = (flags: SetFlags): SetPaths => ({
+  forget: flags.forget,
+  retain: flags.retain,
+  test: flags.test,
+  validation: flags.validation,
+  preprocessing: { scale: flags.scale, mean: flags.mean, std: flags.std },
+});

@@ -1,0 +1,59 @@
+import { badInput } from "../../converters/errors.ts";
+import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
+import type { Dataset } from "../unlearn/types.ts";
+import { findOverlap, loadDataset, NO_PREPROCESSING, type Preprocessing } from "./dataset.ts";
+
+/** Paths of the data files of a request; see METHOD section 1 for what each set is. */
+export interface SetPaths {
+  readonly forget: string;
+  readonly retain: string;
+  /** Never chooses anything: only measured. */
+  readonly test?: string;
+  /** What choices may look at. */
+  readonly validation?: string;
+  readonly preprocessing?: Preprocessing;
+}
+
+export interface Sets {
+  readonly forget: Dataset;
+  readonly retain: Dataset;
+  readonly test: Dataset | undefined;
+  readonly validation: Dataset | undefined;
+}
+
+/** Loads every set of a request for these model inputs. @throws badInput as {@link loadDataset} */
+export function loadSets(paths: SetPaths, inputs: readonly OnnxValueInfo[]): Sets {
+  const load = (path: string) => loadDataset(path, inputs, paths.preprocessing ?? NO_PREPROCESSING);
+  return {
+    forget: load(paths.forget),
+    retain: load(paths.retain),
+    test: paths.test === undefined ? undefined : load(paths.test),
+    validation: paths.validation === undefined ? undefined : load(paths.validation),
+  };
+}
+
+/** The first `count` samples of a set; all of them if it has fewer. */
+export function firstSamples(set: Dataset, count: number): Dataset {
+  const n = Math.min(count, set.count);
+  return {
+    ...set,
+    count: n,
+    labels: set.labels.slice(0, n),
+    inputs: Object.fromEntries(
+      Object.entries(set.inputs).map(([name, { data, dims }]) => [
+        name,
+        { data: data.slice(0, (data.length / set.count) * n), dims: [n, ...dims.slice(1)] },
+      ]),
+    ),
+  };
+}
+
+/** @throws badInput OVERLAP where a sample stands in both sets: the two objectives would fight over it */
+export function refuseOverlap(forget: Dataset, retain: Dataset): void {
+  const [pair] = findOverlap(forget, retain);
+  if (pair)
+    throw badInput(
+      "OVERLAP",
+      `Sample ${pair.indexA} of ${forget.path} is also sample ${pair.indexB} of ${retain.path}; remove it from one, or say --allow-overlap.`,
+    );
+}
