@@ -116,18 +116,19 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
   const out = resolve(request.out);
   const source = loadModelFile(request.model);
   await refuseBadTarget(source, out, request.force);
-  phase("importing the model and reading the data");
-  const model = importModel(source, request);
-  const sets = loadSets(request, model.inputs);
-  if (!request.allowOverlap) refuseOverlap(sets.forget, sets.retain);
-
-  phase("measuring the model as it is");
-  const before = await evaluateFile(request.model, model, sets, { threads, seed });
-  phase("training");
-  const trained = await train(model, sets.forget, sets.retain, options, hooks.onStep, hooks.signal);
-
+  // Made before the work: a folder that cannot be written is known at once.
   const folder = trialFolder(out);
   try {
+    phase("importing the model and reading the data");
+    const model = importModel(source, request);
+    const sets = loadSets(request, model.inputs);
+    if (!request.allowOverlap) refuseOverlap(sets.forget, sets.retain);
+
+    phase("measuring the model as it is");
+    const before = await evaluateFile(request.model, model, sets, { threads, seed });
+    phase("training");
+    const trained = await train(model, sets.forget, sets.retain, options, hooks.onStep, hooks.signal);
+
     phase("exporting and verifying");
     const trial = join(folder, "model.onnx");
     const { changed, changedBytes } = await exportModel(source, trained.weights, trial, {});

@@ -44,7 +44,9 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof CommanderError)
-      return error.exitCode === 0 ? 0 : report("USAGE", error.message.replace(/^error: /, ""), 2);
+      return error.exitCode === 0
+        ? 0
+        : report("USAGE", error.message.replace(/^error: /, "").replaceAll("\n", " "), 2);
     if (error instanceof OnnxUnlearnError) return report(error.code, error.message, error.exitCode);
     const message = error instanceof Error ? error.message : String(error);
     return report(

@@ -67,7 +67,11 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
     .action(async (flags: UnlearnFlags) => {
       const { report } = flags;
       const { refuseBadReport, writeReport } = await import("../report/write.ts");
-      if (report !== undefined) refuseBadReport(report);
+      if (report !== undefined) {
+        const { model, out, forget, retain, test, validation } = flags;
+        const taken = [model, out, forget, retain, test, validation].filter((file) => file !== undefined);
+        refuseBadReport(report, taken);
+      }
       const document = await runUnlearn(requestOf(flags), io);
       if (report !== undefined) writeReport(report, document);
       if (flags.json) printJson(io, document);

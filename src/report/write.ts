@@ -1,4 +1,4 @@
-import { existsSync, statSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { badInput } from "../../converters/errors.ts";
 import type { UnlearnDocument } from "../api/unlearn.ts";
@@ -9,8 +9,12 @@ const LONGEST_INLINE_LEDGER = 500;
 /** `report.json` → `report.ledger.json` */
 export const ledgerPath = (report: string): string => `${report.replace(/\.json$/, "")}.ledger.json`;
 
-/** What can be known to be wrong with a report's path before the work. @throws badInput REPORT_FOLDER */
-export function refuseBadReport(path: string): void {
+/**
+ * What can be known to be wrong with a report's path before the work.
+ * @param taken files of the run that the report must not replace
+ * @throws badInput REPORT_FOLDER, REPORT_PATH
+ */
+export function refuseBadReport(path: string, taken: readonly string[]): void {
   const folder = dirname(resolve(path));
   if (!existsSync(folder))
     throw badInput(
@@ -19,6 +23,19 @@ export function refuseBadReport(path: string): void {
     );
   if (existsSync(path) && statSync(path).isDirectory())
     throw badInput("REPORT_FOLDER", `${path} is a folder; give a file name for the report.`);
+  const real = (file: string) => (existsSync(file) ? realpathSync(file) : resolve(file));
+  const own = [path, ledgerPath(path)].map(real);
+  const clash = taken.find((file) => own.includes(real(file)));
+  if (clash !== undefined)
+    throw badInput("REPORT_PATH", `The report would replace ${clash}; choose another --report.`);
+  try {
+    accessSync(existsSync(path) ? path : folder, constants.W_OK);
+  } catch {
+    throw badInput(
+      "REPORT_FOLDER",
+      `The report ${path} cannot be written; choose another path or change its permissions.`,
+    );
+  }
 }
 
 /** Writes the report; a long ledger goes to its own file, and `ledger` then names it. */

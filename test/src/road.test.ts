@@ -1,41 +1,19 @@
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { zipSync } from "fflate";
 import { expect, test } from "vitest";
 import { importModel } from "../../converters/import/graph.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS } from "../../src/api/unlearn.ts";
 import { main } from "../../src/cli/main.ts";
 import { loadDataset } from "../../src/data/dataset.ts";
+import { firstSamples } from "../../src/data/sets.ts";
 import { train } from "../../src/unlearn/train.ts";
-import type { Dataset, Method } from "../../src/unlearn/types.ts";
+import type { Method } from "../../src/unlearn/types.ts";
+import { FORGET, MODEL, RETAIN, run, SCALING, temporary } from "./cli/cli.ts";
 
-const digits = join(import.meta.dirname, "../../models/digits");
-const MODEL = join(digits, "digits.onnx");
-const DATA = [
-  "--model",
-  MODEL,
-  "--forget",
-  join(digits, "digits-forget.npz"),
-  "--retain",
-  join(digits, "digits-retain.npz"),
-];
-const FLAGS = ["--scale", "16", "--mean", "0.5", "--std", "0.5", "--batch-size", "64", "--threads", "1"];
-const folder = mkdtempSync(join(tmpdir(), "onnx-unlearn-test-"));
-
-async function run(...argv: string[]) {
-  let [stdout, stderr] = ["", ""];
-  const code = await main(argv, {
-    out: (text) => {
-      stdout += text;
-    },
-    err: (text) => {
-      stderr += text;
-    },
-  });
-  return { code, stdout, stderr };
-}
+const DATA = ["--model", MODEL, "--forget", FORGET, "--retain", RETAIN];
+const FLAGS = [...SCALING, "--batch-size", "64", "--threads", "1"];
+const folder = temporary();
 
 test("a no-op export is byte-identical, and no existing output is overwritten", async () => {
   const out = join(folder, "noop.onnx");
@@ -101,83 +79,13 @@ test("the same seed gives the same bytes, another seed others; verify holds the 
   expect(unchanged.code).toBe(4);
 });
 
-test.each<[string, string[], number]>([
-  ["unknown option", ["unlearn", ...DATA, "--out", join(folder, "x.onnx"), "--epsilom", "1"], 2],
-  ["not a number", ["unlearn", ...DATA, "--out", join(folder, "x.onnx"), "--lr", "fast"], 2],
-  ...(
-    [
-      ["--batch-size", "0"],
-      ["--threads", "0"],
-      ["--lr", "-1"],
-      ["--std", "0"],
-      ["--scale", "0"],
-      ["--report", join(folder, "absent", "r.json")],
-    ] as const
-  ).map((pair): [string, string[], number] => [
-    pair.join(" "),
-    ["unlearn", ...DATA, "--out", join(folder, "x.onnx"), ...pair],
-    2,
-  ]),
-  ["OUT = model", ["unlearn", ...DATA, "--out", MODEL, "--force"], 2],
-  ["no folder for OUT", ["unlearn", ...DATA, "--out", join(folder, "absent", "x.onnx")], 2],
-  ["missing model", ["inspect", join(folder, "absent.onnx")], 2],
-  ["not an ONNX file", ["inspect", join(digits, "digits-test.npz")], 2],
-  [
-    "forget = retain",
-    [
-      "unlearn",
-      "--model",
-      MODEL,
-      "--forget",
-      join(digits, "digits-forget.npz"),
-      "--retain",
-      join(digits, "digits-forget.npz"),
-      "--out",
-      join(folder, "x.onnx"),
-    ],
-    2,
-  ],
-  [
-    "a glob that matches nothing",
-    ["unlearn", ...DATA, "--out", join(folder, "x.onnx"), "--train", "nothing*"],
-    3,
-  ],
-  ["no such logits", ["inspect", MODEL, "--logits", "nothing"], 3],
-])("%s: a sentence, the exit code, nothing written", async (_, argv, wanted) => {
-  const { code, stderr, stdout } = await run(...argv, "--json");
-  expect(code).toBe(wanted);
-  expect(stderr).not.toMatch(/\n\s+at /);
-  expect(JSON.parse(stdout).error.exitCode).toBe(wanted);
-  expect(existsSync(join(folder, "x.onnx"))).toBe(false);
-});
-
-test("a truncated model is refused with a sentence", async () => {
-  const cut = join(folder, "cut.onnx");
-  writeFileSync(cut, readFileSync(MODEL).subarray(0, 30_000));
-  const { code, stderr } = await run("inspect", cut);
-  expect(code).toBe(2);
-  expect(stderr).toContain(cut);
-});
-
-const part = (set: Dataset, count: number): Dataset => ({
-  ...set,
-  count,
-  labels: set.labels.slice(0, count),
-  inputs: Object.fromEntries(
-    Object.entries(set.inputs).map(([name, { data, dims }]) => [
-      name,
-      { data: data.slice(0, (data.length / set.count) * count), dims: [count, ...dims.slice(1)] },
-    ]),
-  ),
-});
-
 test.each<Method>(["eupmu", "eupmu-fast", "explicit", "finetune", "random-label", "gradient-ascent"])(
   "%s: the compiled step equals the eager one on tfjs cpu",
   async (method) => {
     const model = importModel(loadModelFile(MODEL));
     const how = { scale: 16, mean: [0.5], std: [0.5] };
-    const forget = part(loadDataset(join(digits, "digits-forget.npz"), model.inputs, how), 5);
-    const retain = part(loadDataset(join(digits, "digits-retain.npz"), model.inputs, how), 9);
+    const forget = firstSamples(loadDataset(FORGET, model.inputs, how), 5);
+    const retain = firstSamples(loadDataset(RETAIN, model.inputs, how), 9);
     const options = { ...DEFAULT_OPTIONS, method, epochs: 1, batchSize: 8, threads: 1 };
     const compiled = await train(model, forget, retain, { ...options, engine: "onnxruntime" });
     const eager = await train(model, forget, retain, { ...options, engine: "cpu" });
@@ -200,28 +108,6 @@ test.each<Method>(["eupmu", "eupmu-fast", "explicit", "finetune", "random-label"
     }
   },
 );
-
-test("a label beyond the model's classes is refused before training, in the test set too", async () => {
-  // numpy.savez of x [1,1,8,8] and y = [12], built here by hand: header, data, and the zip around them.
-  const npy = (descr: string, shape: string, data: Uint8Array) => {
-    const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape}), }\n`;
-    const head = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, header.length, 0]);
-    return Buffer.concat([head, Buffer.from(header, "latin1"), data]);
-  };
-  const bad = join(folder, "bad.npz");
-  const y = new Uint8Array(new BigInt64Array([12n]).buffer);
-  writeFileSync(
-    bad,
-    zipSync({ "x.npy": npy("|u1", "1, 1, 8, 8", new Uint8Array(64)), "y.npy": npy("<i8", "1,", y) }),
-  );
-  const out = join(folder, "label.onnx");
-  const { code, stderr } = await run("unlearn", ...DATA, ...FLAGS, "--test", bad, "--out", out);
-  expect(code).toBe(2);
-  expect(stderr).toContain(`${bad}: sample 0 has label 12`);
-  // Not one training step was reported.
-  expect(stderr).not.toContain("step ");
-  expect(existsSync(out)).toBe(false);
-});
 
 test("an interrupted run exits 130 and writes nothing", async () => {
   const controller = new AbortController();

@@ -1,0 +1,190 @@
+import { z } from "zod";
+import type { DiffDocument } from "../api/diff.ts";
+import type { EvaluateDocument } from "../api/evaluate.ts";
+import type { UnlearnDocument } from "../api/unlearn.ts";
+import type { VerifyDocument } from "../api/verify.ts";
+
+// The published schemas are open: later versions may add fields, never remove or change one.
+
+const fraction = z.number().min(0).max(1);
+const count = z.number().int().min(0);
+const file = z
+  .object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), bytes: count })
+  .meta({ description: "Which bytes a file held." });
+
+const evaluation = z
+  .object({
+    forgetAccuracy: fraction.meta({ description: "Accuracy on the forget set; UA = 1 − this." }),
+    retainAccuracy: fraction.meta({ description: "Accuracy on the retained set (RA)." }),
+    testAccuracy: fraction
+      .nullable()
+      .meta({ description: "Accuracy on the test set (TA); null without --test." }),
+    miaEfficacy: fraction.nullable().meta({
+      description:
+        "Share of the forget set that an SVM on the true label's confidence, trained on retain against test, calls non-member.",
+    }),
+    validationAccuracy: fraction.nullable(),
+    reason: z.string().optional().meta({ description: "Why a figure is null." }),
+  })
+  .meta({ description: "Measured on a model file in ONNX Runtime, as fractions." });
+
+const gap = z
+  .object({
+    forgetAccuracy: fraction.nullable(),
+    retainAccuracy: fraction.nullable(),
+    testAccuracy: fraction.nullable(),
+    miaEfficacy: fraction.nullable(),
+    average: fraction.nullable(),
+  })
+  .meta({ description: "|metric − the same metric of the reference|, as fractions; smaller is better." });
+
+const change = z.number().min(-1).max(1).nullable();
+const versions = z.object({
+  onnxUnlearn: z.string(),
+  node: z.string(),
+  onnxruntime: z.string(),
+  tfjs: z.string(),
+  platform: z.string(),
+});
+const samples = z
+  .object({ forget: count, retain: count, validation: count.nullable(), test: count.nullable() })
+  .meta({ description: "Samples per set; null for a set that was not given." });
+const parity = z
+  .object({
+    maxAbsDiff: z.number().min(0).nullable(),
+    samples: count,
+    reason: z.string().optional(),
+  })
+  .meta({ description: "ONNX Runtime on the file against the imported graph with the file's weights." });
+const ledgerEntry = z.object({
+  step: count,
+  forgetLoss: z.number().nullable(),
+  retainLoss: z.number().nullable(),
+  rise: z.number().nullable().meta({ description: "log L_r after − before, on the step's batch." }),
+  epsilon: z.number(),
+  lambda: z.number().min(0),
+});
+const tensorChange = z.object({
+  name: z.string(),
+  dtype: z.string(),
+  elements: count,
+  changedElements: count,
+  // NaN where a value became or stopped being finite; JSON has no NaN.
+  maxAbsChange: z.number().nullable(),
+});
+
+export const unlearnDocument = z
+  .object({
+    before: evaluation,
+    after: evaluation,
+    budget: z.object({
+      epsilon: z.number().meta({ description: "ε_t per step, log-ratio units of the utility loss." }),
+      steps: count,
+      spent: z.number().nullable(),
+      lambda: z.number(),
+    }),
+    ledger: z.union([z.array(ledgerEntry), z.object({ file: z.string(), steps: count })]).meta({
+      description: "One entry per step, or the name of the file beside the report that holds them.",
+    }),
+    export: z.object({ changedTensors: z.array(z.string()), changedBytes: count, parity }),
+    model: z.object({ before: file, after: file }),
+    samples,
+    timing: z.object({
+      seconds: z.number().min(0),
+      compileSeconds: z.number().min(0),
+      steps: count,
+      samplesPerSecond: z.number().min(0),
+    }),
+    seed: count,
+    threads: count,
+    options: z.object({ method: z.string(), epochs: count, lr: z.number(), batchSize: count }),
+    versions,
+  })
+  .meta({ title: "onnx-unlearn unlearn" });
+
+export const evaluateDocument = z
+  .object({
+    model: file,
+    metrics: evaluation,
+    reference: z.object({ model: file, metrics: evaluation, gap }).nullable(),
+    samples,
+    versions,
+  })
+  .meta({ title: "onnx-unlearn evaluate" });
+
+export const diffDocument = z
+  .object({
+    before: evaluation,
+    after: evaluation,
+    change: z
+      .object({
+        forgetAccuracy: change,
+        retainAccuracy: change,
+        testAccuracy: change,
+        miaEfficacy: change,
+      })
+      .meta({ description: "after − before, as fractions." }),
+    reference: z
+      .object({
+        model: file,
+        metrics: evaluation,
+        gap: z.object({ before: gap, after: gap }),
+      })
+      .nullable(),
+    structure: z.object({
+      identical: z.boolean(),
+      differences: z.array(z.string()),
+      changedTensors: z.array(tensorChange),
+    }),
+    model: z.object({ before: file, after: file }),
+    samples,
+    versions,
+  })
+  .meta({ title: "onnx-unlearn diff" });
+
+export const verifyDocument = z
+  .object({
+    verified: z.literal(true),
+    changedTensors: z.array(tensorChange),
+    report: z.string().nullable(),
+    parity: parity.nullable(),
+    model: z.object({ before: file, after: file }),
+    versions,
+  })
+  .meta({ title: "onnx-unlearn verify" });
+
+export const demoDocument = z
+  .object({ unlearn: unlearnDocument, diff: diffDocument })
+  .meta({ title: "onnx-unlearn demo" });
+
+export const errorDocument = z
+  .object({
+    error: z.object({
+      code: z.string().meta({ description: "Stable across versions." }),
+      message: z.string(),
+      exitCode: z.number().int(),
+    }),
+  })
+  .meta({ title: "What every command prints with --json when it fails" });
+
+// The documents' types and their schemas cannot drift apart: this does not compile where a document breaks its schema.
+type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T;
+type Described<Document, Schema extends z.ZodType> = Mutable<Document> extends z.input<Schema> ? true : never;
+true satisfies Described<UnlearnDocument, typeof unlearnDocument>;
+true satisfies Described<EvaluateDocument, typeof evaluateDocument>;
+true satisfies Described<DiffDocument, typeof diffDocument>;
+true satisfies Described<VerifyDocument, typeof verifyDocument>;
+
+/** Every document the command line prints, by the name its schema is published under (docs/schemas/NAME.schema.json). */
+export const documents: Readonly<Record<string, z.ZodType>> = {
+  unlearn: unlearnDocument,
+  evaluate: evaluateDocument,
+  diff: diffDocument,
+  verify: verifyDocument,
+  demo: demoDocument,
+  error: errorDocument,
+};
+
+/** The published JSON Schema (draft 2020-12) of a document. */
+export const schemaText = (name: string): string =>
+  `${JSON.stringify(z.toJSONSchema(documents[name]!, { io: "input" }), null, 2)}\n`;

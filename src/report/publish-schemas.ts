@@ -1,0 +1,10 @@
+// npm run schemas: writes docs/schemas; a test fails where they are not what the documents' definitions say.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { packageRoot } from "../package.ts";
+import { documents, schemaText } from "./documents.ts";
+
+const folder = join(packageRoot(), "docs", "schemas");
+mkdirSync(folder, { recursive: true });
+for (const name of Object.keys(documents))
+  writeFileSync(join(folder, `${name}.schema.json`), schemaText(name));
