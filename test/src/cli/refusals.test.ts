@@ -286,6 +286,12 @@ const refusals: readonly Refusal[] = [
     says: ["absent", "create it"],
     flags: () => ({ report: join(folder, "absent", "r.json") }),
   },
+  {
+    name: "the engine tensorflow where the user has not installed it",
+    exitCode: 2,
+    says: ["@tensorflow/tfjs-node", "npm install", "--engine onnxruntime"],
+    flags: () => ({ engine: "tensorflow" }),
+  },
   ...(
     [
       ["lr", "fast", /number/],
