@@ -1,6 +1,7 @@
 import type { LoweringTable } from "../trace.ts";
 import { convolutionLowerings } from "./convolution.ts";
 import { movementLowerings } from "./movement.ts";
+import { scatterLowerings } from "./scatter.ts";
 import { standardLowerings } from "./standard.ts";
 
 /** Every lowering the compiler knows, by kernel name. */
@@ -8,4 +9,5 @@ export const loweringTables: readonly LoweringTable[] = [
   standardLowerings,
   convolutionLowerings,
   movementLowerings,
+  scatterLowerings,
 ];
