@@ -136,7 +136,14 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       return this.nameOf(
         symbolic.splat !== undefined
           ? this.splat(symbolic.splat, operand.shape, operand.dtype as TraceType)
-          : this.emit("Reshape", [symbolic.name, this.ints(operand.shape)], operand.shape, operand.dtype),
+          : this.emit(
+              "Reshape",
+              [symbolic.name, this.ints(operand.shape)],
+              operand.shape,
+              operand.dtype,
+              // A 0 among the dimensions means 0 here, not "as the input".
+              operand.shape.includes(0) ? { allowzero: { int: 1 } } : {},
+            ),
       );
     if (symbolic.splat !== undefined && !symbolic.name) {
       const { splat, shape, dtype } = symbolic;

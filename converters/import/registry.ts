@@ -3,6 +3,7 @@ import type { OnnxNode } from "../onnx/model.ts";
 import * as activation from "./ops/activation.ts";
 import * as convolution from "./ops/convolution.ts";
 import * as elementwise from "./ops/elementwise.ts";
+import * as image from "./ops/image.ts";
 import * as indexing from "./ops/indexing.ts";
 import * as linalg from "./ops/linalg.ts";
 import * as logical from "./ops/logical.ts";
@@ -32,6 +33,7 @@ const AI_ONNX = [
   logical,
   convolution,
   indexing,
+  image,
 ] as const;
 
 /** `Softmax_13` is the variant of Softmax since opset 13; no suffix means since version 1. Only capitalised exports are operators. */

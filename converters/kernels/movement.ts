@@ -79,22 +79,23 @@ const gatherGradKernel = defineKernel<GatherAttributes>({
   name: "OnnxGatherGrad",
   composed: ([dy, indices], { axis, source }) => {
     const count = indices!.size;
-    const before = source.slice(0, axis);
-    const after = source.slice(axis + 1);
-    const outer = before.reduce((a, b) => a * b, 1);
-    const inner = after.reduce((a, b) => a * b, 1);
+    const outer = source.slice(0, axis).reduce((a, b) => a * b, 1);
+    const inner = source.slice(axis + 1).reduce((a, b) => a * b, 1);
     const length = source[axis]!;
     const flat = tf.reshape(indices!, [count]);
-    const wrapped = tf.cast(
-      tf.where(tf.less(flat, tf.scalar(0, "int32")), tf.add(flat, tf.scalar(length, "int32")), flat),
-      "int32",
+    const wrapped = tf.where(
+      tf.less(flat, tf.scalar(0, "int32")),
+      tf.add(flat, tf.scalar(length, "int32")),
+      flat,
     );
-    const hot = tf.cast(tf.oneHot(wrapped, length), "float32");
     const rows = tf.reshape(tf.transpose(tf.reshape(dy!, [outer, count, inner]), [1, 0, 2]), [
       count,
       outer * inner,
     ]);
-    const sums = tf.matMul(hot as tf.Tensor2D, rows as tf.Tensor2D, true, false);
+    const sums = tf.scatterND(tf.cast(tf.reshape(wrapped, [count, 1]), "int32"), rows, [
+      length,
+      outer * inner,
+    ]);
     return tf.reshape(tf.transpose(tf.reshape(sums, [length, outer, inner]), [1, 0, 2]), [...source]);
   },
 });

@@ -9,6 +9,7 @@ export interface PoolAttributes extends Window {
   readonly outputShape: readonly number[];
 }
 
+const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 const LOWEST = -3.4028234663852886e38;
 
 /** Puts each window's value at the first place that holds the maximum, as ONNX Runtime's indices do. */
@@ -43,6 +44,48 @@ const maxKernel = defineKernel<PoolAttributes>({
       .reduce((p, q) => tf.maximum(p, q));
   },
   gradient: (dy, [x], y, a) => [() => maxGradKernel([x!, y, dy], a)],
+});
+
+/** Row-major coordinates of a flat place. */
+function coordinatesOf(place: number, dims: readonly number[]): number[] {
+  let rest = place;
+  return [...dims]
+    .reverse()
+    .map((d) => {
+      const at = rest % d;
+      rest = Math.floor(rest / d);
+      return at;
+    })
+    .reverse();
+}
+const flatPlace = (at: readonly number[], dims: readonly number[]) =>
+  at.reduce((sum, v, i) => sum * dims[i]! + v, 0);
+
+/** Places of the maxima, int32, counted row-major over the whole [N, C, spatial…] input; the first of equals. */
+const maxIndicesKernel = defineKernel<PoolAttributes>({
+  name: "OnnxMaxPoolIndices",
+  composed: ([x], a) => {
+    const values = x!.dataSync();
+    const spatial = a.inputShape.slice(2);
+    const out = a.outputShape.slice(2);
+    const [size, count] = [product(spatial), product(out)];
+    const indices = new Int32Array(product(a.outputShape));
+    const offsets = taps(a);
+    for (let i = 0; i < indices.length; i++) {
+      const plane = Math.floor(i / count) * size;
+      const start = coordinatesOf(i % count, out).map((v, d) => v * a.strides[d]! - a.pads[d]!);
+      let best = -1;
+      for (const offset of offsets) {
+        const at = start.map((v, d) => v + offset[d]!);
+        if (at.some((v, d) => v < 0 || v >= spatial[d]!)) continue;
+        const place = plane + flatPlace(at, spatial);
+        if (best < 0 || values[place]! > values[best]!) best = place;
+      }
+      indices[i] = best;
+    }
+    return tf.tensor(indices, [...a.outputShape], "int32");
+  },
+  gradient: () => [undefined],
 });
 
 /** Sum over each window; the caller divides by the counts. Linear, so its gradient is its transpose. */
@@ -80,3 +123,5 @@ const sumGradKernel = defineKernel<PoolAttributes>({
 export const maxPool = (x: tf.Tensor, a: PoolAttributes): tf.Tensor => maxKernel([x], a);
 /** Window sums on [N, C, spatial…]. */
 export const sumPool = (x: tf.Tensor, a: PoolAttributes): tf.Tensor => sumKernel([x], a);
+/** Where the maxima of `maxPool` came from. */
+export const maxPoolIndices = (x: tf.Tensor, a: PoolAttributes): tf.Tensor => maxIndicesKernel([x], a);

@@ -180,6 +180,11 @@ export const convolutionLowerings: LoweringTable = {
 
   OnnxMaxPool: ({ inputs: [x], attrs, trace }) =>
     maxPoolWithIndices(trace, x!, attrs as unknown as PoolAttributes)[0]!,
+  OnnxMaxPoolIndices: ({ inputs: [x], attrs, trace }) => {
+    const a = attrs as unknown as PoolAttributes;
+    const indices = maxPoolWithIndices(trace, x!, a)[1]!;
+    return trace.emit("Cast", [indices], a.outputShape, "int32", { to: { int: 6 } });
+  },
   OnnxMaxPoolGrad: ({ inputs: [x, , dy], attrs, trace }) => {
     const a = attrs as unknown as PoolAttributes;
     const indices = maxPoolWithIndices(trace, x!, a)[1]!;

@@ -1,6 +1,13 @@
 import { backend_util, broadcast_util, type TensorInfo, util } from "@tensorflow/tfjs-core";
 import type { OnnxBackend } from "../backend.ts";
-import type { Lowering, LoweringArguments, LoweringTable, Operand, Trace } from "../trace.ts";
+import type {
+  EmittedAttribute,
+  Lowering,
+  LoweringArguments,
+  LoweringTable,
+  Operand,
+  Trace,
+} from "../trace.ts";
 
 const size = (shape: readonly number[]) => util.sizeFromShape([...shape]);
 const sameShape = (a: readonly number[], b: readonly number[]) =>
@@ -108,7 +115,9 @@ const reshape = (trace: Trace, x: TensorInfo, shape: readonly number[]): TensorI
   if (splat !== undefined) return trace.splat(splat, shape, x.dtype as "float32");
   const producer = backendOf(trace).producerOf(x);
   const source: Operand = producer?.opType === "Reshape" ? producer.inputs[0]! : x;
-  return trace.emit("Reshape", [source, trace.ints(shape)], shape, x.dtype);
+  // A 0 among the dimensions means 0 here, not "as the input".
+  const attributes: Record<string, EmittedAttribute> = shape.includes(0) ? { allowzero: { int: 1 } } : {};
+  return trace.emit("Reshape", [source, trace.ints(shape)], shape, x.dtype, attributes);
 };
 
 const transpose = (trace: Trace, x: TensorInfo, perm: readonly number[]): TensorInfo => {

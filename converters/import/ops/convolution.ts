@@ -1,11 +1,14 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
-import { conv, convInputGrad } from "../../kernels/conv.ts";
-import { slice } from "../../kernels/movement.ts";
-import { maxPool, sumPool } from "../../kernels/pool.ts";
-import { resize } from "../../kernels/resize.ts";
-import { outputSpatial, resolveWindow, type WindowAttributes } from "../../kernels/window.ts";
+import { conv, convInputGrad, padSpatial } from "../../kernels/conv.ts";
+import { maxPool, maxPoolIndices, sumPool } from "../../kernels/pool.ts";
+import { sample } from "../../kernels/sample.ts";
+import { scatterRows } from "../../kernels/scatter.ts";
+import { outputSpatial, resolveWindow, taps, type WindowAttributes } from "../../kernels/window.ts";
 import { type Inputs, type OperatorContext, toNumbers, toTensor, type Value } from "../value.ts";
+import { matMul } from "./linalg.ts";
+
+const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 
 export function Conv(
   [x, w, b]: Inputs,
@@ -98,11 +101,115 @@ function pooling(x: tf.Tensor, { kernel_shape, ceil_mode = 0, ...rest }: Pooling
   };
 }
 
-export function MaxPool([x]: Inputs, attributes: PoolingAttributes, { where, node }: OperatorContext): Value {
-  if (node.outputs.length > 1 && node.outputs[1])
-    throw notTrainable("MAXPOOL_INDICES", `${where}: the Indices output of MaxPool cannot be imported.`);
+/** Indices are flat places in x; with storage_order 1 the spatial axes are counted column-major. */
+export function MaxPool(
+  [x]: Inputs,
+  { storage_order = 0, ...rest }: PoolingAttributes & { storage_order?: number },
+  { node }: OperatorContext,
+): Value | Value[] {
   const t = toTensor(x!);
-  return maxPool(t, pooling(t, attributes).attributes);
+  const { attributes } = pooling(t, rest);
+  const y = maxPool(t, attributes);
+  if (!node.outputs[1]) return y;
+  const indices = maxPoolIndices(t, attributes);
+  return [y, storage_order === 0 ? indices : columnMajor(indices, t.shape.slice(2))];
+}
+
+/** Re-counts flat row-major places within each plane with the first spatial axis fastest. */
+function columnMajor(indices: tf.Tensor, spatial: readonly number[]): tf.Tensor {
+  const int = (v: number) => tf.scalar(v, "int32");
+  const size = product(spatial);
+  const quotient = (a: tf.Tensor, b: number) => tf.floorDiv(a, int(b));
+  const plane = tf.mul(quotient(indices, size), int(size));
+  return spatial.reduce<tf.Tensor>((sum, d, axis) => {
+    const at = tf.mod(quotient(indices, product(spatial.slice(axis + 1))), int(d));
+    return tf.add(sum, tf.mul(at, int(product(spatial.slice(0, axis)))));
+  }, plane);
+}
+
+/** Puts each value back where MaxPool's Indices say, zeros elsewhere; a larger output_shape is filled up at the ends. */
+export function MaxUnpool(
+  [x, indices, outputShape]: Inputs,
+  { kernel_shape, ...rest }: WindowAttributes & { kernel_shape: readonly number[] },
+  context: OperatorContext,
+): Value {
+  const t = toTensor(x!);
+  const rank = kernel_shape.length;
+  const strides = rest.strides ?? kernel_shape.map(() => 1);
+  const pads = rest.pads ?? [...kernel_shape, ...kernel_shape].map(() => 0);
+  const inferred = kernel_shape.map(
+    (k, i) => (t.shape[i + 2]! - 1) * strides[i]! + k - pads[i]! - pads[rank + i]!,
+  );
+  const shape = [...t.shape.slice(0, 2), ...inferred];
+  const wanted = outputShape ? toNumbers(outputShape, "output_shape", context) : shape;
+  const places = tf.reshape(tf.cast(toTensor(indices!), "int32"), [-1]);
+  const zeros = tf.zeros([product(shape), 1]);
+  const y = tf.reshape(scatterRows(zeros, places, tf.reshape(t, [t.size, 1]), "none"), shape);
+  return padSpatial(y, [
+    ...inferred.map(() => 0),
+    ...inferred.map((d, i) => wanted[wanted.length - rank + i]! - d),
+  ]);
+}
+
+/** Columns [N, C·block, L] added up at their places in the image: the input gradient of a convolution with unit taps. */
+export function Col2Im(
+  [columns, imageShape, blockShape]: Inputs,
+  attributes: WindowAttributes,
+  context: OperatorContext,
+): Value {
+  const t = toTensor(columns!);
+  const image = toNumbers(imageShape, "image_shape", context);
+  const kernel = toNumbers(blockShape, "block_shape", context);
+  const window = resolveWindow(kernel, image, attributes);
+  const [n, rows] = t.shape as [number, number];
+  const block = product(kernel);
+  const channels = rows / block;
+  const taps = new Float32Array(rows * block);
+  for (let i = 0; i < rows; i++) taps[i * block + (i % block)] = 1;
+  const outputShape = [n, rows, ...outputSpatial(image, window)];
+  const filterShape = [rows, 1, ...kernel];
+  return convInputGrad(tf.reshape(t, outputShape), tf.tensor(taps, filterShape, "float32"), {
+    ...window,
+    group: channels,
+    inputShape: [n, channels, ...image],
+    filterShape,
+    outputShape,
+  });
+}
+
+/** A convolution whose taps read at real places: window position + offset, bilinear, zeros outside, times the mask. */
+export function DeformConv(
+  [x, w, offset, b, mask]: Inputs,
+  { group = 1, offset_group = 1, ...rest }: WindowAttributes & { group?: number; offset_group?: number },
+): Value {
+  const [input, filter, offsets] = [toTensor(x!), toTensor(w!), toTensor(offset!)];
+  const [n, c] = input.shape as [number, number];
+  const [o, perGroup, ...kernel] = filter.shape as [number, number, ...number[]];
+  const window = resolveWindow(kernel, input.shape.slice(2), rest);
+  const spatial = outputSpatial(input.shape.slice(2), window);
+  const [k, l] = [product(kernel), product(spatial)];
+  const groups = n * offset_group;
+  // Axis r of the place that each tap meets at each window position, [1, k·l].
+  const fixed = kernel.map((_, r) => {
+    const stride = product(spatial.slice(r + 1));
+    const places = taps(window).flatMap((tap) =>
+      Array.from(
+        { length: l },
+        (_v, i) => (Math.floor(i / stride) % spatial[r]!) * window.strides[r]! - window.pads[r]! + tap[r]!,
+      ),
+    );
+    return tf.tensor2d(Float32Array.from(places), [1, k * l]);
+  });
+  const moved = tf.split(tf.reshape(offsets, [groups, k, kernel.length, l]), kernel.length, 2);
+  const coordinates = fixed.map((f, r) => tf.add(tf.reshape(moved[r]!, [groups, k * l]), f));
+  const perOffset = tf.reshape(input, [groups, c / offset_group, ...input.shape.slice(2)]);
+  const options = { interpolation: "linear", padding: "zeros", alignCorners: false } as const;
+  let columns = sample(perOffset, coordinates, options);
+  if (mask) columns = tf.mul(columns, tf.reshape(toTensor(mask), [groups, 1, k * l]));
+  const sides = tf.reshape(columns, [n, group, perGroup * k, l]);
+  const rows = tf.reshape(filter, [1, group, o / group, perGroup * k]);
+  const y = tf.reshape(matMul(rows, sides, false, false), [n, o, ...spatial]);
+  return b ? tf.add(y, tf.reshape(toTensor(b), [o, ...spatial.map(() => 1)])) : y;
 }
 
 /** Window sums over window sizes; what ceil_mode adds past the padding never counts. */
@@ -160,226 +267,4 @@ export function LpPool([x]: Inputs, { p = 2, ...rest }: PoolingAttributes & { p?
 export function GlobalLpPool([x]: Inputs, { p = 2 }: { p?: number }): Value {
   const t = toTensor(x!);
   return root(tf.sum(powers(t, p), spatialAxes(t), true), p);
-}
-
-/** Constant padding by concatenation, reflection and edge by picking; negative pads cut off. */
-function padded(
-  x: tf.Tensor,
-  pads: readonly number[],
-  mode: string,
-  value: number,
-  where: string,
-): tf.Tensor {
-  const rank = x.rank;
-  let y = x;
-  for (let axis = 0; axis < rank; axis++) {
-    const [before, after] = [pads[axis]!, pads[rank + axis]!];
-    const length = y.shape[axis]!;
-    if (before < 0 || after < 0) {
-      const start = Math.max(0, -before);
-      const size = length - start - Math.max(0, -after);
-      y = slice(
-        y,
-        y.shape.map((_, i) => (i === axis ? start : 0)),
-        y.shape.map((d, i) => (i === axis ? size : d)),
-        y.shape.map(() => 1),
-      );
-    }
-    const [low, high] = [Math.max(0, before), Math.max(0, after)];
-    if (low + high === 0) continue;
-    const one = (at: number) =>
-      slice(
-        y,
-        y.shape.map((_, i) => (i === axis ? at : 0)),
-        y.shape.map((d, i) => (i === axis ? 1 : d)),
-        y.shape.map(() => 1),
-      );
-    const strip = (width: number) =>
-      tf.fill(
-        y.shape.map((d, i) => (i === axis ? width : d)),
-        value,
-        y.dtype as "float32",
-      );
-    const n = y.shape[axis]!;
-    const at = (i: number) =>
-      mode === "edge"
-        ? Math.max(0, Math.min(n - 1, i))
-        : mode === "wrap"
-          ? ((i % n) + n) % n
-          : i < 0
-            ? -i
-            : i >= n
-              ? 2 * n - 2 - i
-              : i;
-    if (!["constant", "edge", "reflect", "wrap"].includes(mode))
-      throw notTrainable("PAD_MODE", `${where}: padding mode "${mode}" is not supported.`);
-    const head =
-      mode === "constant"
-        ? low
-          ? [strip(low)]
-          : []
-        : Array.from({ length: low }, (_, i) => one(at(i - low)));
-    const tail =
-      mode === "constant"
-        ? high
-          ? [strip(high)]
-          : []
-        : Array.from({ length: high }, (_, i) => one(at(n + i)));
-    y = tf.concat([...head, y, ...tail], axis);
-  }
-  return y;
-}
-export const Pad = (
-  [x]: Inputs,
-  {
-    pads,
-    paddings,
-    mode = "constant",
-    value = 0,
-  }: { pads?: readonly number[]; paddings?: readonly number[]; mode?: string; value?: number },
-  { where }: OperatorContext,
-): Value => padded(toTensor(x!), pads ?? paddings ?? [], mode, value, where);
-export function Pad_11(
-  [x, pads, value, axes]: Inputs,
-  { mode = "constant" }: { mode?: string },
-  context: OperatorContext,
-): Value {
-  const t = toTensor(x!);
-  const given = toNumbers(pads, "pads", context);
-  const fill = value === undefined ? 0 : (toNumbers(value, "constant_value", context)[0] ?? 0);
-  if (!axes) return padded(t, given, mode, fill, context.where);
-  const chosen = toNumbers(axes, "axes", context);
-  const all = new Array<number>(2 * t.rank).fill(0);
-  chosen.forEach((axis, i) => {
-    const a = axis < 0 ? axis + t.rank : axis;
-    all[a] = given[i]!;
-    all[t.rank + a] = given[chosen.length + i]!;
-  });
-  return padded(t, all, mode, fill, context.where);
-}
-
-interface ResizeAttributes {
-  readonly antialias?: number;
-  readonly axes?: readonly number[];
-  readonly coordinate_transformation_mode?: string;
-  readonly cubic_coeff_a?: number;
-  readonly exclude_outside?: number;
-  readonly extrapolation_value?: number;
-  readonly keep_aspect_ratio_policy?: string;
-  readonly mode?: string;
-  readonly nearest_mode?: string;
-}
-const COORDINATES = [
-  "half_pixel",
-  "half_pixel_symmetric",
-  "pytorch_half_pixel",
-  "align_corners",
-  "asymmetric",
-  "tf_half_pixel_for_nn",
-  "tf_crop_and_resize",
-];
-
-function resized(
-  x: tf.Tensor,
-  given: { scales?: readonly number[]; sizes?: readonly number[]; roi?: readonly number[] },
-  attributes: ResizeAttributes,
-  where: string,
-): tf.Tensor {
-  const {
-    antialias = 0,
-    coordinate_transformation_mode: coordinates = "half_pixel",
-    cubic_coeff_a = -0.75,
-    exclude_outside = 0,
-    extrapolation_value = 0,
-    keep_aspect_ratio_policy: policy = "stretch",
-    mode = "nearest",
-    nearest_mode = "round_prefer_floor",
-  } = attributes;
-  if (!["nearest", "linear", "bilinear", "cubic"].includes(mode))
-    throw notTrainable("RESIZE_MODE", `${where}: mode "${mode}" is not one of nearest, linear, cubic.`);
-  if (!COORDINATES.includes(coordinates))
-    throw notTrainable(
-      "RESIZE_COORDINATES",
-      `${where}: coordinate_transformation_mode "${coordinates}" is not one of ${COORDINATES.join(", ")}.`,
-    );
-  const axes = (attributes.axes ?? x.shape.map((_, i) => i)).map((a) => (a < 0 ? a + x.rank : a));
-  const wanted = given.sizes ?? given.scales;
-  if (!wanted || wanted.length !== axes.length)
-    throw notTrainable(
-      "RESIZE_SIZES",
-      `${where}: ${axes.length} scales or sizes are needed, one per resized axis, but ${wanted?.length ?? 0} were given.`,
-    );
-  let scales = given.scales ?? given.sizes!.map((size, i) => size / x.shape[axes[i]!]!);
-  let outputs = given.sizes ?? scales.map((s, i) => Math.floor(Math.fround(s) * x.shape[axes[i]!]!));
-  if (given.sizes && policy !== "stretch") {
-    const common = policy === "not_larger" ? Math.min(...scales) : Math.max(...scales);
-    scales = scales.map(() => common);
-    outputs = axes.map((a) => Math.floor(common * x.shape[a]! + 0.5));
-  }
-  const roi = given.roi ?? [];
-  const cropping = coordinates === "tf_crop_and_resize";
-  return resize(
-    x,
-    axes
-      .map((axis, i) => ({
-        axis,
-        scale: scales[i]!,
-        input: x.shape[axis]!,
-        output: outputs[i]!,
-        start: roi[i] ?? 0,
-        end: roi[axes.length + i] ?? 1,
-      }))
-      .filter(
-        ({ scale, input, output, start, end }) =>
-          scale !== 1 || input !== output || (cropping && (start !== 0 || end !== 1)),
-      ),
-    {
-      mode,
-      coordinates,
-      nearest: nearest_mode,
-      cubicA: cubic_coeff_a,
-      excludeOutside: exclude_outside !== 0,
-      antialias: antialias !== 0,
-      extrapolation: extrapolation_value,
-    },
-  );
-}
-
-const LEGACY = { coordinate_transformation_mode: "asymmetric", nearest_mode: "simple" };
-const givenNumbers = (value: Value | undefined, operand: string, context: OperatorContext) => {
-  const numbers = value === undefined ? [] : toNumbers(value, operand, context);
-  return numbers.length > 0 ? numbers : undefined;
-};
-
-export const Upsample = (
-  [x]: Inputs,
-  { mode = "nearest", scales = [] }: { mode?: string; scales?: readonly number[] },
-  { where }: OperatorContext,
-): Value => resized(toTensor(x!), { scales }, { ...LEGACY, mode }, where);
-export const Upsample_9 = (
-  [x, scales]: Inputs,
-  { mode = "nearest" }: { mode?: string },
-  context: OperatorContext,
-): Value =>
-  resized(toTensor(x!), { scales: toNumbers(scales, "scales", context) }, { ...LEGACY, mode }, context.where);
-export const Resize_10 = Upsample_9;
-export function Resize_11(
-  [x, roi, scales, sizes]: Inputs,
-  attributes: ResizeAttributes,
-  context: OperatorContext,
-): Value {
-  const crops = attributes.coordinate_transformation_mode === "tf_crop_and_resize";
-  const region = crops ? givenNumbers(roi, "roi", context) : undefined;
-  const factors = givenNumbers(scales, "scales", context);
-  const extents = givenNumbers(sizes, "sizes", context);
-  return resized(
-    toTensor(x!),
-    {
-      ...(factors ? { scales: factors } : {}),
-      ...(extents ? { sizes: extents } : {}),
-      ...(region ? { roi: region } : {}),
-    },
-    attributes,
-    context.where,
-  );
 }

@@ -48,11 +48,12 @@ function reshapeTo(x: Value, target: readonly number[], allowzero: boolean, wher
     );
   return relabel(x, shape);
 }
+/** Before opset 5 the shape is an attribute. */
 export const Reshape = (
   [x, shape]: Inputs,
-  { allowzero = 0 }: { allowzero?: number },
+  { allowzero = 0, shape: fixed }: { allowzero?: number; shape?: readonly number[] },
   context: OperatorContext,
-): Value => reshapeTo(x!, toNumbers(shape, "shape", context), allowzero !== 0, context.where);
+): Value => reshapeTo(x!, fixed ?? toNumbers(shape, "shape", context), allowzero !== 0, context.where);
 
 export function Flatten([x]: Inputs, { axis = 1 }: { axis?: number }): Value {
   const dims = dimsOf(x!);
@@ -215,52 +216,159 @@ export function Gather([data, indices]: Inputs, { axis = 0 }: { axis?: number })
   return gather(toTensor(data!), tf.cast(indices as tf.Tensor, "int32"), at);
 }
 
-export function Expand([x, shape]: Inputs, _: object, context: OperatorContext): Value {
-  const dims = dimsOf(x!);
-  const wanted = toNumbers(shape, "shape", context);
-  const rank = Math.max(dims.length, wanted.length);
-  const out = Array.from({ length: rank }, (_v, i) =>
-    Math.max(dims[i - rank + dims.length] ?? 1, wanted[i - rank + wanted.length] ?? 1),
-  );
-  if (isHost(x)) {
-    const lifted = host(x.dtype, [...Array(rank - dims.length).fill(1), ...dims], x.array.data);
-    return pick(lifted, out, (at) => at.map((v, i) => (lifted.array.shape[i] === 1 ? 0 : v)));
-  }
-  return expand(x as tf.Tensor, out);
+/** NumPy broadcasting of shapes; an axis of 0 stays 0. */
+function broadcastShapes(shapes: readonly (readonly number[])[]): number[] {
+  const rank = Math.max(...shapes.map((dims) => dims.length));
+  return Array.from({ length: rank }, (_, i) => {
+    const all = shapes.map((dims) => dims[i - rank + dims.length] ?? 1);
+    return all.find((d) => d !== 1) ?? 1;
+  });
 }
+
+function expandTo(x: Value, shape: readonly number[]): Value {
+  if (!isHost(x)) return expand(x, shape);
+  const dims = x.array.shape;
+  const lifted = host(x.dtype, [...Array(shape.length - dims.length).fill(1), ...dims], x.array.data);
+  return pick(lifted, shape, (at) => at.map((v, i) => (lifted.array.shape[i] === 1 ? 0 : v)));
+}
+export const Expand = ([x, shape]: Inputs, _: object, context: OperatorContext): Value =>
+  expandTo(x!, broadcastShapes([dimsOf(x!), toNumbers(shape, "shape", context)]));
+
 export function Tile([x, repeats]: Inputs, _: object, context: OperatorContext): Value {
-  let y = toTensor(x!);
-  toNumbers(repeats, "repeats", context).forEach((times, axis) => {
-    if (times !== 1)
-      y = tf.concat(
-        Array.from({ length: times }, () => y),
-        axis,
-      );
+  const times = toNumbers(repeats, "repeats", context);
+  const dims = dimsOf(x!);
+  const shape = dims.map((d, i) => d * times[i]!);
+  if (isHost(x)) return pick(x, shape, (at) => at.map((v, i) => v % dims[i]!));
+  let y = x as tf.Tensor;
+  if (product(shape) === 0) return tf.zeros(shape, y.dtype as "float32");
+  times.forEach((count, axis) => {
+    if (count === 1) return;
+    const outer = product(y.shape.slice(0, axis));
+    const row = y.size / outer;
+    const copies = expand(tf.reshape(y, [outer, 1, row]), [outer, count, row]);
+    y = tf.reshape(copies, y.shape.with(axis, y.shape[axis]! * count));
   });
   return y;
 }
 export function Where([condition, a, b]: Inputs): Value {
   const parts = [condition!, a!, b!];
-  const rank = Math.max(...parts.map((p) => dimsOf(p).length));
-  const shape = Array.from({ length: rank }, (_, i) =>
-    Math.max(...parts.map((p) => dimsOf(p)[i - rank + dimsOf(p).length] ?? 1)),
-  );
-  if (isHost(condition) && isHost(a) && isHost(b)) {
-    const lift = (h: HostTensor) =>
-      host(h.dtype, [...Array(rank - h.array.shape.length).fill(1), ...h.array.shape], h.array.data);
-    const at3 = (h: HostTensor, at: readonly number[]) =>
-      h.array.get(...at.map((v, i) => (h.array.shape[i] === 1 ? 0 : v)));
-    const [c, x, y] = [lift(condition), lift(a), lift(b)];
-    const probe = host(a.dtype, shape, new Float64Array(product(shape)));
-    const cells: number[] = [];
-    pick(probe, shape, (at) => {
-      cells.push(at3(c, at) ? at3(x, at) : at3(y, at));
+  const shape = broadcastShapes(parts.map(dimsOf));
+  const [c, x, y] = parts.map((part) => expandTo(part, shape)) as [Value, Value, Value];
+  if (isHost(c) && isHost(x) && isHost(y))
+    return host(
+      x.dtype,
+      shape,
+      c.array.data.map((chosen, i) => (chosen ? x.array.data[i]! : y.array.data[i]!)),
+    );
+  return where(toTensor(c), toTensor(x), toTensor(y));
+}
+
+/** Where each place of a padded axis comes from; −1 marks the constant. */
+function paddedAxis(length: number, before: number, after: number, mode: string, where_: string): number[] {
+  const from = (i: number): number => {
+    if (i >= 0 && i < length) return i;
+    switch (mode) {
+      case "constant":
+        return -1;
+      case "edge":
+        return Math.max(0, Math.min(length - 1, i));
+      case "wrap":
+        return ((i % length) + length) % length;
+      case "reflect": {
+        const period = Math.max(1, 2 * (length - 1));
+        const at = ((i % period) + period) % period;
+        return Math.min(at, period - at);
+      }
+      default:
+        throw notTrainable("PAD_MODE", `${where_}: padding mode "${mode}" is not supported.`);
+    }
+  };
+  return Array.from({ length: length + before + after }, (_, i) => from(i - before));
+}
+
+/** Negative pads cut off. */
+function padded(x: Value, pads: readonly number[], mode: string, value: number, where_: string): Value {
+  const dims = dimsOf(x);
+  const rank = dims.length;
+  const axes = dims.map((d, axis) => paddedAxis(d, pads[axis]!, pads[rank + axis]!, mode, where_));
+  if (isHost(x)) {
+    const shape = axes.map((places) => places.length);
+    const cells = pick(x, shape, (at) => at.map((v, i) => Math.max(0, axes[i]![v]!)));
+    let cell = 0;
+    pick(cells, shape, (at) => {
+      if (at.some((v, i) => axes[i]![v]! < 0)) cells.array.data[cell] = value;
+      cell++;
       return at;
     });
-    return host(a.dtype, shape, cells);
+    return cells;
   }
-  const [c, x, y] = parts.map((p) => expand(toTensor(p), shape)) as [tf.Tensor, tf.Tensor, tf.Tensor];
-  return where(c, x, y);
+  let y = x as tf.Tensor;
+  axes.forEach((places, axis) => {
+    const taken = places.filter((p) => p >= 0);
+    const [first, count] = [taken[0] ?? 0, taken.length];
+    if (taken.every((p, i) => p === first + i)) {
+      if (count !== y.shape[axis])
+        y = slice(
+          y,
+          y.shape.map((_, i) => (i === axis ? first : 0)),
+          y.shape.with(axis, count),
+          y.shape.map(() => 1),
+        );
+    } else y = gather(y, tf.tensor1d(Int32Array.from(taken), "int32"), axis);
+    const low = Math.max(0, mode === "constant" ? pads[axis]! : 0);
+    const high = places.length - low - count;
+    const strip = (width: number) => tf.fill(y.shape.with(axis, width), value, y.dtype as "float32");
+    if (low + high > 0)
+      y = tf.concat([...(low ? [strip(low)] : []), y, ...(high ? [strip(high)] : [])], axis);
+  });
+  return y;
+}
+export const Pad = (
+  [x]: Inputs,
+  {
+    pads,
+    paddings,
+    mode = "constant",
+    value = 0,
+  }: { pads?: readonly number[]; paddings?: readonly number[]; mode?: string; value?: number },
+  { where }: OperatorContext,
+): Value => padded(x!, pads ?? paddings ?? [], mode, value, where);
+export function Pad_11(
+  [x, pads, value, axes]: Inputs,
+  { mode = "constant" }: { mode?: string },
+  context: OperatorContext,
+): Value {
+  const rank = dimsOf(x!).length;
+  const given = toNumbers(pads, "pads", context);
+  const fill = value === undefined ? 0 : (toNumbers(value, "constant_value", context)[0] ?? 0);
+  if (!axes) return padded(x!, given, mode, fill, context.where);
+  const chosen = toNumbers(axes, "axes", context);
+  const all = new Array<number>(2 * rank).fill(0);
+  chosen.forEach((axis, i) => {
+    const a = positiveAxis(axis, rank);
+    all[a] = given[i]!;
+    all[rank + a] = given[chosen.length + i]!;
+  });
+  return padded(x!, all, mode, fill, context.where);
+}
+
+/** Crops or zero-pads each axis around its middle; the odd one goes to the end. */
+export function CenterCropPad(
+  [x, shape]: Inputs,
+  { axes }: { axes?: readonly number[] },
+  context: OperatorContext,
+): Value {
+  const dims = dimsOf(x!);
+  const wanted = toNumbers(shape, "shape", context);
+  const pads = new Array<number>(2 * dims.length).fill(0);
+  (axes ?? dims.map((_, i) => i)).forEach((axis, i) => {
+    const a = positiveAxis(axis, dims.length);
+    const room = wanted[i]! - dims[a]!;
+    // ⌊|room| / 2⌋ before, whether cut off or filled up.
+    pads[a] = Math.trunc(room / 2);
+    pads[dims.length + a] = room - pads[a]!;
+  });
+  return padded(x!, pads, "constant", 0, context.where);
 }
 
 /** [N,C,H,W] with blocks of depth moved into space; DCR or CRD order. */

@@ -3,15 +3,18 @@ import { notTrainable } from "../../errors.ts";
 import type { OnnxTensor } from "../../onnx/model.ts";
 import {
   dimsOf,
+  type HostTensor,
   host,
   hostFromOnnx,
   type Inputs,
   isHost,
   type OperatorContext,
+  tensorTypeOf,
   toNumbers,
   toTensor,
   type Value,
 } from "../value.ts";
+import { Cast } from "./activation.ts";
 
 export function Shape([x]: Inputs, { start = 0, end }: { start?: number; end?: number }): Value {
   const dims = dimsOf(x!).slice(start, end);
@@ -60,7 +63,7 @@ export function Range([start, limit, delta]: Inputs, _: object, context: Operato
   );
 }
 
-/** values = [off, on] */
+/** values = [off, on]; negative indices count from the end, what lies outside [−depth, depth) is off everywhere. */
 export function OneHot(
   [indices, depth, values]: Inputs,
   { axis = -1 }: { axis?: number },
@@ -68,17 +71,37 @@ export function OneHot(
 ): Value {
   const classes = toNumbers(depth, "depth", context)[0]!;
   const [off, on] = toNumbers(values, "values", context) as [number, number];
+  const dtype = tensorTypeOf((values as HostTensor).dtype);
   const index = tf.cast(toTensor(indices!), "int32");
-  // Negative indices count from the end; what lies outside [−classes, classes) is off everywhere.
   const wrapped = tf.add(
     index,
     tf.mul(tf.cast(tf.less(index, tf.scalar(0, "int32")), "int32"), tf.scalar(classes, "int32")),
   );
   const column = tf.reshape(wrapped, [...index.shape, 1]);
-  const hot = tf.cast(tf.equal(column, tf.range(0, classes, 1, "int32")), "float32");
-  const y = tf.add(tf.mul(hot, tf.scalar(on - off)), tf.scalar(off));
+  const hot = tf.equal(column, tf.range(0, classes, 1, "int32"));
+  const number = dtype === "float32" ? "float32" : "int32";
+  const scaled = tf.add(tf.mul(tf.cast(hot, number), tf.scalar(on - off, number)), tf.scalar(off, number));
+  const y = dtype === "bool" ? tf.cast(scaled, "bool") : scaled;
   const at = axis < 0 ? axis + index.rank + 1 : axis;
   const order = [...index.shape.keys()];
   order.splice(at, 0, index.rank);
   return at === index.rank ? y : tf.transpose(y, order);
 }
+
+/** Ones on the k-th diagonal of a matrix of the input's shape. */
+export function EyeLike(
+  [x]: Inputs,
+  { dtype, k = 0 }: { dtype?: number; k?: number },
+  context: OperatorContext,
+): Value {
+  const [rows, columns] = dimsOf(x!) as [number, number];
+  const eye = new Float64Array(rows * columns);
+  for (let r = 0; r < rows; r++) if (r + k >= 0 && r + k < columns) eye[r * columns + r + k] = 1;
+  const like = isHost(x) ? x.dtype : ((x as tf.Tensor).dtype as "float32");
+  const y = host(like, [rows, columns], eye);
+  return dtype === undefined ? y : Cast([y], { to: dtype }, context);
+}
+
+/** Cast to the element type of the second input. */
+export const CastLike = ([x, like]: Inputs, _: object, context: OperatorContext): Value =>
+  Cast([x], { to: isHost(like) ? like.dtype : (like as tf.Tensor).dtype }, context);
