@@ -1,5 +1,6 @@
 import type { LoweringTable } from "../trace.ts";
 import { convolutionLowerings } from "./convolution.ts";
+import { elementaryLowerings } from "./elementary.ts";
 import { movementLowerings } from "./movement.ts";
 import { scatterLowerings } from "./scatter.ts";
 import { standardLowerings } from "./standard.ts";
@@ -7,6 +8,7 @@ import { standardLowerings } from "./standard.ts";
 /** Every lowering the compiler knows, by kernel name. */
 export const loweringTables: readonly LoweringTable[] = [
   standardLowerings,
+  elementaryLowerings,
   convolutionLowerings,
   movementLowerings,
   scatterLowerings,

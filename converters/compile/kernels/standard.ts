@@ -109,7 +109,7 @@ const booleanReduce =
     return cast(args.trace, reduce(opType)({ ...args, inputs: [x] }) as TensorInfo, "bool");
   };
 
-const reshape = (trace: Trace, x: TensorInfo, shape: readonly number[]): TensorInfo => {
+export const reshape = (trace: Trace, x: TensorInfo, shape: readonly number[]): TensorInfo => {
   if (sameShape(x.shape, shape)) return x;
   const splat = trace.splatValue(x);
   if (splat !== undefined) return trace.splat(splat, shape, x.dtype as "float32");

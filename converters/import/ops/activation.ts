@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
-import { where } from "../../kernels/movement.ts";
+import { expand, where } from "../../kernels/movement.ts";
+import { softmax } from "../../kernels/reduction.ts";
 import type { DataType } from "../../onnx/model.ts";
 import {
   dimsOf,
@@ -10,10 +11,10 @@ import {
   isHost,
   type OperatorContext,
   tensorTypeOf,
-  toNumbers,
   toTensor,
   type Value,
 } from "../value.ts";
+import { hostUnary } from "./elementwise.ts";
 
 const unary =
   (f: (x: tf.Tensor) => tf.Tensor) =>
@@ -25,11 +26,25 @@ const positive = (x: tf.Tensor) => tf.step(x);
 const above = (x: tf.Tensor) => tf.relu(x);
 const below = (x: tf.Tensor) => tf.neg(tf.relu(tf.neg(x)));
 const scaled = (x: tf.Tensor, factor: number) => (factor === 1 ? x : tf.mul(x, tf.scalar(factor)));
-/** x inside, the bound outside; the gradient passes only inside, the bounds themselves included. */
-const clip = (x: tf.Tensor, low: number, high: number): tf.Tensor => {
-  // A choice, not a product with a mask: ±∞ · 0 would be NaN.
-  const bound = (value: number) => tf.fill(x.shape, value);
-  return where(tf.less(x, tf.scalar(low)), bound(low), where(tf.greater(x, tf.scalar(high)), bound(high), x));
+/**
+ * x inside, the bound outside; the gradient passes to whichever was taken, x at the bounds themselves.
+ * A choice, not a product with a mask: ±∞ · 0 would be NaN. Where low > high, high wins.
+ */
+const clip = (x: tf.Tensor, low: number | tf.Tensor | undefined, high: number | tf.Tensor | undefined) => {
+  const spread = (bound: number | tf.Tensor) =>
+    typeof bound === "number"
+      ? tf.fill(x.shape, bound, x.dtype as "float32")
+      : expand(tf.reshape(bound, []), x.shape);
+  let y = x;
+  if (low !== undefined) {
+    const bound = spread(low);
+    y = where(tf.less(y, bound), bound, y);
+  }
+  if (high !== undefined) {
+    const bound = spread(high);
+    y = where(tf.greater(y, bound), bound, y);
+  }
+  return y;
 };
 
 export const Relu = unary(tf.relu);
@@ -89,35 +104,34 @@ export function Gelu([x]: Inputs, { approximate = "none" }: { approximate?: stri
   return tf.mul(scaled(t, 0.5), tf.add(tf.erf(scaled(t, Math.SQRT1_2)), tf.scalar(1)));
 }
 
-export const Clip = (
-  [x]: Inputs,
-  { min = -3.4028234663852886e38, max = 3.4028234663852886e38 }: { min?: number; max?: number },
-): Value => clip(toTensor(x!), min, max);
-export function Clip_11([x, min, max]: Inputs, _: object, context: OperatorContext): Value {
-  const low = min === undefined ? -3.4028234663852886e38 : toNumbers(min, "min", context)[0]!;
-  const high = max === undefined ? 3.4028234663852886e38 : toNumbers(max, "max", context)[0]!;
-  if (isHost(x))
-    return host(
-      x.dtype,
-      x.array.shape,
-      Array.from(x.array.data, (v) => Math.min(high, Math.max(low, v))),
-    );
+const [LOWEST, HIGHEST] = [-3.4028234663852886e38, 3.4028234663852886e38];
+export const Clip = ([x]: Inputs, { min = LOWEST, max = HIGHEST }: { min?: number; max?: number }): Value =>
+  isHost(x) ? hostUnary(x, (v) => Math.min(max, Math.max(min, v))) : clip(toTensor(x!), min, max);
+/** Bounds are scalars that may depend on the data, and may be trained. Floats without a bound end at the largest finite one. */
+export function Clip_11([x, min, max]: Inputs): Value {
+  if (isHost(x) && (!min || isHost(min)) && (!max || isHost(max))) {
+    const unbounded = isFloatType(x.dtype) ? HIGHEST : Number.POSITIVE_INFINITY;
+    const low = min?.array.data[0] ?? -unbounded;
+    const high = max?.array.data[0] ?? unbounded;
+    return hostUnary(x, (v) => Math.min(high, Math.max(low, v)));
+  }
   const t = toTensor(x!);
-  return t.dtype === "float32" ? clip(t, low, high) : tf.clipByValue(t, low, high);
+  const float = t.dtype === "float32";
+  const bound = (value: Value | undefined, otherwise: number) =>
+    value === undefined ? (float ? otherwise : undefined) : isHost(value) ? value.array.data[0]! : value;
+  return clip(t, bound(min, LOWEST), bound(max, HIGHEST));
 }
 
-const softmaxAt = (x: tf.Tensor, axis: number, log: boolean): tf.Tensor => {
-  const at = axis < 0 ? axis + x.rank : axis;
-  const shifted = tf.sub(x, tf.max(x, at, true));
-  const total = tf.sum(tf.exp(shifted), at, true);
-  return log ? tf.sub(shifted, tf.log(total)) : tf.div(tf.exp(shifted), total);
-};
+const axisOf = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
+const softmaxAt = (x: tf.Tensor, axis: number, log: boolean): tf.Tensor =>
+  softmax(x, axisOf(axis, x.rank), log);
 /** Before opset 13 the input is seen as a matrix split at `axis`. */
-const flattened = (x: tf.Tensor, axis: number, log: boolean): tf.Tensor => {
-  const at = axis < 0 ? axis + x.rank : axis;
-  const rows = x.shape.slice(0, at).reduce((a, b) => a * b, 1);
-  return tf.reshape(softmaxAt(tf.reshape(x, [rows, x.size / rows]), 1, log), x.shape);
+const asMatrix = (x: tf.Tensor, axis: number, f: (matrix: tf.Tensor) => tf.Tensor): tf.Tensor => {
+  const rows = x.shape.slice(0, axisOf(axis, x.rank)).reduce((a, b) => a * b, 1);
+  return tf.reshape(f(tf.reshape(x, [rows, x.size / rows])), x.shape);
 };
+const flattened = (x: tf.Tensor, axis: number, log: boolean): tf.Tensor =>
+  asMatrix(x, axis, (matrix) => softmax(matrix, 1, log));
 export const Softmax = ([x]: Inputs, { axis = 1 }: { axis?: number }): Value =>
   flattened(toTensor(x!), axis, false);
 export const Softmax_13 = ([x]: Inputs, { axis = -1 }: { axis?: number }): Value =>
@@ -127,12 +141,45 @@ export const LogSoftmax = ([x]: Inputs, { axis = 1 }: { axis?: number }): Value 
 export const LogSoftmax_13 = ([x]: Inputs, { axis = -1 }: { axis?: number }): Value =>
   softmaxAt(toTensor(x!), axis, true);
 
+/** 1 at the first maximum along an axis, 0 elsewhere. */
+const hardmaxAt = (x: tf.Tensor, axis: number): tf.Tensor => {
+  const at = axisOf(axis, x.rank);
+  const depth = x.shape[at]!;
+  const places = tf.expandDims(tf.argMax(x, at), at);
+  const order = tf.reshape(
+    tf.range(0, depth, 1, "int32"),
+    x.shape.map((_, i) => (i === at ? depth : 1)),
+  );
+  return tf.cast(tf.equal(places, order), "float32");
+};
+export const Hardmax = ([x]: Inputs, { axis = 1 }: { axis?: number }): Value =>
+  asMatrix(toTensor(x!), axis, (matrix) => hardmaxAt(matrix, 1));
+export const Hardmax_13 = ([x]: Inputs, { axis = -1 }: { axis?: number }): Value =>
+  hardmaxAt(toTensor(x!), axis);
+
+/** x + bias below −lambd, x − bias above lambd, 0 between. */
+export function Shrink([x]: Inputs, { bias = 0, lambd = 0.5 }: { bias?: number; lambd?: number }): Value {
+  const t = toTensor(x!);
+  const zero = tf.zerosLike(t);
+  const low = where(tf.less(t, tf.scalar(-lambd)), tf.add(t, tf.scalar(bias)), zero);
+  return where(tf.greater(t, tf.scalar(lambd)), tf.sub(t, tf.scalar(bias)), low);
+}
+/** x · sigmoid(alpha x) */
+export function Swish([x]: Inputs, { alpha = 1 }: { alpha?: number }): Value {
+  const t = toTensor(x!);
+  return tf.mul(t, tf.sigmoid(scaled(t, alpha)));
+}
+
 export const Identity = ([x]: Inputs): Value => x!;
-/** Inference: the identity; the mask is all true. */
-export function Dropout([x]: Inputs, _: object, { node }: OperatorContext): Value | Value[] {
+/**
+ * Inference: the identity, whatever `training_mode` says. The mask is all true; before opset 12 its content was left open
+ * (ONNX Runtime hands out zeros), before opset 10 it had the data's type.
+ */
+export function Dropout([x]: Inputs, _: object, { node, opset }: OperatorContext): Value | Value[] {
   if (node.outputs.length < 2) return x!;
   const dims = dimsOf(x!);
-  return [x!, host("bool", dims, new Float64Array(dims.reduce((a, b) => a * b, 1)).fill(1))];
+  const mask = new Float64Array(dims.reduce((a, b) => a * b, 1)).fill(opset < 12 ? 0 : 1);
+  return [x!, host(opset < 10 ? "float32" : "bool", dims, mask)];
 }
 
 const DTYPES: Readonly<Record<number, DataType>> = {
@@ -150,24 +197,27 @@ const DTYPES: Readonly<Record<number, DataType>> = {
   13: "uint64",
   16: "bfloat16",
 };
-/** Float → float keeps the float32 master; toward integers truncates; toward bool asks "not zero". */
-export function Cast([x]: Inputs, { to }: { to: number | string }, { where }: OperatorContext): Value {
-  const dtype =
-    typeof to === "number"
-      ? DTYPES[to]
-      : (to
-          .toLowerCase()
-          .replace(/^float$/, "float32")
-          .replace(/^double$/, "float64") as DataType);
-  if (!dtype) throw notTrainable("CAST_TYPE", `${where}: cannot cast to ONNX element type ${to}.`);
+const dataTypeOf = (to: number | string): DataType | undefined =>
+  typeof to === "number"
+    ? DTYPES[to]
+    : (to
+        .toLowerCase()
+        .replace(/^float$/, "float32")
+        .replace(/^double$/, "float64") as DataType);
+function convert(x: Value, dtype: DataType): Value {
   if (isHost(x)) {
-    const convert = isFloatType(dtype)
-      ? (v: number) => v
-      : dtype === "bool"
-        ? (v: number) => Number(v !== 0)
-        : Math.trunc;
-    return host(dtype, x.array.shape, Array.from(x.array.data, convert));
+    const integer = !isFloatType(dtype) && dtype !== "bool";
+    return hostUnary(x, integer ? Math.trunc : (v) => v, dtype);
   }
   const t = x as tf.Tensor;
   return t.dtype === tensorTypeOf(dtype) ? t : tf.cast(t, tensorTypeOf(dtype));
 }
+/** Float → float keeps the float32 master; toward integers truncates; toward bool asks "not zero". */
+export function Cast([x]: Inputs, { to }: { to: number | string }, { where }: OperatorContext): Value {
+  const dtype = dataTypeOf(to);
+  if (!dtype) throw notTrainable("CAST_TYPE", `${where}: cannot cast to ONNX element type ${to}.`);
+  return convert(x!, dtype);
+}
+/** The tensor lane knows three types only: there, like means like float32, int32 or bool. */
+export const CastLike = ([x, like]: Inputs): Value =>
+  convert(x!, isHost(like) ? like.dtype : (toTensor(like!).dtype as DataType));

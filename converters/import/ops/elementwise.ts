@@ -1,18 +1,42 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { notTrainable } from "../../errors.ts";
+import {
+  bitwiseAnd,
+  bitwiseOr,
+  bitwiseXor,
+  integerDivide,
+  integerMultiply,
+  integerPower,
+  modulo,
+  remainder,
+  shiftLeft,
+  shiftRight,
+} from "../../kernels/arithmetic.ts";
+import { broadcastShape, mapPairs } from "../../kernels/broadcast.ts";
 import { expand } from "../../kernels/movement.ts";
-import { type HostTensor, host, type Inputs, isFloatType, isHost, toTensor, type Value } from "../value.ts";
+import type { DataType } from "../../onnx/model.ts";
+import {
+  type HostTensor,
+  host,
+  type Inputs,
+  isFloatType,
+  isHost,
+  type OperatorContext,
+  toTensor,
+  type Value,
+} from "../value.ts";
 
 type Binary = (a: tf.Tensor, b: tf.Tensor) => tf.Tensor;
 
-/** NumPy broadcasting of two shapes. */
-function broadcastShape(a: readonly number[], b: readonly number[]): number[] {
-  const rank = Math.max(a.length, b.length);
-  return Array.from({ length: rank }, (_, i) => {
-    const [x, y] = [a[i - rank + a.length] ?? 1, b[i - rank + b.length] ?? 1];
-    if (x !== y && x !== 1 && y !== 1) throw new Error(`shapes [${a}] and [${b}] do not broadcast`);
-    return x === 1 ? y : x;
-  });
-}
+const BITS: Partial<Record<DataType, number>> = { uint8: 8, uint16: 16, uint32: 32 };
+/** A host result as its element type holds it; int64 stays exact up to 2^53. */
+export const stored = (dtype: DataType): ((v: number) => number) => {
+  if (dtype === "float32") return Math.fround;
+  if (dtype === "int32") return (v) => v | 0;
+  if (dtype === "bool") return (v) => Number(v !== 0);
+  const bits = BITS[dtype];
+  return bits ? (v) => ((v % 2 ** bits) + 2 ** bits) % 2 ** bits : (v) => v;
+};
 
 /** Element-wise on the host, NumPy broadcasting. */
 export function hostBinary(
@@ -21,80 +45,103 @@ export function hostBinary(
   f: (x: number, y: number) => number,
   dtype = a.dtype,
 ): HostTensor {
-  const [sa, sb] = [a.array.shape, b.array.shape];
-  const shape = broadcastShape(sa, sb);
-  const total = shape.reduce((p, d) => p * d, 1);
-  const out = new Float64Array(total);
-  for (let i = 0; i < total; i++) {
-    let [rest, ia, ib, strideA, strideB] = [i, 0, 0, 1, 1];
-    for (let d = shape.length - 1; d >= 0; d--) {
-      const at = rest % shape[d]!;
-      rest = Math.floor(rest / shape[d]!);
-      const [da, db] = [d - shape.length + sa.length, d - shape.length + sb.length];
-      if (da >= 0) {
-        if (sa[da] !== 1) ia += at * strideA;
-        strideA *= sa[da]!;
-      }
-      if (db >= 0) {
-        if (sb[db] !== 1) ib += at * strideB;
-        strideB *= sb[db]!;
-      }
-    }
-    out[i] = f(a.array.data[ia]!, b.array.data[ib]!);
-  }
-  return host(dtype, shape, out);
+  const operand = ({ array }: HostTensor) => ({ shape: array.shape, data: array.data });
+  const values = mapPairs(operand(a), operand(b), f);
+  return host(dtype, broadcastShape(a.array.shape, b.array.shape), values.map(stored(dtype)));
 }
+/** One host value from another, element by element. */
+export const hostUnary = (x: HostTensor, f: (x: number) => number, dtype = x.dtype): HostTensor =>
+  host(dtype, x.array.shape, x.array.data.map(f).map(stored(dtype)));
 
 const binary =
-  (onHost: (x: number, y: number, integer: boolean) => number, onTensor: Binary) =>
+  (onHost: (x: number, y: number, dtype: DataType) => number, onFloats: Binary, onIntegers = onFloats) =>
   ([a, b]: Inputs): Value => {
-    if (isHost(a) && isHost(b)) {
-      const integer = !isFloatType(a.dtype);
-      return hostBinary(a, b, (x, y) => onHost(x, y, integer));
-    }
-    return onTensor(toTensor(a!), toTensor(b!));
+    if (isHost(a) && isHost(b)) return hostBinary(a, b, (x, y) => onHost(x, y, a.dtype));
+    const [x, y] = [toTensor(a!), toTensor(b!)];
+    return x.dtype === "float32" ? onFloats(x, y) : onIntegers(x, y);
   };
 
 export const Add = binary((x, y) => x + y, tf.add);
 export const Sub = binary((x, y) => x - y, tf.sub);
-export const Mul = binary((x, y) => x * y, tf.mul);
+export const Mul = binary(
+  (x, y, dtype) => (dtype === "int32" ? Math.imul(x, y) : x * y),
+  tf.mul,
+  integerMultiply,
+);
+/** Integers truncate toward zero. */
 export const Div = binary(
-  (x, y, integer) => (integer ? Math.trunc(x / y) : x / y),
-  (a, b) =>
-    a.dtype === "float32"
-      ? tf.div(a, b)
-      : tf.cast(tf.div(tf.cast(a, "float32"), tf.cast(b, "float32")), "int32"),
+  (x, y, dtype) => (isFloatType(dtype) ? x / y : Math.trunc(x / y)),
+  tf.div,
+  integerDivide,
 );
 
 /** Pow with a constant exponent stays differentiable at negative bases: x² and x³ are products, x^½ a root. */
 export function Pow([x, y]: Inputs): Value {
-  if (isHost(x) && isHost(y)) return hostBinary(x, y, (a, b) => a ** b);
+  if (isHost(x) && isHost(y)) {
+    const finish = isFloatType(x.dtype) ? (v: number) => v : Math.trunc;
+    return hostBinary(x, y, (a, b) => finish(a ** b));
+  }
   const base = toTensor(x!);
+  if (base.dtype !== "float32") return integerPower(base, toTensor(y!));
   if (isHost(y) && y.array.data.length === 1 && y.array.shape.length <= base.rank) {
     const exponent = y.array.data[0]!;
+    if (exponent === 0) return tf.onesLike(base);
     if (exponent === 1) return base;
     if (exponent === 2) return tf.mul(base, base);
     if (exponent === 3) return tf.mul(base, tf.mul(base, base));
     if (exponent === 0.5) return tf.sqrt(base);
     if (exponent === -1) return tf.reciprocal(base);
   }
-  return tf.pow(base, tf.cast(toTensor(y!), base.dtype as "float32"));
+  return tf.pow(base, tf.cast(toTensor(y!), "float32"));
 }
 
 export function Mod([a, b]: Inputs, { fmod = 0 }: { fmod?: number }): Value {
-  const remainder = (x: number, y: number) => (fmod ? x % y : ((x % y) + y) % y);
-  if (isHost(a) && isHost(b)) return hostBinary(a, b, remainder);
-  const [x, y] = [toTensor(a!), toTensor(b!)];
-  if (!fmod) return tf.mod(x, y);
-  const quotient = tf.div(x, y);
-  const truncated = tf.mul(tf.sign(quotient), tf.floor(tf.abs(quotient)));
-  return tf.sub(x, tf.mul(truncated, y));
+  if (isHost(a) && isHost(b)) return hostBinary(a, b, (x, y) => remainder(x, y, fmod !== 0));
+  return modulo(toTensor(a!), toTensor(b!), fmod !== 0);
+}
+
+/** Bit by bit also above 2^31, where JavaScript's own operators would cut off. */
+const bits =
+  (f: (x: bigint, y: bigint) => bigint) =>
+  (x: number, y: number): number =>
+    Number(f(BigInt(x), BigInt(y)));
+const xor = bits((x, y) => x ^ y);
+export const BitwiseAnd = binary(
+  bits((x, y) => x & y),
+  bitwiseAnd,
+);
+export const BitwiseOr = binary(
+  bits((x, y) => x | y),
+  bitwiseOr,
+);
+export const BitwiseXor = binary(xor, bitwiseXor);
+export const BitwiseNot = ([x]: Inputs): Value =>
+  isHost(x)
+    ? hostUnary(x, (v) => -1 - v)
+    : bitwiseXor(toTensor(x!), tf.fill((x as tf.Tensor).shape, -1, "int32"));
+/** Unsigned integers. On the tensor lane a left shift may not overflow the file's type: it is carried as 32 bits. */
+export function BitShift(
+  [x, y]: Inputs,
+  { direction }: { direction: string },
+  context: OperatorContext,
+): Value {
+  if (direction !== "LEFT" && direction !== "RIGHT")
+    throw notTrainable(
+      "BITSHIFT_DIRECTION",
+      `${context.where}: direction must be LEFT or RIGHT, not "${direction}".`,
+    );
+  const left = direction === "LEFT";
+  if (isHost(x) && isHost(y)) return hostBinary(x, y, left ? bits((v, n) => v << n) : bits((v, n) => v >> n));
+  return (left ? shiftLeft : shiftRight)(toTensor(x!), toTensor(y!));
 }
 
 const unary =
-  (onHost: (x: number) => number, onTensor: (x: tf.Tensor) => tf.Tensor) =>
-  ([x]: Inputs): Value =>
-    isHost(x) ? host(x.dtype, x.array.shape, Array.from(x.array.data, onHost)) : onTensor(x as tf.Tensor);
+  (onHost: (x: number) => number, onFloats: (x: tf.Tensor) => tf.Tensor, onIntegers = onFloats) =>
+  ([x]: Inputs): Value => {
+    if (isHost(x)) return hostUnary(x, onHost);
+    const t = x as tf.Tensor;
+    return t.dtype === "float32" ? onFloats(t) : onIntegers(t);
+  };
 
 const roundHalfEven = (x: number) => {
   const r = Math.round(x);
@@ -105,7 +152,8 @@ export const Sqrt = unary(Math.sqrt, tf.sqrt);
 export const Exp = unary(Math.exp, tf.exp);
 export const Log = unary(Math.log, tf.log);
 export const Neg = unary((x) => -x, tf.neg);
-export const Abs = unary(Math.abs, tf.abs);
+/** tfjs's abs keeps integers in float32. */
+export const Abs = unary(Math.abs, tf.abs, (x) => tf.maximum(x, tf.neg(x)));
 export const Reciprocal = unary((x) => 1 / x, tf.reciprocal);
 export const Floor = unary(Math.floor, tf.floor);
 export const Ceil = unary(Math.ceil, tf.ceil);
@@ -122,7 +170,25 @@ export const Cosh = unary(Math.cosh, tf.cosh);
 export const Asinh = unary(Math.asinh, tf.asinh);
 export const Acosh = unary(Math.acosh, tf.acosh);
 export const Atanh = unary(Math.atanh, tf.atanh);
-export const Erf = ([x]: Inputs): Value => tf.erf(toTensor(x!));
+
+/** Abramowitz and Stegun 7.1.6 near zero, 7.1.14 (a continued fraction) further out. */
+function erf(x: number): number {
+  const z = Math.abs(x);
+  if (!(z > 0)) return x;
+  if (z > 6) return Math.sign(x);
+  if (z < 2.5) {
+    let [term, sum] = [z, z];
+    for (let n = 1; term > 1e-17 * sum; n++) {
+      term *= (2 * z * z) / (2 * n + 1);
+      sum += term;
+    }
+    return Math.sign(x) * (2 / Math.sqrt(Math.PI)) * Math.exp(-z * z) * sum;
+  }
+  let fraction = 0;
+  for (let n = 60; n > 0; n--) fraction = n / 2 / (z + fraction);
+  return Math.sign(x) * (1 - Math.exp(-z * z) / Math.sqrt(Math.PI) / (z + fraction));
+}
+export const Erf = unary(erf, tf.erf);
 
 const variadic =
   (onHost: (x: number, y: number) => number, onTensor: Binary) =>
@@ -141,4 +207,8 @@ const sameShaped =
 export const Min = variadic(Math.min, sameShaped(tf.minimum));
 export const Max = variadic(Math.max, sameShaped(tf.maximum));
 export const Sum = variadic((x, y) => x + y, tf.add);
-export const Mean = (inputs: Inputs): Value => tf.div(toTensor(Sum(inputs)), tf.scalar(inputs.length));
+export function Mean(inputs: Inputs): Value {
+  const sum = Sum(inputs);
+  const count = inputs.length;
+  return isHost(sum) ? hostUnary(sum, (v) => v / count) : tf.div(sum, tf.scalar(count));
+}

@@ -1,14 +1,20 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { integerDivide, normRoot } from "../../kernels/arithmetic.ts";
 import { slice } from "../../kernels/movement.ts";
+import { cumulativeSum, peak, reduceMax, reduceMin } from "../../kernels/reduction.ts";
 import {
+  dimsOf,
+  type HostTensor,
   host,
   type Inputs,
+  isFloatType,
   isHost,
   type OperatorContext,
   toNumbers,
   toTensor,
   type Value,
 } from "../value.ts";
+import { stored } from "./elementwise.ts";
 
 interface ReductionAttributes {
   readonly axes?: readonly number[];
@@ -16,110 +22,216 @@ interface ReductionAttributes {
   readonly noop_with_empty_axes?: number;
 }
 
+const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
+const positiveAxis = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
+/** The reduced axes have length 1. */
+const keptShape = (dims: readonly number[], axes: readonly number[]) =>
+  dims.map((d, i) => (axes.includes(i) ? 1 : d));
+const droppedShape = (dims: readonly number[], axes: readonly number[]) =>
+  dims.filter((_, i) => !axes.includes(i));
+
+/** The values that meet in each place of the result, in row-major order of the places. */
+function groups({ array }: HostTensor, axes: readonly number[]): number[][] {
+  const dims = array.shape;
+  const kept = keptShape(dims, axes);
+  const rows: number[][] = Array.from({ length: product(kept) }, () => []);
+  for (let i = 0; i < array.data.length; i++) {
+    let [rest, place, stride] = [i, 0, 1];
+    for (let d = dims.length - 1; d >= 0; d--) {
+      const at = rest % dims[d]!;
+      rest = Math.floor(rest / dims[d]!);
+      if (!axes.includes(d)) place += at * stride;
+      stride *= kept[d]!;
+    }
+    rows[place]!.push(array.data[i]!);
+  }
+  return rows;
+}
+
+interface Reduction {
+  /** Float32, reduced axes kept. */
+  readonly onFloats: (x: tf.Tensor, axes: number[]) => tf.Tensor;
+  /** Int32, reduced axes kept; by default through float32 and truncated, which is exact below 2^24. */
+  readonly onIntegers?: (x: tf.Tensor, axes: number[]) => tf.Tensor;
+  readonly onHost: (values: readonly number[]) => number;
+}
+const sumOf = (v: readonly number[]) => v.reduce((a, b) => a + b, 0);
+
 /** Axes come as an attribute (old opsets) or as the second input; none means all, unless told to do nothing. */
 const reduction =
-  (
-    reduce: (x: tf.Tensor, axes: number[], keep: boolean) => tf.Tensor,
-    onHost?: (values: number[]) => number,
-  ) =>
+  ({ onFloats, onIntegers, onHost }: Reduction) =>
   (
     [x, axesInput]: Inputs,
     { axes, keepdims = 1, noop_with_empty_axes = 0 }: ReductionAttributes,
     context: OperatorContext,
   ): Value => {
-    const wanted = axesInput === undefined ? [...(axes ?? [])] : toNumbers(axesInput, "axes", context);
-    const untouched = wanted.length === 0 && noop_with_empty_axes !== 0;
-    if (isHost(x) && onHost && !untouched) {
-      const rank = x.array.shape.length;
-      if (wanted.length === 0 || wanted.length === rank)
-        return host(x.dtype, keepdims ? x.array.shape.map(() => 1) : [], [onHost(Array.from(x.array.data))]);
+    const dims = dimsOf(x!);
+    const given = axesInput === undefined ? [...(axes ?? [])] : toNumbers(axesInput, "axes", context);
+    const all = given.length === 0 && noop_with_empty_axes === 0 ? dims.map((_, i) => i) : given;
+    // Where nothing is reduced, what goes with the sum (square, log …) still happens.
+    const wanted = all.map((a) => positiveAxis(a, dims.length));
+    const shape = keepdims ? keptShape(dims, wanted) : droppedShape(dims, wanted);
+    if (isHost(x)) {
+      const finish = isFloatType(x.dtype) ? (v: number) => v : Math.trunc;
+      const values = groups(x, wanted).map((row) => stored(x.dtype)(finish(onHost(row))));
+      return host(x.dtype, shape, values);
     }
     const t = toTensor(x!);
-    // Nothing is reduced, but what goes with the sum (square, log …) still happens.
-    const all = untouched
-      ? []
-      : wanted.length === 0
-        ? t.shape.map((_, i) => i)
-        : wanted.map((a) => (a < 0 ? a + t.rank : a));
-    return reduce(t, all, keepdims !== 0);
+    if (product(wanted.map((a) => dims[a]!)) === 0) {
+      const none = onHost([]);
+      const edge = (v: number) => (v === Number.POSITIVE_INFINITY ? 2147483647 : -2147483648);
+      const value =
+        t.dtype === "float32" || Number.isFinite(none)
+          ? none
+          : t.dtype === "bool"
+            ? Number(none > 0)
+            : edge(none);
+      return tf.fill(shape, value, t.dtype as "float32");
+    }
+    const through = (type: "float32" | "int32", f: (v: tf.Tensor, axes: number[]) => tf.Tensor) =>
+      tf.cast(f(tf.cast(t, type), wanted), t.dtype);
+    const reduced =
+      t.dtype === "float32"
+        ? onFloats(t, wanted)
+        : onIntegers
+          ? through("int32", onIntegers)
+          : through("float32", onFloats);
+    return tf.reshape(reduced, shape);
   };
 
-const sum = (x: tf.Tensor, axes: number[], keep: boolean) => tf.sum(x, axes, keep);
-const logSumExp = (x: tf.Tensor, axes: number[], keep: boolean) => {
-  const peak = tf.max(x, axes, true);
-  const total = tf.add(tf.log(tf.sum(tf.exp(tf.sub(x, peak)), axes, true)), peak);
-  return keep
-    ? total
-    : tf.reshape(
-        total,
-        x.shape.filter((_, i) => !axes.includes(i)),
-      );
+const sum = (x: tf.Tensor, axes: number[]) => tf.sum(x, axes, true);
+const square = (x: tf.Tensor) => tf.mul(x, x);
+const magnitude = (x: tf.Tensor) => (x.dtype === "float32" ? tf.abs(x) : tf.maximum(x, tf.neg(x)));
+/** log Σ eˣ with the largest x taken out. */
+const logSumExp = (x: tf.Tensor, axes: number[]) => {
+  const top = peak(x, axes);
+  return tf.add(tf.log(sum(tf.exp(tf.sub(x, top)), axes)), top);
 };
 
+/** The part of x from `start` on along one axis. */
+const along = (x: tf.Tensor, axis: number, start: number, length: number) =>
+  slice(
+    x,
+    x.shape.map((_, i) => (i === axis ? start : 0)),
+    x.shape.map((d, i) => (i === axis ? length : d)),
+    x.shape.map(() => 1),
+  );
 /** Halves each axis until one slice is left: differentiable at zeros too, where Π·1/x is not. */
-const multiplied = (x: tf.Tensor, axes: number[], keep: boolean) => {
+const multiplied = (x: tf.Tensor, axes: number[]) => {
   let y = x;
-  for (const axis of axes) {
-    const part = (start: number, length: number) =>
-      slice(
-        y,
-        y.shape.map((_, i) => (i === axis ? start : 0)),
-        y.shape.map((d, i) => (i === axis ? length : d)),
-        y.shape.map(() => 1),
-      );
+  for (const axis of axes)
     for (let n = y.shape[axis]!; n > 1; n = y.shape[axis]!) {
       const half = Math.floor(n / 2);
-      const pairs = tf.mul(part(0, half), part(half, half));
-      y = n % 2 ? tf.concat([pairs, part(n - 1, 1)], axis) : pairs;
+      const pairs = tf.mul(along(y, axis, 0, half), along(y, axis, half, half));
+      y = n % 2 ? tf.concat([pairs, along(y, axis, n - 1, 1)], axis) : pairs;
     }
-  }
-  return keep
-    ? y
-    : tf.reshape(
-        y,
-        x.shape.filter((_, i) => !axes.includes(i)),
-      );
+  return y;
 };
 
-export const ReduceSum = reduction(sum, (v) => v.reduce((a, b) => a + b, 0));
-export const ReduceMean = reduction((x, axes, keep) => tf.mean(x, axes, keep));
-export const ReduceMax = reduction(
-  (x, axes, keep) => tf.max(x, axes, keep),
-  (v) => Math.max(...v),
-);
-export const ReduceMin = reduction(
-  (x, axes, keep) => tf.min(x, axes, keep),
-  (v) => Math.min(...v),
-);
-export const ReduceProd = reduction(multiplied, (v) => v.reduce((a, b) => a * b, 1));
-export const ReduceL1 = reduction((x, axes, keep) => sum(tf.abs(x), axes, keep));
-export const ReduceL2 = reduction((x, axes, keep) => tf.sqrt(sum(tf.mul(x, x), axes, keep)));
-export const ReduceLogSum = reduction((x, axes, keep) => tf.log(sum(x, axes, keep)));
-export const ReduceLogSumExp = reduction(logSumExp);
-export const ReduceSumSquare = reduction((x, axes, keep) => sum(tf.mul(x, x), axes, keep));
+export const ReduceSum = reduction({ onFloats: sum, onIntegers: sum, onHost: sumOf });
+export const ReduceMean = reduction({
+  onFloats: (x, axes) => tf.mean(x, axes, true),
+  onIntegers: (x, axes) =>
+    integerDivide(sum(x, axes), tf.scalar(product(axes.map((a) => x.shape[a]!)), "int32")),
+  onHost: (v) => sumOf(v) / v.length,
+});
+export const ReduceMax = reduction({
+  onFloats: reduceMax,
+  onIntegers: reduceMax,
+  onHost: (v) => v.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
+});
+export const ReduceMin = reduction({
+  onFloats: reduceMin,
+  onIntegers: reduceMin,
+  onHost: (v) => v.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
+});
+export const ReduceProd = reduction({
+  onFloats: multiplied,
+  onIntegers: multiplied,
+  onHost: (v) => v.reduce((a, b) => a * b, 1),
+});
+export const ReduceL1 = reduction({
+  onFloats: (x, axes) => sum(magnitude(x), axes),
+  onIntegers: (x, axes) => sum(magnitude(x), axes),
+  onHost: (v) => sumOf(v.map(Math.abs)),
+});
+export const ReduceL2 = reduction({
+  onFloats: (x, axes) => normRoot(sum(square(x), axes)),
+  onHost: (v) => Math.sqrt(sumOf(v.map((x) => x * x))),
+});
+export const ReduceLogSum = reduction({
+  onFloats: (x, axes) => tf.log(sum(x, axes)),
+  onHost: (v) => Math.log(sumOf(v)),
+});
+export const ReduceLogSumExp = reduction({
+  onFloats: logSumExp,
+  onHost: (v) => Math.log(sumOf(v.map(Math.exp))),
+});
+export const ReduceSumSquare = reduction({
+  onFloats: (x, axes) => sum(square(x), axes),
+  onIntegers: (x, axes) => sum(square(x), axes),
+  onHost: (v) => sumOf(v.map((x) => x * x)),
+});
 
+interface ArgAttributes {
+  readonly axis?: number;
+  readonly keepdims?: number;
+  readonly select_last_index?: number;
+}
 const argReduction =
-  (reduce: (x: tf.Tensor, axis: number) => tf.Tensor) =>
-  (
-    [x]: Inputs,
-    {
-      axis = 0,
-      keepdims = 1,
-      select_last_index = 0,
-    }: { axis?: number; keepdims?: number; select_last_index?: number },
-  ): Value => {
+  (reduce: (x: tf.Tensor, axis: number) => tf.Tensor, beats: (a: number, b: number) => boolean) =>
+  ([x]: Inputs, { axis = 0, keepdims = 1, select_last_index = 0 }: ArgAttributes): Value => {
+    const dims = dimsOf(x!);
+    const at = positiveAxis(axis, dims.length);
+    const shape = keepdims ? keptShape(dims, [at]) : droppedShape(dims, [at]);
+    if (isHost(x)) {
+      const best = (row: number[]) =>
+        row.reduce(
+          (top, v, i) => (beats(v, row[top]!) || (select_last_index && v === row[top]) ? i : top),
+          0,
+        );
+      return host("int64", shape, groups(x, [at]).map(best));
+    }
     const t = toTensor(x!);
-    const at = axis < 0 ? axis + t.rank : axis;
     // The last of equal extremes is the first one seen from behind.
     const y = select_last_index
-      ? tf.sub(tf.scalar(t.shape[at]! - 1, "int32"), reduce(tf.reverse(t, at), at))
+      ? tf.sub(tf.scalar(dims[at]! - 1, "int32"), reduce(tf.reverse(t, at), at))
       : reduce(t, at);
-    return keepdims
-      ? tf.reshape(
-          y,
-          t.shape.map((d, i) => (i === at ? 1 : d)),
-        )
-      : y;
+    return tf.reshape(y, shape);
   };
-export const ArgMax = argReduction((x, axis) => tf.argMax(x, axis));
-export const ArgMin = argReduction((x, axis) => tf.argMin(x, axis));
+export const ArgMax = argReduction(
+  (x, axis) => tf.argMax(x, axis),
+  (a, b) => a > b,
+);
+export const ArgMin = argReduction(
+  (x, axis) => tf.argMin(x, axis),
+  (a, b) => a < b,
+);
+
+interface CumulativeAttributes {
+  readonly exclusive?: number;
+  readonly reverse?: number;
+}
+export function CumSum(
+  [x, axis]: Inputs,
+  { exclusive = 0, reverse = 0 }: CumulativeAttributes,
+  context: OperatorContext,
+): Value {
+  const dims = dimsOf(x!);
+  const at = positiveAxis(toNumbers(axis, "axis", context)[0]!, dims.length);
+  if (!isHost(x)) return cumulativeSum(x!, { axis: at, exclusive: exclusive !== 0, reverse: reverse !== 0 });
+  const out = host(x.dtype, dims, x.array.data);
+  const inner = product(dims.slice(at + 1));
+  const length = dims[at]!;
+  for (let start = 0; start < x.array.data.length; start++) {
+    if (Math.floor(start / inner) % length !== 0) continue;
+    let total = 0;
+    for (let k = 0; k < length; k++) {
+      const place = start + (reverse ? length - 1 - k : k) * inner;
+      const value = x.array.data[place]!;
+      out.array.data[place] = stored(x.dtype)(exclusive ? total : total + value);
+      total += value;
+    }
+  }
+  return out;
+}

@@ -11,6 +11,7 @@ import { describeNode, getOperator } from "../../../../converters/import/registr
 import {
   host,
   isFloatType,
+  isHost,
   tensorTypeOf,
   toTensor,
   type Value,
@@ -39,6 +40,8 @@ export interface OperatorCase {
   readonly outputs?: number;
   /** Inputs whose vector–Jacobian product is checked; default: all float inputs that are not constant. */
   readonly differentiate?: readonly number[];
+  /** All inputs are host values and the outputs must be too: shape arithmetic never reaches the graph. */
+  readonly staysOnHost?: boolean;
 }
 
 const CODE: Readonly<Record<string, number>> = {
@@ -255,6 +258,9 @@ export async function checkOperator(c: OperatorCase): Promise<void> {
     });
     return [...runNode(planned, values)];
   };
+  if (c.staysOnHost)
+    for (const value of ours([]).slice(0, outputs.length))
+      expect(isHost(value), "the result stays on the host lane").toBe(true);
   const cotangents = wanted.map((w) => Float32Array.from({ length: w.data.length }, () => draw() * 2 - 1));
   const differentiate =
     c.differentiate ??

@@ -20,8 +20,8 @@ for (const file of files) {
 const WITHOUT_GRADIENT = new Set(
   (
     "Floor Ceil Round Sign Cast ArgMax ArgMin Shape Size Constant ConstantOfShape Range OneHot Equal Greater " +
-    "GreaterOrEqual Less LessOrEqual And Or Xor Not IsNaN " +
-    "EyeLike CastLike NonZero Unique"
+    "GreaterOrEqual Less LessOrEqual And Or Xor Not IsNaN IsInf BitwiseAnd BitwiseOr BitwiseXor BitwiseNot " +
+    "BitShift Hardmax EyeLike CastLike NonZero Unique"
   ).split(" "),
 );
 

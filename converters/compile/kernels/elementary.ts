@@ -1,0 +1,81 @@
+import { broadcast_util, type TensorInfo } from "@tensorflow/tfjs-core";
+import type { EmittedAttribute, Lowering, LoweringTable } from "../trace.ts";
+import { reshape } from "./standard.ts";
+
+/** One ONNX node that broadcasts by itself; the first operand's type is the result's. */
+const broadcasting =
+  (opType: string, attributes: Readonly<Record<string, EmittedAttribute>> = {}): Lowering =>
+  ({ inputs: [a, b], trace }) =>
+    trace.emit(
+      opType,
+      [a!, b!],
+      broadcast_util.assertAndGetBroadcastShape(a!.shape, b!.shape),
+      a!.dtype,
+      attributes,
+    );
+
+/** ONNX shifts unsigned integers only. */
+const shift =
+  (direction: string): Lowering =>
+  ({ inputs, trace }) => {
+    const UINT32 = 12;
+    const [a, b] = inputs.map((x) => trace.emit("Cast", [x], x.shape, "uint32", { to: { int: UINT32 } })) as [
+      TensorInfo,
+      TensorInfo,
+    ];
+    const shape = broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
+    const y = trace.emit("BitShift", [a, b], shape, "uint32", { direction: { string: direction } });
+    return trace.emit("Cast", [y], shape, "int32", { to: { int: 6 } });
+  };
+
+const extreme =
+  (opType: string): Lowering =>
+  ({ inputs: [x], attrs, trace }) => {
+    const axes = attrs["axes"] as number[];
+    const shape = x!.shape.map((d, i) => (axes.includes(i) ? 1 : d));
+    if (axes.every((a) => x!.shape[a] === 1)) return x!;
+    return trace.emit(opType, [x!, trace.ints(axes)], shape, x!.dtype, { keepdims: { int: 1 } });
+  };
+
+/** Lowerings of converters/kernels/{arithmetic,reduction}.ts. */
+export const elementaryLowerings: LoweringTable = {
+  OnnxIntegerDiv: broadcasting("Div"),
+  OnnxIntegerMul: broadcasting("Mul"),
+  OnnxIntegerPow: broadcasting("Pow"),
+  OnnxBitwiseAnd: broadcasting("BitwiseAnd"),
+  OnnxBitwiseOr: broadcasting("BitwiseOr"),
+  OnnxBitwiseXor: broadcasting("BitwiseXor"),
+  OnnxShiftLeft: shift("LEFT"),
+  OnnxShiftRight: shift("RIGHT"),
+  OnnxMod: (args) => broadcasting("Mod", { fmod: { int: args.attrs["fmod"] ? 1 : 0 } })(args),
+  OnnxNormRoot: ({ inputs: [x], trace }) => trace.emit("Sqrt", [x!], x!.shape, "float32"),
+  OnnxReduceMax: extreme("ReduceMax"),
+  OnnxReduceMin: extreme("ReduceMin"),
+  OnnxPeak: (args) => {
+    const { trace } = args;
+    const peak = extreme("ReduceMax")(args) as TensorInfo;
+    const magnitude = trace.emit("Abs", [peak], peak.shape, "float32");
+    const finite = trace.emit(
+      "Less",
+      [magnitude, trace.constant([Number.POSITIVE_INFINITY], [], "float32")],
+      peak.shape,
+      "bool",
+    );
+    return trace.emit("Where", [finite, peak, trace.constant([0], [], "float32")], peak.shape, "float32");
+  },
+  OnnxCumSum: ({ inputs: [x], attrs, trace }) =>
+    trace.emit("CumSum", [x!, trace.constant([attrs["axis"] as number], [], "int32")], x!.shape, x!.dtype, {
+      exclusive: { int: attrs["exclusive"] ? 1 : 0 },
+      reverse: { int: attrs["reverse"] ? 1 : 0 },
+    }),
+  OnnxSoftmax: ({ inputs: [x], attrs, trace }) =>
+    trace.emit(attrs["log"] ? "LogSoftmax" : "Softmax", [x!], x!.shape, "float32", {
+      axis: { int: attrs["axis"] as number },
+    }),
+  OnnxDet: ({ inputs: [x], trace }) => {
+    const shape = x!.shape.slice(0, -2);
+    return shape.length > 0
+      ? trace.emit("Det", [x!], shape, "float32")
+      : reshape(trace, trace.emit("Det", [reshape(trace, x!, [1, ...x!.shape])], [1], "float32"), []);
+  },
+};

@@ -1,0 +1,76 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { broadcastShape, mapPairs, sumTo } from "./broadcast.ts";
+import { defineKernel } from "./custom.ts";
+
+type Binary = (a: tf.Tensor, b: tf.Tensor) => tf.Tensor;
+
+/** Reads the operands: these kernels are plain JavaScript on every eager backend. */
+const onNumbers = (
+  [a, b]: readonly tf.Tensor[],
+  f: (x: number, y: number) => number,
+  dtype: "int32" | "float32",
+): tf.Tensor => {
+  const values = mapPairs(
+    { shape: a!.shape, data: a!.dataSync() },
+    { shape: b!.shape, data: b!.dataSync() },
+    f,
+  );
+  const typed = dtype === "int32" ? Int32Array.from(values) : Float32Array.from(values);
+  return tf.tensor(typed, broadcastShape(a!.shape, b!.shape), dtype);
+};
+
+/** A kernel on int32, exact where tfjs goes through float32. Integers have no gradient by nature. */
+const integer = (name: string, f: (x: number, y: number) => number): Binary => {
+  const kernel = defineKernel<object>({
+    name,
+    composed: (inputs) => onNumbers(inputs, f, "int32"),
+    gradient: () => [],
+  });
+  return (a, b) => kernel([a, b], {});
+};
+
+/** Truncates toward zero. */
+export const integerDivide = integer("OnnxIntegerDiv", (x, y) => Math.trunc(x / y));
+export const integerMultiply = integer("OnnxIntegerMul", Math.imul);
+/** The exponent may be float32; the result is truncated to the base's type. */
+export const integerPower = integer("OnnxIntegerPow", (x, y) => Math.trunc(x ** y));
+export const bitwiseAnd = integer("OnnxBitwiseAnd", (x, y) => x & y);
+export const bitwiseOr = integer("OnnxBitwiseOr", (x, y) => x | y);
+export const bitwiseXor = integer("OnnxBitwiseXor", (x, y) => x ^ y);
+export const shiftLeft = integer("OnnxShiftLeft", (x, y) => x << y);
+export const shiftRight = integer("OnnxShiftRight", (x, y) => x >>> y);
+
+/** The remainder with the sign of the divisor, or with fmod that of the dividend. */
+export const remainder = (x: number, y: number, fmod: boolean) => (fmod ? x % y : ((x % y) + y) % y);
+const modKernel = defineKernel<{ readonly fmod: boolean }>({
+  name: "OnnxMod",
+  composed: (inputs, { fmod }) =>
+    onNumbers(inputs, (x, y) => remainder(x, y, fmod), inputs[0]!.dtype as "int32" | "float32"),
+  // a − b·trunc(a/b): the quotient is constant between its jumps.
+  gradient: (dy, [a, b]) =>
+    a!.dtype === "int32"
+      ? []
+      : [
+          () => sumTo(dy, a!.shape),
+          () => {
+            const quotient = tf.div(a!, b!);
+            const truncated = tf.mul(tf.sign(quotient), tf.floor(tf.abs(quotient)));
+            return sumTo(tf.neg(tf.mul(dy, truncated)), b!.shape);
+          },
+        ],
+});
+export const modulo = (a: tf.Tensor, b: tf.Tensor, fmod: boolean): tf.Tensor => modKernel([a, b], { fmod });
+
+const rootKernel = defineKernel<object>({
+  name: "OnnxNormRoot",
+  composed: ([x]) => tf.sqrt(x!),
+  gradient: (dy, _x, y) => [
+    () => {
+      const zero = tf.equal(y, tf.scalar(0));
+      const safe = tf.add(y, tf.cast(zero, "float32"));
+      return tf.mul(tf.div(dy, tf.mul(safe, tf.scalar(2))), tf.cast(tf.logicalNot(zero), "float32"));
+    },
+  ],
+});
+/** √x of a sum of squares: at 0 its gradient is 0 by choice, where the root's own would be infinite and spoil the rest. */
+export const normRoot = (x: tf.Tensor): tf.Tensor => rootKernel([x], {});

@@ -1,0 +1,73 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { defineKernel } from "./custom.ts";
+
+interface ExtremeAttributes {
+  readonly axes: readonly number[];
+}
+/** Equal extremes share the gradient, so that it stays a directional derivative; tfjs gives each of them all of it. */
+const extreme = (name: string, find: (x: tf.Tensor, axes: number[], keep: boolean) => tf.Tensor) => {
+  const kernel = defineKernel<ExtremeAttributes>({
+    name,
+    composed: ([x], { axes }) => find(x!, [...axes], true),
+    gradient: (dy, [x], y, { axes }) => [
+      () => {
+        const hit = tf.cast(tf.equal(x!, y), "float32");
+        return tf.mul(hit, tf.div(dy, tf.sum(hit, [...axes], true)));
+      },
+    ],
+  });
+  return (x: tf.Tensor, axes: readonly number[]): tf.Tensor => kernel([x], { axes });
+};
+/** Reduced axes are kept with length 1. */
+export const reduceMax = extreme("OnnxReduceMax", tf.max);
+export const reduceMin = extreme("OnnxReduceMin", tf.min);
+
+const peakKernel = defineKernel<ExtremeAttributes>({
+  name: "OnnxPeak",
+  composed: ([x], { axes }) => {
+    const peak = tf.max(x!, [...axes], true);
+    return tf.where(tf.isFinite(peak), peak, tf.zerosLike(peak));
+  },
+  gradient: () => [],
+});
+/** The largest finite value, as a constant to subtract before an exponential: what it cancels has no gradient. */
+export const peak = (x: tf.Tensor, axes: readonly number[]): tf.Tensor => peakKernel([x], { axes });
+
+interface CumulativeAttributes {
+  readonly axis: number;
+  readonly exclusive: boolean;
+  readonly reverse: boolean;
+}
+const cumulativeSumKernel: ReturnType<typeof defineKernel<CumulativeAttributes>> =
+  defineKernel<CumulativeAttributes>({
+    name: "OnnxCumSum",
+    composed: ([x], { axis, exclusive, reverse }) => tf.cumsum(x!, axis, exclusive, reverse),
+    gradient: (dy, _x, _y, attributes) => [
+      () => cumulativeSumKernel([dy], { ...attributes, reverse: !attributes.reverse }),
+    ],
+  });
+/** tfjs's own gradient transposes its result where the axis is not the last. */
+export const cumulativeSum = (x: tf.Tensor, attributes: CumulativeAttributes): tf.Tensor =>
+  cumulativeSumKernel([x], attributes);
+
+interface SoftmaxAttributes {
+  readonly axis: number;
+  readonly log: boolean;
+}
+const softmaxKernel = defineKernel<SoftmaxAttributes>({
+  name: "OnnxSoftmax",
+  composed: ([x], { axis, log }) => {
+    const shifted = tf.sub(x!, tf.max(x!, axis, true));
+    const total = tf.sum(tf.exp(shifted), axis, true);
+    return log ? tf.sub(shifted, tf.log(total)) : tf.div(tf.exp(shifted), total);
+  },
+  gradient: (dy, _x, y, { axis, log }) => [
+    () =>
+      log
+        ? tf.sub(dy, tf.mul(tf.exp(y), tf.sum(dy, axis, true)))
+        : tf.mul(y, tf.sub(dy, tf.sum(tf.mul(dy, y), axis, true))),
+  ],
+});
+/** Along one axis, counted from the front. */
+export const softmax = (x: tf.Tensor, axis: number, log = false): tf.Tensor =>
+  softmaxKernel([x], { axis, log });
