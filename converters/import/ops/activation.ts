@@ -218,6 +218,3 @@ export function Cast([x]: Inputs, { to }: { to: number | string }, { where }: Op
   if (!dtype) throw notTrainable("CAST_TYPE", `${where}: cannot cast to ONNX element type ${to}.`);
   return convert(x!, dtype);
 }
-/** The tensor lane knows three types only: there, like means like float32, int32 or bool. */
-export const CastLike = ([x, like]: Inputs): Value =>
-  convert(x!, isHost(like) ? like.dtype : (toTensor(like!).dtype as DataType));

@@ -222,6 +222,7 @@ export const cases: readonly OperatorCase[] = [
   onHost(plain("Clip", "attributes", [floats(-3, 0, 3)], { opset: 6, attributes: { min: -1, max: 2 } })),
   // --- types ---
   { name: "int64 to float", op: "CastLike", opset: 15, inputs: [int64(3, -4), t(1)], differentiate: [] },
+  { name: "float to float", op: "Cast", attributes: { to: 1 }, inputs: [t(2)] },
   { name: "float to float", op: "CastLike", opset: 15, inputs: [t(2), known(t(1))] },
   onHost(plain("CastLike", "float to bool", [floats(0, -0.5, 2), bool(1)], { opset: 15 })),
   onHost(plain("Cast", "to int truncates", [floats(-1.7, 1.7)], { attributes: { to: 7 } })),

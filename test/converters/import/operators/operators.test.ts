@@ -19,9 +19,9 @@ for (const file of files) {
 /** Integer, boolean, shape or piecewise constant: there is no gradient to check. */
 const WITHOUT_GRADIENT = new Set(
   (
-    "Floor Ceil Round Sign Cast ArgMax ArgMin Shape Size Constant ConstantOfShape Range OneHot Equal Greater " +
+    "Floor Ceil Round Sign ArgMax ArgMin Shape Size Constant ConstantOfShape Range OneHot Equal Greater " +
     "GreaterOrEqual Less LessOrEqual And Or Xor Not IsNaN IsInf BitwiseAnd BitwiseOr BitwiseXor BitwiseNot " +
-    "BitShift Hardmax EyeLike CastLike NonZero Unique"
+    "BitShift Hardmax EyeLike NonZero Unique"
   ).split(" "),
 );
 
