@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { realpathSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { Command, CommanderError } from "commander";
 import { OnnxUnlearnError } from "../../converters/errors.ts";
 import { packageVersion } from "../package.ts";
@@ -57,7 +59,8 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
   }
 }
 
-if (process.argv[1] && /(onnx-unlearn|main\.[jt]s)$/.test(process.argv[1])) {
+// Run as a program (also through npm's link to it), not imported.
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   const controller = new AbortController();
   process.once("SIGINT", () => {
     controller.abort();
