@@ -7,9 +7,11 @@ import * as image from "./ops/image.ts";
 import * as indexing from "./ops/indexing.ts";
 import * as linalg from "./ops/linalg.ts";
 import * as logical from "./ops/logical.ts";
+import * as loss from "./ops/loss.ts";
 import * as microsoft from "./ops/microsoft.ts";
 import * as movement from "./ops/movement.ts";
 import * as normalization from "./ops/normalization.ts";
+import * as quantization from "./ops/quantization.ts";
 import * as reduction from "./ops/reduction.ts";
 import * as shape from "./ops/shape.ts";
 import type { Inputs, OperatorContext, Value } from "./value.ts";
@@ -34,6 +36,8 @@ const AI_ONNX = [
   convolution,
   indexing,
   image,
+  quantization,
+  loss,
 ] as const;
 
 /** `Softmax_13` is the variant of Softmax since opset 13; no suffix means since version 1. Only capitalised exports are operators. */

@@ -21,7 +21,7 @@ const WITHOUT_GRADIENT = new Set(
   (
     "Floor Ceil Round Sign ArgMax ArgMin Shape Size Constant ConstantOfShape Range OneHot Equal Greater " +
     "GreaterOrEqual Less LessOrEqual And Or Xor Not IsNaN IsInf BitwiseAnd BitwiseOr BitwiseXor BitwiseNot " +
-    "BitShift Hardmax EyeLike NonZero Unique"
+    "BitShift Hardmax EyeLike NonZero Unique QuantizeLinear DynamicQuantizeLinear"
   ).split(" "),
 );
 
