@@ -1,7 +1,9 @@
 import { notTrainable } from "../errors.ts";
 import type { OnnxNode } from "../onnx/model.ts";
 import * as activation from "./ops/activation.ts";
+import * as attention from "./ops/attention.ts";
 import * as convolution from "./ops/convolution.ts";
+import * as einsum from "./ops/einsum.ts";
 import * as elementwise from "./ops/elementwise.ts";
 import * as image from "./ops/image.ts";
 import * as indexing from "./ops/indexing.ts";
@@ -37,6 +39,8 @@ const AI_ONNX = [
   indexing,
   image,
   quantization,
+  attention,
+  einsum,
   loss,
 ] as const;
 

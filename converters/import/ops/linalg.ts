@@ -1,4 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { determinant } from "../../kernels/determinant.ts";
 import { expand } from "../../kernels/movement.ts";
 import { type Inputs, toTensor, type Value } from "../value.ts";
 
@@ -58,3 +59,6 @@ export function Gemm(
   const bias = toTensor(c);
   return tf.add(y, beta === 1 ? bias : tf.mul(bias, tf.scalar(beta)));
 }
+
+/** The determinants of [batch…, n, n]. */
+export const Det = ([x]: Inputs): Value => determinant(toTensor(x!));

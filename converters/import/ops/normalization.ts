@@ -1,21 +1,34 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
+import { normRoot } from "../../kernels/arithmetic.ts";
+import { sumPool } from "../../kernels/pool.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 /** A per-channel vector as [C,1,1,…], to stand beside [N,C,spatial…]. */
 const perChannel = (v: tf.Tensor, rank: number) =>
   tf.reshape(v, [v.size, ...Array(Math.max(0, rank - 2)).fill(1)]);
+const positiveAxis = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
+/** The axes from `first` on. */
+const axesFrom = (x: tf.Tensor, first: number) => x.shape.map((_, i) => i).slice(first);
 
-/** Inference form: frozen running statistics; scale and bias may be trained. */
+interface BatchAttributes {
+  readonly epsilon?: number;
+  readonly spatial?: number;
+  readonly training_mode?: number;
+}
+/**
+ * Inference form: frozen running statistics; scale and bias may be trained. `spatial=0` (before opset 9) keeps statistics of
+ * every place, not only of every channel. Further outputs exist in training only: the statistics are handed on.
+ */
 export function BatchNormalization(
   [x, scale, bias, mean, variance]: Inputs,
-  { epsilon = 1e-5, training_mode = 0 }: { epsilon?: number; training_mode?: number },
-  { where }: OperatorContext,
-): Value {
+  { epsilon = 1e-5, spatial = 1, training_mode = 0 }: BatchAttributes,
+  { where, node }: OperatorContext,
+): Value | Value[] {
   if (training_mode)
     throw notTrainable(
       "BATCHNORM_TRAINING",
-      `${where}: training_mode=1 uses batch statistics; export the model in eval mode.`,
+      `${where}: training_mode=1 uses batch statistics, which ONNX Runtime does not run either; export the model in eval mode.`,
     );
   const t = toTensor(x!);
   const [s, b, m, v] = [scale, bias, mean, variance].map((p) => toTensor(p!)) as [
@@ -24,16 +37,20 @@ export function BatchNormalization(
     tf.Tensor,
     tf.Tensor,
   ];
+  const spread = (p: tf.Tensor) => (spatial ? perChannel(p, t.rank) : p);
   const factor = tf.div(s, tf.sqrt(tf.add(v, tf.scalar(epsilon))));
   const shift = tf.sub(b, tf.mul(m, factor));
-  return tf.add(tf.mul(t, perChannel(factor, t.rank)), perChannel(shift, t.rank));
+  const y = tf.add(tf.mul(t, spread(factor)), spread(shift));
+  return node.outputs.length > 1 ? [y, m, v, m, v] : y;
 }
 
 /** (x − mean) / √(variance + ε) over `axes`, biased variance. */
-const standardize = (x: tf.Tensor, axes: number[], epsilon: number): tf.Tensor => {
-  const centered = tf.sub(x, tf.mean(x, axes, true));
+const standardize = (x: tf.Tensor, axes: number[], epsilon: number) => {
+  const mean = tf.mean(x, axes, true);
+  const centered = tf.sub(x, mean);
   const variance = tf.mean(tf.mul(centered, centered), axes, true);
-  return tf.div(centered, tf.sqrt(tf.add(variance, tf.scalar(epsilon))));
+  const deviation = tf.sqrt(tf.add(variance, tf.scalar(epsilon)));
+  return { y: tf.div(centered, deviation), mean, deviation };
 };
 
 export function InstanceNormalization(
@@ -41,26 +58,113 @@ export function InstanceNormalization(
   { epsilon = 1e-5 }: { epsilon?: number },
 ): Value {
   const t = toTensor(x!);
-  const axes = t.shape.map((_, i) => i).slice(2);
-  return tf.add(
-    tf.mul(standardize(t, axes, epsilon), perChannel(toTensor(scale!), t.rank)),
-    perChannel(toTensor(bias!), t.rank),
-  );
+  const { y } = standardize(t, axesFrom(t, 2), epsilon);
+  return tf.add(tf.mul(y, perChannel(toTensor(scale!), t.rank)), perChannel(toTensor(bias!), t.rank));
 }
 
+interface GroupAttributes {
+  readonly epsilon?: number;
+  readonly num_groups: number;
+}
+/** [N, groups, everything of a group] */
+const grouped = (x: tf.Tensor, { num_groups, epsilon = 1e-5 }: GroupAttributes) => {
+  const n = x.shape[0]!;
+  return standardize(tf.reshape(x, [n, num_groups, x.size / (n * num_groups)]), [2], epsilon).y;
+};
+/** Opset 18: scale and bias per group. */
+export function GroupNormalization([x, scale, bias]: Inputs, attributes: GroupAttributes): Value {
+  const t = toTensor(x!);
+  const [s, b] = [scale, bias].map((p) => tf.reshape(toTensor(p!), [attributes.num_groups, 1])) as [
+    tf.Tensor,
+    tf.Tensor,
+  ];
+  return tf.reshape(tf.add(tf.mul(grouped(t, attributes), s), b), t.shape);
+}
+/** Scale and bias per channel. */
+export function GroupNormalization_21([x, scale, bias]: Inputs, attributes: GroupAttributes): Value {
+  const t = toTensor(x!);
+  const y = tf.reshape(grouped(t, attributes), t.shape);
+  return tf.add(tf.mul(y, perChannel(toTensor(scale!), t.rank)), perChannel(toTensor(bias!), t.rank));
+}
+
+/** Outputs Y, Mean and InvStdDev, statistics with the normalised axes kept. */
 export function LayerNormalization(
   [x, scale, bias]: Inputs,
   { axis = -1, epsilon = 1e-5 }: { axis?: number; epsilon?: number },
-): Value {
+): Value[] {
   const t = toTensor(x!);
-  const first = axis < 0 ? axis + t.rank : axis;
-  const axes = t.shape.map((_, i) => i).slice(first);
-  const scaled = tf.mul(standardize(t, axes, epsilon), toTensor(scale!));
-  return bias ? tf.add(scaled, toTensor(bias)) : scaled;
+  const { y, mean, deviation } = standardize(t, axesFrom(t, positiveAxis(axis, t.rank)), epsilon);
+  const scaled = tf.mul(y, toTensor(scale!));
+  return [bias ? tf.add(scaled, toTensor(bias)) : scaled, mean, tf.reciprocal(deviation)];
 }
 
+/** x / √(mean(x²) + ε) · scale, and the factor's root. */
+const rootMeanSquare = (x: tf.Tensor, scale: tf.Tensor, axis: number, epsilon: number) => {
+  const axes = axesFrom(x, positiveAxis(axis, x.rank));
+  const root = tf.sqrt(tf.add(tf.mean(tf.mul(x, x), axes, true), tf.scalar(epsilon)));
+  return { y: tf.mul(tf.div(x, root), scale), root };
+};
+interface RootMeanSquareAttributes {
+  readonly axis?: number;
+  readonly epsilon?: number;
+}
+export const RMSNormalization = (
+  [x, scale]: Inputs,
+  { axis = -1, epsilon = 1e-5 }: RootMeanSquareAttributes,
+): Value => rootMeanSquare(toTensor(x!), toTensor(scale!), axis, epsilon).y;
+/** ONNX Runtime's predecessor of RMSNormalization, in the domain ai.onnx; second output 1/root. */
+export function SimplifiedLayerNormalization(
+  [x, scale]: Inputs,
+  { axis = -1, epsilon = 1e-5 }: RootMeanSquareAttributes,
+): Value[] {
+  const { y, root } = rootMeanSquare(toTensor(x!), toTensor(scale!), axis, epsilon);
+  return [y, tf.reciprocal(root)];
+}
+
+/** x / (bias + alpha/size · Σ x²)^beta, the sum over `size` neighbouring channels. */
+export function LRN(
+  [x]: Inputs,
+  {
+    alpha = 1e-4,
+    beta = 0.75,
+    bias = 1,
+    size,
+  }: { alpha?: number; beta?: number; bias?: number; size: number },
+): Value {
+  const t = toTensor(x!);
+  const [n, c] = t.shape as [number, number];
+  const places = t.size / (n * c);
+  // The channels become the first axis of a plane that a window of size × 1 slides over.
+  const plane = tf.reshape(tf.mul(t, t), [n, 1, c, places]);
+  const before = Math.floor((size - 1) / 2);
+  const sums = sumPool(plane, {
+    kernel: [size, 1],
+    strides: [1, 1],
+    dilations: [1, 1],
+    pads: [before, 0, size - 1 - before, 0],
+    inputShape: plane.shape,
+    outputShape: plane.shape,
+  });
+  const base = tf.add(tf.mul(tf.reshape(sums, t.shape), tf.scalar(alpha / size)), tf.scalar(bias));
+  return tf.mul(t, tf.pow(base, tf.scalar(-beta)));
+}
+
+/** (x − mean) / √variance; ONNX's own function body adds 1e-9 to the deviation. */
+export function MeanVarianceNormalization(
+  [x]: Inputs,
+  { axes = [0, 2, 3] }: { axes?: readonly number[] },
+): Value {
+  const t = toTensor(x!);
+  const over = axes.map((a) => positiveAxis(a, t.rank));
+  const centered = tf.sub(t, tf.mean(t, over, true));
+  const deviation = normRoot(tf.mean(tf.mul(centered, centered), over, true));
+  return tf.div(centered, tf.add(deviation, tf.scalar(1e-9)));
+}
+
+/** x / ‖x‖; a vector of zeros stays one. */
 export function LpNormalization([x]: Inputs, { axis = -1, p = 2 }: { axis?: number; p?: number }): Value {
   const t = toTensor(x!);
-  const at = axis < 0 ? axis + t.rank : axis;
-  return tf.div(t, p === 1 ? tf.sum(tf.abs(t), at, true) : tf.sqrt(tf.sum(tf.mul(t, t), at, true)));
+  const at = positiveAxis(axis, t.rank);
+  const norm = p === 1 ? tf.sum(tf.abs(t), at, true) : normRoot(tf.sum(tf.mul(t, t), at, true));
+  return tf.div(t, tf.add(norm, tf.cast(tf.equal(norm, tf.scalar(0)), "float32")));
 }

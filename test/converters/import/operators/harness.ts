@@ -130,8 +130,11 @@ const FLOAT_ATTRIBUTES = new Set([
   "value",
   "spatial_scale",
   "sample",
+  "scale",
+  "softcap",
+  "clip",
 ]);
-const FLOAT_LISTS = new Set(["scales", "value_floats"]);
+const FLOAT_LISTS = new Set(["scales", "value_floats", "activation_alpha", "activation_beta"]);
 
 const matches = (actual: ArrayLike<number>, wanted: ArrayLike<number>, what: string) => {
   expect(actual.length, `${what}: element count`).toBe(wanted.length);

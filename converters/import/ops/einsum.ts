@@ -1,0 +1,125 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { notTrainable } from "../../errors.ts";
+import { expand, slice } from "../../kernels/movement.ts";
+import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
+import { matMul } from "./linalg.ts";
+
+/** A tensor whose axes carry labels; "0", "1" … are the axes behind an ellipsis, counted from the right. */
+interface Term {
+  readonly x: tf.Tensor;
+  readonly labels: readonly string[];
+}
+
+function labelsOf(text: string, rank: number): string[] {
+  const [before, after] = text.split("...") as [string, string?];
+  if (after === undefined) return [...before];
+  const hidden = rank - before.length - after.length;
+  return [...before, ...Array.from({ length: hidden }, (_, i) => `${hidden - 1 - i}`), ...after];
+}
+
+/** Reorders the axes to the wanted labels. */
+const arrange = ({ x, labels }: Term, wanted: readonly string[]): tf.Tensor =>
+  tf.transpose(
+    x,
+    wanted.map((label) => labels.indexOf(label)),
+  );
+
+/** Keeps the diagonal of axes that share a label. */
+function diagonal(term: Term): Term {
+  const { labels } = term;
+  const twice = labels.find((label, i) => labels.indexOf(label) !== i);
+  if (twice === undefined) return term;
+  const first = labels.indexOf(twice);
+  const second = labels.indexOf(twice, first + 1);
+  const rest = labels.map((_, i) => i).filter((i) => i !== first && i !== second);
+  const length = term.x.shape[first]!;
+  const lead = rest.map((i) => term.x.shape[i]!);
+  const square = tf.reshape(tf.transpose(term.x, [...rest, first, second]), [...lead, length * length]);
+  const x = slice(
+    square,
+    square.shape.map(() => 0),
+    [...lead, length],
+    [...lead.map(() => 1), length + 1],
+  );
+  return diagonal({ x, labels: [...rest.map((i) => labels[i]!), twice] });
+}
+
+/** Sums over the labels that nobody needs any more. */
+function summed({ x, labels }: Term, needed: ReadonlySet<string>): Term {
+  const axes = labels.map((_, i) => i).filter((i) => !needed.has(labels[i]!));
+  if (axes.length === 0) return { x, labels };
+  return { x: tf.sum(x, axes), labels: labels.filter((label) => needed.has(label)) };
+}
+
+const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
+
+/** One batched matrix product: shared labels that stay are its batch, shared labels that go are contracted. */
+function multiply(a: Term, b: Term, needed: ReadonlySet<string>): Term {
+  const shared = a.labels.filter((label) => b.labels.includes(label));
+  const batch = shared.filter((label) => needed.has(label));
+  const contracted = shared.filter((label) => !needed.has(label));
+  const left = a.labels.filter((label) => !shared.includes(label));
+  const right = b.labels.filter((label) => !shared.includes(label));
+  const size = ({ x, labels }: Term, label: string) => x.shape[labels.indexOf(label)]!;
+  const common = (labels: readonly string[]) => labels.map((l) => Math.max(size(a, l), size(b, l)));
+  const [batchShape, innerShape] = [common(batch), common(contracted)];
+  const [leftShape, rightShape] = [left.map((l) => size(a, l)), right.map((l) => size(b, l))];
+  // Axes of length 1 behind an ellipsis broadcast.
+  const x = expand(arrange(a, [...batch, ...left, ...contracted]), [
+    ...batchShape,
+    ...leftShape,
+    ...innerShape,
+  ]);
+  const y = expand(arrange(b, [...batch, ...contracted, ...right]), [
+    ...batchShape,
+    ...innerShape,
+    ...rightShape,
+  ]);
+  const inner = product(innerShape);
+  const z = matMul(
+    tf.reshape(x, [product(batchShape), product(leftShape), inner]),
+    tf.reshape(y, [product(batchShape), inner, product(rightShape)]),
+  );
+  return {
+    x: tf.reshape(z, [...batchShape, ...leftShape, ...rightShape]),
+    labels: [...batch, ...left, ...right],
+  };
+}
+
+/** Diagonals first, then sums, then one matrix product per further operand, from left to right. */
+export function Einsum(
+  inputs: Inputs,
+  { equation }: { equation: string },
+  { where }: OperatorContext,
+): Value {
+  const [terms = "", output] = equation.replaceAll(/\s/g, "").split("->") as [string?, string?];
+  const texts = terms.split(",");
+  if (texts.length !== inputs.length)
+    throw notTrainable(
+      "EINSUM_TERMS",
+      `${where}: the equation "${equation}" does not name ${inputs.length} inputs.`,
+    );
+  const operands = inputs.map((input, i) => {
+    const x = toTensor(input!);
+    return diagonal({ x, labels: labelsOf(texts[i]!, x.rank) });
+  });
+  const all = operands.flatMap(({ labels }) => labels);
+  const hidden = [...new Set(all.filter((label) => /\d/.test(label)))].sort((a, b) => Number(b) - Number(a));
+  const named = (text: string) => labelsOf(text, text.replace("...", "").length + hidden.length);
+  // Without an arrow: the ellipsis, then every label that stands once in the whole equation, sorted.
+  const written = texts.join("").replaceAll(".", "");
+  const once = [...new Set(written)].filter((label) => written.split(label).length === 2).sort();
+  const wanted = output === undefined ? [...hidden, ...once] : named(output);
+
+  const needed = (from: number) =>
+    new Set([...wanted, ...operands.slice(from).flatMap(({ labels }) => labels)]);
+  let result = operands[0]!;
+  result = summed(result, needed(1));
+  for (let i = 1; i < operands.length; i++) {
+    const later = needed(i + 1);
+    const next = summed(operands[i]!, new Set([...later, ...result.labels]));
+    result = multiply(result, next, later);
+    result = summed(result, later);
+  }
+  return arrange(result, wanted);
+}
