@@ -3,41 +3,11 @@ import type { CaseInput, OperatorCase } from "./harness.ts";
 const t = (...dims: number[]): CaseInput => ({ dims });
 const from = (low: number, high: number, ...dims: number[]): CaseInput => ({ dims, range: [low, high] });
 const known = (input: CaseInput): CaseInput => ({ ...input, constant: true });
-const classes = (data: number[], ...dims: number[]): CaseInput => ({ dims, data, dtype: "int64" });
 /** Four distinct values 0.3 apart per row: statistics far from degenerate. */
 const spread = (...dims: number[]): CaseInput => ({
   dims,
   data: Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => ((i * 7) % 11) * 0.3 - 1.5),
 });
-
-const losses = (op: string, scores: CaseInput): OperatorCase[] => [
-  ...["none", "sum", "mean"].flatMap((reduction): OperatorCase[] => [
-    { name: reduction, op, attributes: { reduction }, inputs: [scores, classes([0, 2, 1], 3)] },
-    {
-      name: `${reduction}, weighted, ignoring`,
-      op,
-      attributes: { reduction, ignore_index: 1 },
-      inputs: [scores, classes([0, 2, 1], 3), from(0.5, 1.5, 4)],
-    },
-    {
-      name: `${reduction}, ignored target outside the classes`,
-      op,
-      attributes: { reduction, ignore_index: -1 },
-      inputs: [scores, classes([0, -1, 3], 3)],
-    },
-    {
-      name: `${reduction}, places`,
-      op,
-      opset: 13,
-      attributes: { reduction },
-      inputs: [
-        { ...scores, dims: [2, 3, 2, 2] },
-        classes([0, 1, 2, 0, 2, 2, 1, 0], 2, 2, 2),
-        from(0.5, 1.5, 3),
-      ],
-    },
-  ]),
-];
 
 export const cases: readonly OperatorCase[] = [
   {
@@ -123,12 +93,4 @@ export const cases: readonly OperatorCase[] = [
     inputs: [{ dims: [2, 3], data: [0, 0, 0, 0.5, -0.7, 0.2] }],
     differentiate: [],
   })),
-  ...losses("NegativeLogLikelihoodLoss", from(-2, 0, 3, 4)),
-  ...losses("SoftmaxCrossEntropyLoss", t(3, 4)),
-  {
-    name: "log probabilities",
-    op: "SoftmaxCrossEntropyLoss",
-    outputs: 2,
-    inputs: [t(3, 4), classes([0, 2, 1], 3)],
-  },
 ];
