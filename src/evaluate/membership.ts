@@ -79,12 +79,12 @@ export interface AttackedSets {
 }
 
 /**
- * MIA efficacy: the share of the forget set that the field's attack calls "non-member". The attack is an SVM (RBF kernel,
+ * The field's membership attack on each forget sample: 1 where it calls the sample a non-member, 0 where a member. The attack is an SVM (RBF kernel,
  * C = 3, γ = 1 / features) trained to tell retained (member) from test samples (non-member), equally many of both: a seeded
  * draw from the larger set. Jia et al., Model Sparsity Can Simplify Machine Unlearning, NeurIPS 2023, appendix C.3.
  * @throws badInput SET_EMPTY, CLASS_COUNT (exit 2)
  */
-export function membershipEfficacy(sets: AttackedSets, feature: MembershipFeature, seed: number): number {
+export function membershipCalls(sets: AttackedSets, feature: MembershipFeature, seed: number): Float64Array {
   const { retain, test, forget } = sets;
   for (const [name, { labels, classes }] of Object.entries(sets)) {
     if (labels.length === 0)
@@ -105,8 +105,13 @@ export function membershipEfficacy(sets: AttackedSets, feature: MembershipFeatur
   x.set(inside, each * width);
   const y = new Int8Array(2 * each).fill(1, 0, each).fill(-1, each);
   const svm = trainSvm(x, y, { features: width, c: 3, gamma: 1 / width });
-  const scores = decisionValues(svm, target!.values);
-  return scores.reduce((count, score) => count + Number(score > 0), 0) / scores.length;
+  return decisionValues(svm, target!.values).map((score) => Number(score > 0));
+}
+
+/** MIA efficacy: the share of the forget set that the attack of {@link membershipCalls} calls a non-member. */
+export function membershipEfficacy(sets: AttackedSets, feature: MembershipFeature, seed: number): number {
+  const calls = membershipCalls(sets, feature, seed);
+  return calls.reduce((a, b) => a + b, 0) / calls.length;
 }
 
 /** MIA efficacy on each of the five features. */

@@ -53,19 +53,40 @@ function kernelRows(x: Float64Array, count: number, features: number, gamma: num
   };
 }
 
+/** Equal points of one class, once each, and how often they occur. */
+function distinct(x: Float64Array, y: Int8Array, features: number) {
+  const groups = new Map<string, { readonly first: number; times: number }>();
+  for (let i = 0; i < y.length; i++) {
+    const key = `${y[i]}:${x.subarray(i * features, (i + 1) * features).join()}`;
+    const group = groups.get(key);
+    if (group) group.times++;
+    else groups.set(key, { first: i, times: 1 });
+  }
+  const kept = [...groups.values()];
+  const points = new Float64Array(kept.length * features);
+  for (const [k, { first }] of kept.entries())
+    points.set(x.subarray(first * features, (first + 1) * features), k * features);
+  return {
+    points,
+    classes: Int8Array.from(kept, ({ first }) => y[first]!),
+    times: Float64Array.from(kept, ({ times }) => times),
+  };
+}
+
 /**
  * C-SVC by sequential minimal optimisation with second-order working-set selection (Fan, Chen, Lin: Working Set Selection
  * Using Second Order Information, JMLR 6, 2005; the selection LIBSVM and scikit-learn's SVC use):
  *
  *     min_α ½ Σ α_i α_j y_i y_j K_ij − Σ α_i   s.t.  0 ≤ α_i ≤ C,  Σ y_i α_i = 0
  *
+ * Equal points of one class are merged into one with a box m C: the same problem, smaller (saturated probabilities repeat).
  * Stops when the largest violation of optimality is below `tolerance`. Deterministic; ties go to the last index.
- * @param x [N, features], row-major
- * @param y +1 or −1, [N]
+ * @param samples [N, features], row-major
+ * @param labels +1 or −1, [N]
  */
 export function trainSvm(
-  x: Float64Array,
-  y: Int8Array,
+  samples: Float64Array,
+  labels: Int8Array,
   {
     features,
     c,
@@ -73,35 +94,39 @@ export function trainSvm(
     tolerance = 1e-3,
   }: { readonly features: number; readonly c: number; readonly gamma: number; readonly tolerance?: number },
 ): Svm {
+  const { points: x, classes: y, times } = distinct(samples, labels, features);
   const n = y.length;
+  const bound = times.map((m) => m * c);
   const kernel = kernelRows(x, n, features, gamma);
   const alpha = new Float64Array(n);
-  /** Gradient of the dual: y_i Σ_j α_j y_j K_ij − 1. */
-  const gradient = new Float64Array(n).fill(-1);
-  const mayRise = (k: number) => (y[k]! > 0 ? alpha[k]! < c : alpha[k]! > 0);
-  const mayFall = (k: number) => (y[k]! > 0 ? alpha[k]! > 0 : alpha[k]! < c);
+  /** −y_k times the gradient of the dual, that is y_k − Σ_j α_j y_j K_kj. */
+  const score = Float64Array.from(y);
+  /** Whether α_k y_k may still rise, and fall. */
+  const rises = Uint8Array.from(y, (label) => Number(label > 0));
+  const falls = Uint8Array.from(y, (label) => Number(label < 0));
+  const settle = (k: number): void => {
+    const [above, below] = [alpha[k]! > 0, alpha[k]! < bound[k]!];
+    rises[k] = Number(y[k]! > 0 ? below : above);
+    falls[k] = Number(y[k]! > 0 ? above : below);
+  };
+  let i = -1;
+  let highest = Number.NEGATIVE_INFINITY;
+  for (let k = 0; k < n; k++)
+    if (rises[k] && score[k]! >= highest) {
+      highest = score[k]!;
+      i = k;
+    }
   let iterations = 0;
   // As many as LIBSVM allows; reached only by data far from what an attack sees.
-  for (const limit = Math.max(10_000_000, 100 * n); iterations < limit; iterations++) {
-    let i = -1;
-    let highest = Number.NEGATIVE_INFINITY;
-    for (let k = 0; k < n; k++) {
-      const value = -y[k]! * gradient[k]!;
-      if (value >= highest && mayRise(k)) {
-        highest = value;
-        i = k;
-      }
-    }
-    if (i < 0) break;
+  for (const limit = Math.max(10_000_000, 100 * n); i >= 0 && iterations < limit; iterations++) {
     const rowI = kernel(i);
     let j = -1;
     let lowest = Number.POSITIVE_INFINITY;
     let best = Number.POSITIVE_INFINITY;
     for (let k = 0; k < n; k++) {
-      if (!mayFall(k)) continue;
-      const value = -y[k]! * gradient[k]!;
-      if (value < lowest) lowest = value;
-      const violation = highest - value;
+      if (!falls[k]) continue;
+      if (score[k]! < lowest) lowest = score[k]!;
+      const violation = highest - score[k]!;
       if (violation <= 0) continue;
       // ‖φ(x_i) − φ(x_k)‖², the curvature along the pair; the kernel's diagonal is 1.
       const curvature = 2 - 2 * rowI[k]!;
@@ -113,36 +138,46 @@ export function trainSvm(
     }
     if (highest - lowest < tolerance || j < 0) break;
     const rowJ = kernel(j);
-    const [yi, yj] = [y[i]!, y[j]!];
     const curvature = 2 - 2 * rowI[j]!;
-    // Along α_i y_i + t, α_j y_j − t the dual falls fastest at t = (−y_i G_i + y_j G_j) / curvature; both stay in [0, C].
-    const wanted = (-yi * gradient[i]! + yj * gradient[j]!) / (curvature > 0 ? curvature : TAU);
-    const roomI = yi > 0 ? c - alpha[i]! : alpha[i]!;
-    const roomJ = yj > 0 ? alpha[j]! : c - alpha[j]!;
+    // Along α_i y_i + t, α_j y_j − t the dual falls fastest at t = (score_i − score_j) / curvature; both stay in their boxes.
+    const wanted = (score[i]! - score[j]!) / (curvature > 0 ? curvature : TAU);
+    const roomI = y[i]! > 0 ? bound[i]! - alpha[i]! : alpha[i]!;
+    const roomJ = y[j]! > 0 ? alpha[j]! : bound[j]! - alpha[j]!;
     const t = Math.min(wanted, roomI, roomJ);
     // The bound itself, not its neighbour: rounding must not leave a multiplier a hair inside its box.
-    alpha[i] = t === roomI ? (yi > 0 ? c : 0) : alpha[i]! + yi * t;
-    alpha[j] = t === roomJ ? (yj > 0 ? 0 : c) : alpha[j]! - yj * t;
-    for (let k = 0; k < n; k++) gradient[k]! += y[k]! * t * (rowI[k]! - rowJ[k]!);
+    alpha[i] = t === roomI ? (y[i]! > 0 ? bound[i]! : 0) : alpha[i]! + y[i]! * t;
+    alpha[j] = t === roomJ ? (y[j]! > 0 ? 0 : bound[j]!) : alpha[j]! - y[j]! * t;
+    settle(i);
+    settle(j);
+    i = -1;
+    highest = Number.NEGATIVE_INFINITY;
+    for (let k = 0; k < n; k++) {
+      const moved = score[k]! - t * (rowI[k]! - rowJ[k]!);
+      score[k] = moved;
+      if (rises[k] && moved >= highest) {
+        highest = moved;
+        i = k;
+      }
+    }
   }
   return {
     ...supportOf(x, y, alpha, features),
     features,
     gamma,
-    rho: offset(y, alpha, gradient, c),
+    rho: offset(y, alpha, score, bound),
     iterations,
   };
 }
 
-/** ρ: the mean of y_k G_k over the free multipliers, or the middle of what the bounded ones allow. */
-function offset(y: Int8Array, alpha: Float64Array, gradient: Float64Array, c: number): number {
+/** ρ: the mean of −score_k over the free multipliers, or the middle of what the bounded ones allow. */
+function offset(y: Int8Array, alpha: Float64Array, score: Float64Array, bound: Float64Array): number {
   let [upper, lower, sum, free] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0];
   for (let k = 0; k < y.length; k++) {
-    const value = y[k]! * gradient[k]!;
-    if (alpha[k]! > 0 && alpha[k]! < c) {
+    const value = -score[k]!;
+    if (alpha[k]! > 0 && alpha[k]! < bound[k]!) {
       sum += value;
       free++;
-    } else if (alpha[k]! >= c === y[k]! < 0) upper = Math.min(upper, value);
+    } else if (alpha[k]! >= bound[k]! === y[k]! < 0) upper = Math.min(upper, value);
     else lower = Math.max(lower, value);
   }
   return free > 0 ? sum / free : (upper + lower) / 2;

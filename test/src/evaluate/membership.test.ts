@@ -1,9 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { readNpz } from "../../../src/data/npz.ts";
 import {
-  type AttackedSets,
   drawSubset,
   type MembershipFeature,
   membershipEfficacies,
@@ -13,25 +11,12 @@ import {
   type ScoredSet,
 } from "../../../src/evaluate/membership.ts";
 import { decisionValues, trainSvm } from "../../../src/evaluate/svm.ts";
+import { fixtures, readTable } from "./tables.ts";
 
-const fixtures = join(import.meta.dirname, "fixtures");
 /** Recorded from scikit-learn by fixtures/make_membership.py. */
 const recorded = JSON.parse(readFileSync(join(fixtures, "membership.json"), "utf8")) as {
   tables: Record<string, Record<MembershipFeature, { efficacy: number; firstDecisions: number[] }>>;
 };
-
-function readTable(table: string): AttackedSets {
-  const arrays = readNpz(join(fixtures, `membership-${table}.npz`));
-  const set = (name: string): ScoredSet => {
-    const p = arrays.get(`${name}_p`)!;
-    return {
-      probabilities: Float32Array.from(p.data),
-      classes: p.dims[1]!,
-      labels: Int32Array.from(arrays.get(`${name}_y`)!.data),
-    };
-  };
-  return { retain: set("retain"), test: set("test"), forget: set("forget") };
-}
 
 test.each(
   Object.keys(recorded.tables).flatMap((table) =>

@@ -1,0 +1,223 @@
+import { leakOf, membershipOf, membershipTable } from "./attacks.ts";
+import { bootstrapMeans } from "./bootstrap.ts";
+import { type Column, calibrationError, columnsOf, jensenShannon, mean, pairColumns } from "./columns.ts";
+import {
+  type ClassFigure,
+  type CompareOptions,
+  type Comparison,
+  type Figure,
+  type Figures,
+  finite,
+  LABELS_ONLY,
+  type ModelAnswers,
+  NO_TEST,
+  NOT_NUMBERS,
+} from "./comparison.ts";
+import { SETS, type SetMetric, type SetName } from "./glossary.ts";
+import type { Roc } from "./roc.ts";
+import type { Scored } from "./scored.ts";
+
+/** Means of both models' columns, their difference, and a bootstrap interval for each. */
+function setFigures(
+  before: Scored,
+  after: Scored,
+  reference: Scored | undefined,
+  seed: number,
+): Partial<Record<SetMetric, Figure>> {
+  const [b, a] = [columnsOf(before), columnsOf(after)];
+  const r = reference && columnsOf(reference);
+  const pair = pairColumns(before, after);
+  const columns: Column[] = [];
+  const wanted = new Map<string, number>();
+  const add = (key: string, column: Column | undefined): void => {
+    if (column) wanted.set(key, columns.push(column) - 1);
+  };
+  const both = (key: string, x: Column | undefined, y: Column | undefined): void => {
+    add(`${key}.before`, x);
+    add(`${key}.after`, y);
+    if (x && y)
+      add(
+        `${key}.change`,
+        y.map((value, i) => value - x[i]!),
+      );
+  };
+  both("Accuracy", b.accuracy, a.accuracy);
+  both("Top5Accuracy", b.top5Accuracy, a.top5Accuracy);
+  both("Loss", b.loss, a.loss);
+  add("Agreement.after", pair.agreement);
+  add("Kl.after", pair.kl);
+  add("NewlyWrong.after", pair.newlyWrong);
+  add("NewlyRight.after", pair.newlyRight);
+  if (reference) both("Js", jensenShannon(before, reference), jensenShannon(after, reference));
+  const intervals = bootstrapMeans(columns, seed);
+
+  const why = (value: number | null, measured: boolean): { readonly reason?: string } =>
+    value !== null ? {} : { reason: measured ? NOT_NUMBERS : LABELS_ONLY };
+  const figure = (metric: SetMetric, ofReference?: Column): Figure => {
+    const meanOf = (side: string) => {
+      const at = wanted.get(`${metric}.${side}`);
+      return at === undefined ? null : finite(mean(columns[at]!));
+    };
+    const interval = Object.fromEntries(
+      (["before", "after", "change"] as const).flatMap((side) => {
+        const at = wanted.get(`${metric}.${side}`);
+        const known = at === undefined ? undefined : intervals[at];
+        return known ? [[side, known]] : [];
+      }),
+    );
+    const value = meanOf("after");
+    return {
+      before: meanOf("before"),
+      after: value,
+      ...(ofReference ? { reference: finite(mean(ofReference)) } : {}),
+      ...(Object.keys(interval).length > 0 ? { interval } : {}),
+      ...why(value, wanted.has(`${metric}.after`)),
+    };
+  };
+  const calibration = (c: ReturnType<typeof columnsOf>) =>
+    c.peak ? finite(calibrationError(c.accuracy, c.peak)) : null;
+  return {
+    Accuracy: figure("Accuracy", r?.accuracy),
+    ...(before.classes > 5 ? { Top5Accuracy: figure("Top5Accuracy", r?.top5Accuracy) } : {}),
+    Loss: figure("Loss", r?.loss),
+    CalibrationError: {
+      before: calibration(b),
+      after: calibration(a),
+      ...(r ? { reference: calibration(r) } : {}),
+      ...why(calibration(a), a.peak !== undefined),
+    },
+    Agreement: figure("Agreement"),
+    Kl: figure("Kl"),
+    NewlyWrong: figure("NewlyWrong"),
+    NewlyRight: figure("NewlyRight"),
+    ...(reference ? { Js: figure("Js") } : {}),
+  };
+}
+
+function perClass(before: Scored, after: Scored): readonly ClassFigure[] {
+  const tally = new Map<number, { count: number; before: number; after: number }>();
+  before.truth.forEach((label, i) => {
+    const entry = tally.get(label) ?? { count: 0, before: 0, after: 0 };
+    entry.count++;
+    entry.before += Number(before.predicted[i] === label);
+    entry.after += Number(after.predicted[i] === label);
+    tally.set(label, entry);
+  });
+  return [...tally]
+    .sort(([a], [b]) => a - b)
+    .map(([label, t]) => ({ label, count: t.count, before: t.before / t.count, after: t.after / t.count }));
+}
+
+const THINNED = 200;
+function thinned({ falsePositive, truePositive }: Roc): readonly (readonly [number, number])[] {
+  const last = falsePositive.length - 1;
+  const every = Math.max(1, last / (THINNED - 1));
+  const kept = new Set<number>([0, last]);
+  for (let at = 0; at < last; at += every) kept.add(Math.round(at));
+  return [...kept].sort((a, b) => a - b).map((i) => [falsePositive[i]!, truePositive[i]!]);
+}
+
+const HISTOGRAM = 20;
+function histogram(confidence: Column): readonly number[] {
+  const bins = new Array<number>(HISTOGRAM).fill(0);
+  for (const p of confidence)
+    if (Number.isFinite(p)) bins[Math.min(HISTOGRAM - 1, Math.floor(p * HISTOGRAM))]!++;
+  return bins;
+}
+
+/** Samples on which a model gives no number. */
+const nonFinite = (model: ModelAnswers): number =>
+  [model.forget, model.retain, ...(model.test ? [model.test] : []), ...Object.values(model.also)].reduce(
+    (total, set) => {
+      const { loss } = columnsOf(set);
+      const bad = (label: number, i: number) =>
+        label < 0 || (loss !== undefined && !Number.isFinite(loss[i]!));
+      return total + set.predicted.reduce((sum, label, i) => sum + Number(bad(label, i)), 0);
+    },
+    0,
+  );
+
+/**
+ * Everything about two models that follows from their answers: utility, forgetting and membership figures with bootstrap
+ * intervals, the per-class table, and the curves a report draws. All three models answered the same samples in the same order.
+ */
+export function compareAnswers(
+  before: ModelAnswers,
+  after: ModelAnswers,
+  reference: ModelAnswers | undefined,
+  options: CompareOptions,
+): Comparison {
+  const figures: Figures = {};
+  const classTables: Partial<Record<SetName, readonly ClassFigure[]>> = {};
+  const confidence: { -readonly [S in SetName]?: { before: readonly number[]; after: readonly number[] } } =
+    {};
+  for (const set of SETS) {
+    const [b, a] = [before[set], after[set]];
+    if (!b || !a) {
+      figures[`${set}Accuracy`] = { before: null, after: null, reason: NO_TEST };
+      continue;
+    }
+    for (const [metric, figure] of Object.entries(setFigures(b, a, reference?.[set], options.seed)))
+      figures[`${set}${metric as SetMetric}`] = figure;
+    classTables[set] = perClass(b, a);
+    const [cb, ca] = [columnsOf(b).confidence, columnsOf(a).confidence];
+    if (cb && ca) confidence[set] = { before: histogram(cb), after: histogram(ca) };
+  }
+  figures.unlearningAccuracy = complement(figures.forgetAccuracy!);
+  figures.nonFiniteOutputs = { before: nonFinite(before), after: nonFinite(after) };
+
+  const membership = {
+    before: membershipOf(before, options),
+    after: membershipOf(after, options),
+    ...(reference ? { reference: membershipOf(reference, options) } : {}),
+  };
+  Object.assign(figures, membershipTable(membership, options));
+  if (reference) figures.averageGap = averageGap(figures);
+
+  const rocs = [membership.before, membership.after];
+  const [rocBefore, rocAfter] = rocs.map((m) => (typeof m === "string" ? undefined : thinned(m.roc)));
+  return {
+    figures,
+    perClass: classTables,
+    also: Object.fromEntries(
+      Object.keys(before.also).map((name) => [
+        name,
+        setFigures(before.also[name]!, after.also[name]!, reference?.also[name], options.seed),
+      ]),
+    ),
+    leak: { before: leakOf(membership.before), after: leakOf(membership.after) },
+    curves: { ...(rocBefore && rocAfter ? { roc: { before: rocBefore, after: rocAfter } } : {}), confidence },
+  };
+}
+
+/** The figure of 1 − x. */
+function complement({ before, after, reference, interval, reason }: Figure): Figure {
+  const flip = (value: number | null) => (value === null ? null : 1 - value);
+  const flipped = Object.fromEntries(
+    Object.entries(interval ?? {}).map(([side, [low, high]]) => [
+      side,
+      side === "change" ? [0 - high, 0 - low] : [1 - high, 1 - low],
+    ]),
+  );
+  return {
+    before: flip(before),
+    after: flip(after),
+    ...(reference === undefined ? {} : { reference: flip(reference) }),
+    ...(interval ? { interval: flipped } : {}),
+    ...(reason === undefined ? {} : { reason }),
+  };
+}
+
+const GAP_METRICS = ["unlearningAccuracy", "retainAccuracy", "testAccuracy", "miaEfficacy"] as const;
+
+/** Mean of |metric − reference| over those of the four that are known (METHOD section 5). */
+function averageGap(figures: Figures): Figure {
+  const average = (side: "before" | "after") => {
+    const gaps = GAP_METRICS.flatMap((metric) => {
+      const [value, reference] = [figures[metric]?.[side], figures[metric]?.reference];
+      return typeof value === "number" && typeof reference === "number" ? [Math.abs(value - reference)] : [];
+    });
+    return gaps.length === 0 ? null : gaps.reduce((a, b) => a + b, 0) / gaps.length;
+  };
+  return { before: average("before"), after: average("after"), reference: 0 };
+}

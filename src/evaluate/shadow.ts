@@ -1,0 +1,107 @@
+import type { Column } from "./columns.ts";
+
+/** One reference model: its answers on the attacked samples, and which of them it was trained on. */
+export interface Shadow {
+  /** p_y of every attacked sample (the forget set, then the test set). */
+  readonly confidence: Column;
+  /** 1 where the sample was in this model's training data. */
+  readonly member: Uint8Array;
+  /** The model was trained on its members and then made to forget them: what U-LiRA compares with. */
+  readonly unlearned: boolean;
+}
+
+/** log p − log(1 − p): nearly normal over models (Carlini et al. 2022, section IV-C). */
+const logit = (p: number): number => Math.log(Math.max(p, 1e-30)) - Math.log(Math.max(1 - p, 1e-30));
+
+interface Normal {
+  readonly mean: number;
+  readonly variance: number;
+  readonly count: number;
+}
+
+function normalOf(values: readonly number[]): Normal {
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  return {
+    mean,
+    variance: values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / values.length,
+    count: values.length,
+  };
+}
+
+const logDensity = (x: number, { mean, variance }: Normal): number =>
+  -0.5 * ((x - mean) ** 2 / variance + Math.log(2 * Math.PI * variance));
+
+/** Fewer reference models than this share one variance over all samples: their own would be noise (Carlini et al.). */
+const OWN_VARIANCE_FROM = 64;
+/** Keeps identical reference models from giving an infinite score. */
+const LEAST_VARIANCE = 1e-6;
+
+/**
+ * LiRA, the likelihood-ratio attack (Carlini et al., Membership Inference Attacks From First Principles, S&P 2022):
+ * log N(φ; in) − log N(φ; out) of the logit φ of the true class, normals fitted over reference models that were and were not
+ * trained on the sample. Where no model was (offline), (φ − mean_out) / sd_out. With `unlearned`, the "in" models were trained on the
+ * sample and then made to forget it: U-LiRA (Hayes et al., Inexact Unlearning Needs More Careful Evaluations, 2024).
+ * @param target p_y of the attacked model, [N]
+ * @returns scores, higher for members; undefined where no model can stand for "out"
+ */
+export function liraScores(
+  target: Column,
+  shadows: readonly Shadow[],
+  { unlearned }: { readonly unlearned: boolean },
+): Float64Array | undefined {
+  const inside = (i: number) => shadows.filter((s) => s.member[i] === 1 && s.unlearned === unlearned);
+  const outside = (i: number) => shadows.filter((s) => s.member[i] === 0);
+  const normal = (models: readonly Shadow[], i: number) =>
+    models.length === 0 ? undefined : normalOf(models.map(({ confidence }) => logit(confidence[i]!)));
+  const normals = Array.from(target, (_, i) => ({ in: normal(inside(i), i), out: normal(outside(i), i) }));
+  if (normals.some((n) => !n.out)) return undefined;
+  const online = normals.every((n) => n.in);
+  if (unlearned && !online) return undefined;
+  const shared = (side: "in" | "out") => {
+    const known = normals.map((n) => n[side]).filter((n) => n !== undefined);
+    return known.reduce((sum, n) => sum + n.variance, 0) / known.length;
+  };
+  const pooled = { in: online ? shared("in") : 0, out: shared("out") };
+  const settled = (n: Normal, side: "in" | "out"): Normal => ({
+    ...n,
+    variance: Math.max(LEAST_VARIANCE, n.count >= OWN_VARIANCE_FROM ? n.variance : pooled[side]),
+  });
+  return Float64Array.from(target, (p, i) => {
+    const out = settled(normals[i]!.out!, "out");
+    if (!online) return (logit(p) - out.mean) / Math.sqrt(out.variance);
+    return logDensity(logit(p), settled(normals[i]!.in!, "in")) - logDensity(logit(p), out);
+  });
+}
+
+/**
+ * RMIA, the robust membership attack (Zarifzadeh et al., Low-Cost High-Power Membership Inference Attacks, ICML 2024), offline:
+ * the share of population samples z with [p(x|θ) / p(x)] / [p(z|θ) / p(z)] ≥ 2, where p(·) is the mean over the reference models
+ * that never saw the sample, corrected to ½ ((1 + a) p_out + 1 − a) with a = 0.3.
+ * @param target p_y of the attacked model on every sample
+ * @param population indices into `target` of samples that no attack is asked about
+ */
+export function rmiaScores(
+  target: Column,
+  shadows: readonly Shadow[],
+  population: readonly number[],
+): Float64Array | undefined {
+  const [gamma, a] = [2, 0.3];
+  const ratios = new Float64Array(target.length);
+  for (let i = 0; i < target.length; i++) {
+    const out = shadows.filter((s) => s.member[i] === 0);
+    if (out.length === 0) return undefined;
+    const mean = out.reduce((sum, s) => sum + s.confidence[i]!, 0) / out.length;
+    ratios[i] = target[i]! / (0.5 * ((1 + a) * mean + 1 - a));
+  }
+  const sorted = Float64Array.from(population, (z) => ratios[z]!).sort();
+  return ratios.map((ratio) => {
+    // Number of z with ratio_z ≤ ratio_x / γ.
+    let [low, high] = [0, sorted.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (sorted[middle]! * gamma <= ratio) low = middle + 1;
+      else high = middle;
+    }
+    return low / sorted.length;
+  });
+}
