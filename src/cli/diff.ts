@@ -1,10 +1,13 @@
 import type { Command } from "commander";
 import type { DiffDocument } from "../api/diff.ts";
 import { type Io, printJson } from "./io.ts";
-import { type SetFlags, setPaths, withMeasuring, withSets } from "./options.ts";
+import { collectNamed, type SetFlags, setPaths, withMeasuring, withSets } from "./options.ts";
 
 interface DiffFlags extends SetFlags {
   readonly reference?: string;
+  readonly also: Readonly<Record<string, string>>;
+  readonly shadow?: string;
+  readonly relearn?: boolean;
   readonly logits?: string;
   readonly threads?: number;
   readonly seed: number;
@@ -21,11 +24,25 @@ export const registerDiff = (root: Command, io: Io): Command =>
         .argument("<after>"),
     ).option("--reference <file>", "a model retrained without the forget set"),
   )
+    .option("--also <name=file>", "a further set, measured like the test set (repeatable)", collectNamed, {})
+    .option("--shadow <folder>", "reference models for LiRA, U-LiRA and RMIA")
+    .option("--relearn", "count the steps until the forget accuracy is back")
     .option("--json", "print one JSON document on stdout")
     .action(async (before: string, after: string, flags: DiffFlags) => {
       const { diff } = await import("../api/diff.ts");
-      const { reference, logits, threads, seed } = flags;
-      const document = await diff({ ...setPaths(flags), before, after, reference, logits, threads, seed });
+      const { reference, also, shadow, logits, threads, seed } = flags;
+      const document = await diff({
+        ...setPaths(flags),
+        before,
+        after,
+        reference,
+        also,
+        shadow,
+        relearn: flags.relearn ? {} : undefined,
+        logits,
+        threads,
+        seed,
+      });
       if (flags.json) printJson(io, document);
       else await printDiff(document, io);
     });

@@ -24,6 +24,16 @@ const positiveList = (text: string): number[] => text.split(",").map(positive);
 /** For options that may be repeated. */
 export const collect = (text: string, before: string[]): string[] => [...before, text];
 
+/** For `name=value` options that may be repeated. */
+export const collectNamed = (
+  text: string,
+  before: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> => {
+  const at = text.indexOf("=");
+  if (at < 1 || at === text.length - 1) throw new InvalidArgumentError("it must have the form name=file.");
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+};
+
 export interface PreprocessingFlags {
   readonly scale: number;
   readonly mean: readonly number[];

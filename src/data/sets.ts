@@ -11,6 +11,8 @@ export interface SetPaths {
   readonly test?: string;
   /** What choices may look at. */
   readonly validation?: string;
+  /** Further sets by name, measured like the test set. */
+  readonly also?: Readonly<Record<string, string>>;
   readonly preprocessing?: Preprocessing;
 }
 
@@ -19,6 +21,7 @@ export interface Sets {
   readonly retain: Dataset;
   readonly test: Dataset | undefined;
   readonly validation: Dataset | undefined;
+  readonly also?: Readonly<Record<string, Dataset>>;
 }
 
 /** Loads every set of a request for these model inputs. @throws badInput as {@link loadDataset} */
@@ -29,6 +32,7 @@ export function loadSets(paths: SetPaths, inputs: readonly OnnxValueInfo[]): Set
     retain: load(paths.retain),
     test: paths.test === undefined ? undefined : load(paths.test),
     validation: paths.validation === undefined ? undefined : load(paths.validation),
+    also: Object.fromEntries(Object.entries(paths.also ?? {}).map(([name, path]) => [name, load(path)])),
   };
 }
 

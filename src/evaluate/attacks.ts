@@ -109,24 +109,33 @@ const efficacyName = (feature: MembershipFeature): MetricName =>
     ? "miaEfficacy"
     : (`miaEfficacy${feature[0]!.toUpperCase()}${feature.slice(1)}` as MetricName);
 
-export function leakOf(membership: MembershipFigures | string): Leak {
+/**
+ * Does the interval of the membership AUC hold what a model that never saw the forget set scores: the reference's AUC where there
+ * is one, else ½?
+ */
+export function leakOf(
+  membership: MembershipFigures | string,
+  reference: MembershipFigures | string | undefined,
+): Leak {
   if (typeof membership === "string")
     return { verdict: "not measured", sentence: `Leak not measured: ${membership}.` };
   const [low, high] = membership.intervals.miaAuc!;
-  const range = `membership AUC ${membership.values.miaAuc!.toFixed(3)}, 95 % interval ${low.toFixed(3)} to ${high.toFixed(3)}`;
-  if (low > 0.5)
+  const expected = typeof reference === "object" ? reference.values.miaAuc! : 0.5;
+  const like = typeof reference === "object" ? "than to the reference" : "than unseen data";
+  const range = `membership AUC ${membership.values.miaAuc!.toFixed(3)}, 95 % interval ${low.toFixed(3)} to ${high.toFixed(3)}, ${typeof reference === "object" ? "the reference" : "a coin"} ${expected.toFixed(3)}`;
+  if (low > expected)
     return {
       verdict: "remembered",
-      sentence: `The forget set is still recognisable: it is more likely than unseen data (${range}).`,
+      sentence: `The forget set is still recognisable: it is more likely ${like} (${range}).`,
     };
-  if (high < 0.5)
+  if (high < expected)
     return {
       verdict: "over-forgotten",
-      sentence: `The forget set stands out: it is less likely than unseen data, which gives it away as well (${range}).`,
+      sentence: `The forget set stands out: it is less likely ${like}, which gives it away as well (${range}).`,
     };
   return {
     verdict: "none found",
-    sentence: `The forget set looks like unseen data to this attack (${range}).`,
+    sentence: `This attack finds nothing: the forget set looks as it does ${typeof reference === "object" ? "to the reference" : "where it was never seen"} (${range}).`,
   };
 }
 

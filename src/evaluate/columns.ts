@@ -86,7 +86,8 @@ function divergence(
     b.logProbabilities(i, rowB);
     let sum = 0;
     for (let c = 0; c < a.classes; c++) sum += term(Math.exp(rowA[c]!), rowA[c]!, rowB[c]!);
-    out[i] = sum;
+    // Never negative but for rounding.
+    out[i] = sum < 0 ? 0 : sum;
   }
   return out;
 }

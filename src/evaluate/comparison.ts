@@ -54,6 +54,7 @@ export interface ModelAnswers {
   readonly forget: Scored;
   readonly retain: Scored;
   readonly test: Scored | undefined;
+  readonly validation?: Scored | undefined;
   readonly also: Readonly<Record<string, Scored>>;
 }
 

@@ -1,17 +1,11 @@
 import { badInput } from "../../converters/errors.ts";
-import type { Head } from "../../converters/import/model.ts";
-import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
 import type { Sets } from "../data/sets.ts";
 import type { Dataset } from "../unlearn/types.ts";
+import { columnsOf, mean } from "./columns.ts";
+import { type ModelAnswers, NOT_NUMBERS } from "./comparison.ts";
 import { membershipEfficacy } from "./membership.ts";
-import { accuracy, type Prediction, predict } from "./predict.ts";
-
-/** How a file is run and read: what importing it found out. */
-export interface FileInterface {
-  readonly head: Head;
-  readonly inputs: readonly OnnxValueInfo[];
-  readonly fixedBatch: number | undefined;
-}
+import { type FileInterface, type Prediction, predict } from "./predict.ts";
+import { attackable, type Scored, scored } from "./scored.ts";
 
 /** The field's four figures (METHOD section 5), as fractions. UA = 1 − forgetAccuracy, RA = retainAccuracy, TA = testAccuracy. */
 export interface Evaluation {
@@ -52,54 +46,62 @@ export async function predictSet(
   return prediction;
 }
 
-/** Measures a model *file*, run in ONNX Runtime, on the sets. */
-export async function evaluateFile(
+/** A model *file*'s answers on every set, run in ONNX Runtime. @throws badInput LABEL_RANGE naming the sample */
+export async function answersOf(
   file: string,
   model: FileInterface,
   sets: Sets,
   options: EvaluateOptions = {},
-): Promise<Evaluation> {
-  const of = (set: Dataset) => predictSet(file, model, set, options);
-  const [forget, retain] = [await of(sets.forget), await of(sets.retain)];
-  const test = sets.test && (await of(sets.test));
-  const figures = {
-    forgetAccuracy: accuracy(forget, sets.forget.labels),
-    retainAccuracy: accuracy(retain, sets.retain.labels),
-    testAccuracy: test && sets.test ? accuracy(test, sets.test.labels) : null,
-    validationAccuracy: sets.validation ? accuracy(await of(sets.validation), sets.validation.labels) : null,
-  };
-  if (!test || !sets.test)
-    return {
-      ...figures,
-      miaEfficacy: null,
-      reason: "no --test: test accuracy and the membership attack need samples the model never saw",
-    };
-  const attacked = (prediction: Prediction, set: Dataset) =>
-    prediction.probabilities && {
-      probabilities: prediction.probabilities,
-      classes: prediction.classes,
-      labels: set.labels,
-    };
-  const [members, others, forgotten] = [
-    attacked(retain, sets.retain),
-    attacked(test, sets.test),
-    attacked(forget, sets.forget),
-  ];
-  if (!members || !others || !forgotten)
-    return {
-      ...figures,
-      miaEfficacy: null,
-      reason: "the model hands out labels only: the membership attack needs probabilities",
-    };
+): Promise<ModelAnswers> {
+  const of = async (set: Dataset): Promise<Scored> =>
+    scored(await predictSet(file, model, set, options), model.head.outputKind, set.labels);
+  const also: Record<string, Scored> = {};
+  for (const [name, set] of Object.entries(sets.also ?? {})) also[name] = await of(set);
   return {
-    ...figures,
-    miaEfficacy: membershipEfficacy(
-      { retain: members, test: others, forget: forgotten },
-      "confidence",
-      options.seed ?? 0,
-    ),
+    forget: await of(sets.forget),
+    retain: await of(sets.retain),
+    test: sets.test && (await of(sets.test)),
+    validation: sets.validation && (await of(sets.validation)),
+    also,
   };
 }
+
+const NO_TEST = "no --test: test accuracy and the membership attack need samples the model never saw";
+const LABELS_ONLY = "the model hands out labels only: the membership attack needs probabilities";
+
+/** The four figures from a model's answers. @param miaEfficacy where it is known already; null where it could not be measured */
+export function evaluationOf(
+  answers: ModelAnswers,
+  options: EvaluateOptions & { readonly miaEfficacy?: number | null } = {},
+): Evaluation {
+  const { forget, retain, test, validation } = answers;
+  const share = (set: Scored) => mean(columnsOf(set).accuracy);
+  const [f, r, t] = [attackable(forget), attackable(retain), test && attackable(test)];
+  const known = options.miaEfficacy;
+  const miaEfficacy =
+    known !== undefined
+      ? known
+      : f && r && t
+        ? membershipEfficacy({ retain: r, test: t, forget: f }, "confidence", options.seed ?? 0)
+        : null;
+  const reason = !test ? NO_TEST : miaEfficacy !== null ? undefined : f ? NOT_NUMBERS : LABELS_ONLY;
+  return {
+    forgetAccuracy: share(forget),
+    retainAccuracy: share(retain),
+    testAccuracy: test ? share(test) : null,
+    validationAccuracy: validation ? share(validation) : null,
+    miaEfficacy,
+    ...(reason === undefined ? {} : { reason }),
+  };
+}
+
+/** Measures a model *file*, run in ONNX Runtime, on the sets. */
+export const evaluateFile = async (
+  file: string,
+  model: FileInterface,
+  sets: Sets,
+  options: EvaluateOptions = {},
+): Promise<Evaluation> => evaluationOf(await answersOf(file, model, sets, options), options);
 
 /** |metric − the same metric of the reference|, fractions; null where either is. `average` is over those that are known. */
 export type Gap = { readonly [M in Metric]: number | null } & { readonly average: number | null };

@@ -169,7 +169,7 @@ export function compareAnswers(
   const membership = {
     before: membershipOf(before, options),
     after: membershipOf(after, options),
-    ...(reference ? { reference: membershipOf(reference, options) } : {}),
+    reference: reference && membershipOf(reference, options),
   };
   Object.assign(figures, membershipTable(membership, options));
   if (reference) figures.averageGap = averageGap(figures);
@@ -185,7 +185,10 @@ export function compareAnswers(
         setFigures(before.also[name]!, after.also[name]!, reference?.also[name], options.seed),
       ]),
     ),
-    leak: { before: leakOf(membership.before), after: leakOf(membership.after) },
+    leak: {
+      before: leakOf(membership.before, membership.reference),
+      after: leakOf(membership.after, membership.reference),
+    },
     curves: { ...(rocBefore && rocAfter ? { roc: { before: rocBefore, after: rocAfter } } : {}), confidence },
   };
 }

@@ -14,6 +14,14 @@ export interface Prediction {
   readonly labels: Int32Array;
 }
 
+/** How a file is fed and read: what importing it found out. */
+export interface FileInterface {
+  readonly head: Head;
+  readonly inputs: readonly OnnxValueInfo[];
+  /** The batch size baked into the file; undefined if free. */
+  readonly fixedBatch: number | undefined;
+}
+
 /**
  * What a file's output of this kind holds for these logits, [N, C] row-major: the head applied outside the graph.
  * "labels" has no such form and is not asked for.
@@ -45,29 +53,10 @@ function probabilitiesOf(raw: Float32Array, classes: number, kind: Head["outputK
   return kind === "log-probabilities" ? raw.map(Math.exp) : raw;
 }
 
-/**
- * Runs a model file in ONNX Runtime over a whole set. The last batch is padded where the file has a fixed batch.
- * @throws badInput RUNTIME_REFUSED where ONNX Runtime cannot load or run the file
- */
-export async function predict(
-  file: string,
-  set: Dataset,
-  {
-    head,
-    inputs,
-    fixedBatch,
-    threads,
-  }: {
-    readonly head: Head;
-    readonly inputs: readonly OnnxValueInfo[];
-    readonly fixedBatch: number | undefined;
-    readonly threads?: number;
-  },
-): Promise<Prediction> {
-  const size = fixedBatch ?? Math.min(256, set.count);
-  let session: ort.InferenceSession;
+/** @throws badInput RUNTIME_REFUSED where ONNX Runtime cannot load the file */
+export async function openSession(file: string, threads?: number): Promise<ort.InferenceSession> {
   try {
-    session = await ort.InferenceSession.create(file, {
+    return await ort.InferenceSession.create(file, {
       ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
       logSeverityLevel: 3,
     });
@@ -77,28 +66,51 @@ export async function predict(
       `ONNX Runtime cannot load ${file}: ${(error as Error).message.split("\n")[0]}`,
     );
   }
+}
+
+/** Samples `from` … `from + count − 1` as a batch of `rows`, the rest of it zero. */
+export function feedsOf(
+  set: Dataset,
+  inputs: readonly OnnxValueInfo[],
+  { from, count, rows }: { readonly from: number; readonly count: number; readonly rows: number },
+): Record<string, ort.Tensor> {
+  const feeds: Record<string, ort.Tensor> = {};
+  for (const { name, dtype } of inputs) {
+    const { data, dims } = set.inputs[name]!;
+    const width = dims.slice(1).reduce((a, b) => a * b, 1);
+    const part = data.subarray(from * width, (from + count) * width);
+    const whole =
+      data instanceof Float32Array ? new Float32Array(rows * width) : new Int32Array(rows * width);
+    whole.set(part);
+    const shape = [rows, ...dims.slice(1)];
+    feeds[name] =
+      whole instanceof Float32Array
+        ? new ort.Tensor("float32", whole, shape)
+        : dtype === "int64"
+          ? new ort.Tensor("int64", BigInt64Array.from(whole, BigInt), shape)
+          : new ort.Tensor("int32", whole, shape);
+  }
+  return feeds;
+}
+
+/**
+ * Runs a model file in ONNX Runtime over a whole set. The last batch is padded where the file has a fixed batch.
+ * @throws badInput RUNTIME_REFUSED where ONNX Runtime cannot load or run the file
+ */
+export async function predict(
+  file: string,
+  set: Dataset,
+  { head, inputs, fixedBatch, threads }: FileInterface & { readonly threads?: number },
+): Promise<Prediction> {
+  const size = fixedBatch ?? Math.min(256, set.count);
+  const session = await openSession(file, threads);
   try {
     let raw = new Float32Array(0);
     let classes = 0;
     for (let at = 0; at < set.count; at += size) {
       const n = Math.min(size, set.count - at);
       const rows = fixedBatch ?? n;
-      const feeds: Record<string, ort.Tensor> = {};
-      for (const { name, dtype } of inputs) {
-        const { data, dims } = set.inputs[name]!;
-        const width = dims.slice(1).reduce((a, b) => a * b, 1);
-        const part = data.subarray(at * width, (at + n) * width);
-        const whole =
-          data instanceof Float32Array ? new Float32Array(rows * width) : new Int32Array(rows * width);
-        whole.set(part);
-        const shape = [rows, ...dims.slice(1)];
-        feeds[name] =
-          whole instanceof Float32Array
-            ? new ort.Tensor("float32", whole, shape)
-            : dtype === "int64"
-              ? new ort.Tensor("int64", BigInt64Array.from(whole, BigInt), shape)
-              : new ort.Tensor("int32", whole, shape);
-      }
+      const feeds = feedsOf(set, inputs, { from: at, count: n, rows });
       const out = (await session.run(feeds, [head.output]))[head.output]!;
       const values = Float32Array.from(out.data as ArrayLike<number | bigint>, Number);
       if (classes === 0) {
@@ -122,7 +134,3 @@ export async function predict(
     await session.release();
   }
 }
-
-/** Share of samples whose predicted label is the true one. */
-export const accuracy = ({ labels, count }: Prediction, truth: Int32Array): number =>
-  labels.reduce((right, label, i) => right + Number(label === truth[i]), 0) / count;

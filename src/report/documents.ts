@@ -3,6 +3,7 @@ import type { DiffDocument } from "../api/diff.ts";
 import type { EvaluateDocument } from "../api/evaluate.ts";
 import type { UnlearnDocument } from "../api/unlearn.ts";
 import type { VerifyDocument } from "../api/verify.ts";
+import { type MetricName, metricNames, type SetMetric, setMetrics } from "../evaluate/glossary.ts";
 
 // The published schemas are open: later versions may add fields, never remove or change one.
 
@@ -39,6 +40,36 @@ const gap = z
   .meta({ description: "|metric − the same metric of the reference|, as fractions; smaller is better." });
 
 const change = z.number().min(-1).max(1).nullable();
+const interval = z.tuple([z.number(), z.number()]).readonly();
+const figure = z
+  .object({
+    before: z.number().nullable(),
+    after: z.number().nullable(),
+    reference: z.number().nullable().optional(),
+    interval: z
+      .object({ before: interval.optional(), after: interval.optional(), change: interval.optional() })
+      .optional()
+      .meta({ description: "95 % confidence intervals; change is after − before on the same samples." }),
+    reason: z.string().optional().meta({ description: "Why a value is null." }),
+  })
+  .meta({ description: "One metric; docs/evaluation.md has the glossary." });
+const leak = z.object({
+  verdict: z.enum(["none found", "remembered", "over-forgotten", "not measured"]),
+  sentence: z.string(),
+});
+const perClass = z.array(z.object({ label: count, count, before: fraction, after: fraction }));
+const histogram = z.object({ before: z.array(count), after: z.array(count) });
+const curve = z.array(z.tuple([fraction, fraction]));
+const sets = <T extends z.ZodType>(value: T) =>
+  z.object({ forget: value.optional(), retain: value.optional(), test: value.optional() });
+const relearning = z.object({
+  steps: count.nullable(),
+  accuracy: z.array(fraction),
+  measured: count,
+});
+const figureNames = z.enum(metricNames as [MetricName, ...MetricName[]]);
+const setMetricNames = z.enum(setMetrics as [SetMetric, ...SetMetric[]]);
+
 const versions = z.object({
   onnxUnlearn: z.string(),
   node: z.string(),
@@ -136,6 +167,47 @@ export const diffDocument = z
       differences: z.array(z.string()),
       changedTensors: z.array(tensorChange),
     }),
+    figures: z.partialRecord(figureNames, figure),
+    perClass: sets(perClass),
+    also: z
+      .record(z.string(), z.partialRecord(setMetricNames, figure))
+      .meta({ description: "Further sets by name." }),
+    leak: z.object({ before: leak, after: leak }),
+    curves: z.object({
+      roc: z.object({ before: curve, after: curve }).optional(),
+      confidence: sets(histogram),
+    }),
+    weights: z.object({
+      tensors: z.array(
+        z.object({
+          name: z.string(),
+          elements: count,
+          changedElements: count,
+          norm: z.number(),
+          changeNorm: z.number().nullable(),
+          nonFinite: count,
+        }),
+      ),
+      relative: z.number().nullable(),
+    }),
+    latency: z.object({
+      before: z.number().min(0),
+      after: z.number().min(0),
+      ratio: z.number().min(0),
+      rounds: count,
+      batch: count,
+    }),
+    relearning: z
+      .object({
+        target: fraction,
+        lr: z.number(),
+        batchSize: count,
+        maxSteps: count,
+        after: relearning,
+        reference: relearning.nullable(),
+      })
+      .nullable(),
+    seed: count,
     model: z.object({ before: file, after: file }),
     samples,
     versions,
