@@ -71,7 +71,8 @@ export const jensenShannon = (a: Scored, b: Scored): Column | undefined =>
     const q = Math.exp(logQ);
     const logM = Math.log(0.5 * (p + q));
     return 0.5 * ((p > 0 ? p * (logP - logM) : 0) + (q > 0 ? q * (logQ - logM) : 0));
-  });
+    // Never negative but for rounding.
+  })?.map((value) => Math.max(0, value));
 
 function divergence(
   a: Scored,
@@ -86,8 +87,7 @@ function divergence(
     b.logProbabilities(i, rowB);
     let sum = 0;
     for (let c = 0; c < a.classes; c++) sum += term(Math.exp(rowA[c]!), rowA[c]!, rowB[c]!);
-    // Never negative but for rounding.
-    out[i] = sum < 0 ? 0 : sum;
+    out[i] = sum;
   }
   return out;
 }
