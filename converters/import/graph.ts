@@ -62,6 +62,20 @@ function rebatchReshape(
   return new Map(values).set(node.inputs[1]!, host("int64", [target.length], [batch, ...target.slice(1)]));
 }
 
+/** Logits as [batch, classes]. @throws notTrainable LOGITS_NOT_CLASSES where more than one axis besides the batch is wide */
+function asClasses(logits: tf.Tensor, name: string): tf.Tensor {
+  if (logits.rank === 2) return logits;
+  if (logits.rank <= 1) return tf.reshape(logits, [logits.size, 1]);
+  const rows = logits.shape[0]!;
+  const spread = logits.shape.filter((d, i) => i > 0 && d !== 1);
+  if (spread.length > 1)
+    throw notTrainable(
+      "LOGITS_NOT_CLASSES",
+      `The logits "${name}" have shape [${logits.shape}], not [batch, classes]; choose another value with --logits NAME.`,
+    );
+  return tf.reshape(logits, [rows, logits.size / rows]);
+}
+
 /**
  * Imports an ONNX file as a trainable tfjs graph.
  * @throws notTrainable (exit 3) naming node, operator and reason; badInput (exit 2) for a damaged graph
@@ -90,7 +104,7 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
   const used = new Set(nodes.flatMap((node) => node.inputs));
   const inputs = graph.inputs.filter(({ name }) => used.has(name));
 
-  const apply: TrainableModel["apply"] = (weights, batch) => {
+  const forward: TrainableModel["forward"] = (weights, batch) => {
     const values = new Map<string, Value>(constants);
     for (const name of trainable) {
       const weight = weights[name];
@@ -112,17 +126,8 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
         if (name && value !== undefined) values.set(name, value);
       });
     }
-    const logits = toTensor(values.get(head.logits)!);
-    if (logits.rank === 2) return logits;
-    if (logits.rank === 1) return tf.reshape(logits, [logits.shape[0]!, 1]);
-    const rows = logits.shape[0]!;
-    const spread = logits.shape.filter((d, i) => i > 0 && d !== 1);
-    if (spread.length > 1)
-      throw notTrainable(
-        "LOGITS_NOT_CLASSES",
-        `The logits "${head.logits}" have shape [${logits.shape}], not [batch, classes]; choose another value with --logits NAME.`,
-      );
-    return tf.reshape(logits, [rows, logits.size / rows]);
+    return toTensor(values.get(head.logits)!);
   };
-  return { source, parameters, inputs, fixedBatch, head, apply };
+  const apply: TrainableModel["apply"] = (weights, batch) => asClasses(forward(weights, batch), head.logits);
+  return { source, parameters, inputs, fixedBatch, head, apply, forward };
 }

@@ -42,6 +42,11 @@ export interface TrainableModel {
     parameters: Readonly<Record<string, tf.Tensor>>,
     inputs: Readonly<Record<string, tf.Tensor>>,
   ): tf.Tensor;
+  /** As `apply`, but in the shape the graph gives them: also what has no classes (images, boxes, embeddings). */
+  forward(
+    parameters: Readonly<Record<string, tf.Tensor>>,
+    inputs: Readonly<Record<string, tf.Tensor>>,
+  ): tf.Tensor;
 }
 
 export interface ImportOptions {

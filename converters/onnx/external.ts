@@ -1,6 +1,6 @@
 import { readFileSync, realpathSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
-import { badInput } from "../errors.ts";
+import { badInput, notTrainable } from "../errors.ts";
 
 /** Where a tensor's payload lies outside the model file. `length` undefined: as much as the tensor needs. */
 export interface ExternalLocation {
@@ -44,7 +44,7 @@ const escapes = (folder: string, path: string): boolean => {
 /**
  * The whole side file a tensor points to.
  * @param modelPath the model file's own path; undefined for a model read from memory
- * @throws badInput "external-data" where the path leaves the model's folder, "external-data-missing" where it cannot be read
+ * @throws badInput "external-data" where the path leaves the model's folder, notTrainable "external-data-missing" where it cannot be read
  */
 export function readSideFile(modelPath: string | undefined, location: string, where: string): Uint8Array {
   if (modelPath === undefined) {
@@ -67,7 +67,7 @@ export function readSideFile(modelPath: string | undefined, location: string, wh
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "external-data") throw error;
-    throw badInput(
+    throw notTrainable(
       "external-data-missing",
       `The ${where} keeps its values in ${path}, which cannot be read (${code ?? String(error)}); put that file back beside the model.`,
     );

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { onnx as Onnx } from "onnx-proto";
 import pkg from "onnx-proto";
-import { badInput, type OnnxUnlearnError } from "../errors.ts";
+import { badInput, notTrainable, type OnnxUnlearnError } from "../errors.ts";
 import { dataTypeName, decodePayload, elementCount, rawByteLength, toNumber } from "./codecs.ts";
 import { externalLocation, readSideFile } from "./external.ts";
 import type {
@@ -70,7 +70,7 @@ function decodeProto(bytes: Uint8Array, label: string): { model: Onnx.IModelProt
   if (bytes.length === 0) throw badInput("empty-file", `${label} is empty; copy or download it again.`);
   const text = (from: number, to: number) => String.fromCharCode(...bytes.subarray(from, to));
   if (text(4, 8) === "ORTM") {
-    throw badInput(
+    throw notTrainable(
       "ort-format",
       `${label} is in ONNX Runtime's own .ort format, whose weights cannot be edited; give the .onnx file it was converted from.`,
     );
@@ -281,8 +281,9 @@ function decodeGraph(proto: Onnx.IGraphProto, context: Context): OnnxGraph {
 /**
  * Decode an ONNX model. `bytes` is kept as it is and never written to.
  * @param path where the bytes came from: external data is looked for in its folder, and errors name it
- * @throws badInput (exit 2) "empty-file", "ort-format", "git-lfs-pointer", "truncated", "damaged", "not-onnx",
- * "external-data", "external-data-missing", "tensor-size", "element-type", "sparse-tensor" or "tensor-segment"
+ * @throws badInput (exit 2) "empty-file", "git-lfs-pointer", "truncated", "damaged", "not-onnx", "external-data",
+ * "tensor-size", "element-type", "sparse-tensor" or "tensor-segment"; notTrainable (exit 3) "ort-format" for weights that
+ * cannot be edited, "external-data-missing" for weights that are not there
  */
 export function readModel(bytes: Uint8Array, path?: string): OnnxModel {
   const label = path ?? "The model";

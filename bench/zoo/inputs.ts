@@ -1,0 +1,137 @@
+import * as ort from "onnxruntime-node";
+import { fromFloat16Bits, toFloat16Bits } from "../../converters/onnx/floats.ts";
+import type { DataType, OnnxValueInfo } from "../../converters/onnx/model.ts";
+
+/** One array per model input, floats as float32, integers and booleans as int32. */
+export interface Sample {
+  readonly data: Float32Array | Int32Array;
+  readonly dims: readonly number[];
+  readonly dtype: DataType;
+}
+export type Samples = Readonly<Record<string, Sample>>;
+
+/** mulberry32: synthetic inputs only. */
+export function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+const size = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
+const isFloat = (dtype: DataType) => /^b?float/.test(dtype);
+
+/**
+ * Concrete shapes: the first dimension of every input is the batch where it is free, other free dimensions are `extent`,
+ * equal names getting equal values. A fixed first dimension stays.
+ */
+export function concreteDims(
+  inputs: readonly OnnxValueInfo[],
+  batch: number,
+  extent: number,
+): ReadonlyMap<string, readonly number[]> {
+  const named = new Map<string, number>();
+  for (const { dims } of inputs) if (typeof dims?.[0] === "string") named.set(dims[0], batch);
+  return new Map(
+    inputs.map(({ name, dims }) => [
+      name,
+      (dims ?? []).map((d, i) =>
+        typeof d === "number"
+          ? d
+          : typeof d === "string"
+            ? (named.get(d) ?? extent)
+            : i === 0
+              ? batch
+              : extent,
+      ),
+    ]),
+  );
+}
+
+/** Floats uniform in ±1; integers 0 or 1, which token ids, masks, segments and positions all allow. */
+export function synthesize(
+  inputs: readonly OnnxValueInfo[],
+  shapes: ReadonlyMap<string, readonly number[]>,
+  draw: () => number,
+): Samples {
+  return Object.fromEntries(
+    inputs.map(({ name, dtype = "float32" }) => {
+      const dims = shapes.get(name)!;
+      const count = size(dims);
+      const data = isFloat(dtype)
+        ? Float32Array.from({ length: count }, () => 2 * draw() - 1)
+        : Int32Array.from({ length: count }, () => (draw() < 0.5 ? 0 : 1));
+      return [name, { data, dims, dtype }];
+    }),
+  );
+}
+
+/** As ONNX Runtime wants it; numbers it will round are rounded here, so that both sides see the same. */
+export function toOrt({ data, dims, dtype }: Sample): ort.Tensor {
+  switch (dtype) {
+    case "float16":
+      return new ort.Tensor("float16", Uint16Array.from(data, toFloat16Bits), dims);
+    case "float64":
+      return new ort.Tensor("float64", Float64Array.from(data), dims);
+    case "int64":
+      return new ort.Tensor("int64", BigInt64Array.from(Array.from(data, BigInt)), dims);
+    case "uint64":
+      return new ort.Tensor("uint64", BigUint64Array.from(Array.from(data, BigInt)), dims);
+    case "int32":
+      return new ort.Tensor("int32", Int32Array.from(data), dims);
+    case "bool":
+      return new ort.Tensor("bool", Uint8Array.from(data), dims);
+    case "uint8":
+      return new ort.Tensor("uint8", Uint8Array.from(data), dims);
+    case "int8":
+      return new ort.Tensor("int8", Int8Array.from(data), dims);
+    case "int16":
+      return new ort.Tensor("int16", Int16Array.from(data), dims);
+    case "uint16":
+      return new ort.Tensor("uint16", Uint16Array.from(data), dims);
+    case "string":
+      return new ort.Tensor("string", Array.from(data, String), dims);
+    default:
+      return new ort.Tensor("float32", Float32Array.from(data), dims);
+  }
+}
+
+/** What ONNX Runtime hands out, as numbers. */
+export function fromOrt({ data, type }: ort.Tensor): Float64Array {
+  if (type === "float16") return Float64Array.from(data as Uint16Array, fromFloat16Bits);
+  return Float64Array.from(data as ArrayLike<number | bigint>, Number);
+}
+
+/** Rows `from` to `to` of every input, along the first axis. */
+export const rows = (samples: Samples, part: number, parts: number): Samples =>
+  Object.fromEntries(
+    Object.entries(samples).map(([name, { data, dims, dtype }]) => {
+      const width = data.length / parts;
+      return [
+        name,
+        {
+          data: data.slice(part * width, (part + 1) * width),
+          dims: [dims[0]! / parts, ...dims.slice(1)],
+          dtype,
+        },
+      ];
+    }),
+  );
+
+/** Several samples of one shape, one after the other along the first axis. */
+export const stack = (samples: readonly Samples[]): Samples =>
+  Object.fromEntries(
+    Object.entries(samples[0]!).map(([name, { dims, dtype }]) => {
+      const parts = samples.map((s) => s[name]!.data);
+      const total = parts.reduce((sum, p) => sum + p.length, 0);
+      const data = isFloat(dtype) ? new Float32Array(total) : new Int32Array(total);
+      parts.reduce((at, part) => {
+        data.set(part, at);
+        return at + part.length;
+      }, 0);
+      return [name, { data, dims: [dims[0]! * samples.length, ...dims.slice(1)], dtype }];
+    }),
+  );

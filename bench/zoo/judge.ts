@@ -1,0 +1,458 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
+import pkg from "onnx-proto";
+import * as ort from "onnxruntime-node";
+import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
+import { notTrainable, OnnxUnlearnError } from "../../converters/errors.ts";
+import { exportModel } from "../../converters/export/write.ts";
+import { importModel } from "../../converters/import/graph.ts";
+import { headCandidates } from "../../converters/import/head.ts";
+import type { TrainableModel } from "../../converters/import/model.ts";
+import type { OnnxModel } from "../../converters/onnx/model.ts";
+import { loadModelFile } from "../../converters/onnx/read.ts";
+import { getEngine } from "../../src/engine/index.ts";
+import { verifyLoads, verifyStructure } from "../../src/verify/verify.ts";
+import { concreteDims, fromOrt, random, rows, type Samples, stack, synthesize, toOrt } from "./inputs.ts";
+
+export interface Verdict {
+  readonly verdict: "trainable" | "refused" | "failed";
+  /** Refused: the sentence the user gets. Failed: what went wrong, a defect. */
+  readonly reason?: string;
+  readonly code?: string;
+  readonly logits?: string;
+  readonly batch?: number;
+  /** Largest |a − b| against ONNX Runtime on the shipped file over max(1, max |b|). */
+  readonly parity?: number;
+  /** Share of equal top-1, for quantised models. */
+  readonly agreement?: number;
+  readonly lossBefore?: number;
+  readonly lossAfter?: number;
+  readonly changedTensors?: number;
+  /** As `parity`, between the written file and the trained graph. */
+  readonly writtenParity?: number;
+}
+
+/** A gate of the zoo that was not passed: a defect of this program, not a property of the file. */
+class Failure extends Error {}
+
+const THREADS = 1;
+const EXTENTS = [16, 32, 64, 128, 224, 256, 512, 8, 4, 2, 1];
+/** Samples at a time: enough to tell a re-batched graph from a wrong one, and cheap. */
+const batchesFor = (elements: number) => (elements > 200_000 ? [1] : elements > 20_000 ? [2, 1] : [4, 2, 1]);
+
+/** The file with more outputs: protobuf merges a second `graph` field into the first. */
+function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8Array {
+  const more = pkg.onnx.ModelProto.encode({ graph: { output: names.map((name) => ({ name })) } }).finish();
+  const joined = new Uint8Array(bytes.length + more.length);
+  joined.set(bytes);
+  joined.set(more, bytes.length);
+  return joined;
+}
+
+/** ONNX Runtime on a model whose `logits` can be fetched as well; without optimisation, which would fuse them away. */
+async function openRuntime(source: OnnxModel, logits: string, folder: string): Promise<ort.InferenceSession> {
+  const known = source.graph.outputs.some(({ name }) => name === logits);
+  const bytes = known ? source.bytes : withOutputs(source.bytes, [logits]);
+  for (const [side, data] of source.sideFiles ?? []) {
+    mkdirSync(dirname(join(folder, side)), { recursive: true });
+    writeFileSync(join(folder, side), data);
+  }
+  const path = join(folder, "tapped.onnx");
+  writeFileSync(path, bytes);
+  return ort.InferenceSession.create(path, { logSeverityLevel: 4, intraOpNumThreads: THREADS });
+}
+
+const runRuntime = async (session: ort.InferenceSession, samples: Samples, logits: string) => {
+  const feeds = Object.fromEntries(Object.entries(samples).map(([name, sample]) => [name, toOrt(sample)]));
+  const out = (await session.run(feeds, [logits]))[logits]!;
+  return { values: fromOrt(out), dims: out.dims };
+};
+
+/** Piece by piece, the outputs laid one after the other. */
+async function runParts(session: ort.InferenceSession, samples: Samples, parts: number, logits: string) {
+  const outs: Float64Array[] = [];
+  for (let i = 0; i < parts; i++)
+    outs.push((await runRuntime(session, parts === 1 ? samples : rows(samples, i, parts), logits)).values);
+  const values = new Float64Array(outs.reduce((n, o) => n + o.length, 0));
+  outs.reduce((at, o) => {
+    values.set(o, at);
+    return at + o.length;
+  }, 0);
+  return values;
+}
+
+/**
+ * Inputs that ONNX Runtime accepts, and its logits for them. A file with a fixed batch is run piece by piece and the
+ * pieces are laid one after the other: what training on several samples at once has to equal.
+ */
+async function referenceRun(session: ort.InferenceSession, model: TrainableModel, logits: string) {
+  const { inputs } = model.source.graph;
+  const fixed = model.fixedBatch !== undefined;
+  let lastError: unknown;
+  for (const extent of EXTENTS) {
+    const one = [...concreteDims(inputs, 1, extent).values()];
+    const elements = one.reduce((sum, dims) => sum + dims.reduce((a, b) => a * b, 1), 0);
+    for (const batch of batchesFor(elements)) {
+      try {
+        const draw = random(batch * 1000 + extent);
+        const shapes = concreteDims(inputs, fixed ? 1 : batch, extent);
+        const pieces = fixed
+          ? Array.from({ length: batch }, () => synthesize(inputs, shapes, draw))
+          : [synthesize(inputs, shapes, draw)];
+        const { dims } = await runRuntime(session, pieces[0]!, logits);
+        const samples = stack(pieces);
+        return { samples, values: await runParts(session, samples, pieces.length, logits), batch, dims };
+      } catch (error) {
+        lastError = error;
+      }
+    }
+  }
+  throw notTrainable(
+    "RUNTIME_FAILED",
+    `ONNX Runtime cannot run this model on any input tried: ${(lastError as Error).message.split("\n")[0]}`,
+  );
+}
+
+/** max |a − b| / max(1, max |b|); infinite where one side is not finite and the other differs. */
+function deviation(ours: ArrayLike<number>, theirs: ArrayLike<number>): number {
+  if (ours.length !== theirs.length) return Number.POSITIVE_INFINITY;
+  let worst = 0;
+  let largest = 1;
+  for (let i = 0; i < theirs.length; i++) {
+    const [a, b] = [ours[i]!, theirs[i]!];
+    if (Number.isFinite(b)) largest = Math.max(largest, Math.abs(b));
+    if (Object.is(a, b)) continue;
+    const gap = Math.abs(a - b);
+    worst = Number.isFinite(gap) ? Math.max(worst, gap) : Number.POSITIVE_INFINITY;
+  }
+  return worst / largest;
+}
+
+const top1 = (values: ArrayLike<number>, width: number) =>
+  Array.from({ length: values.length / width }, (_, row) => {
+    let best = 0;
+    for (let i = 1; i < width; i++) if (values[row * width + i]! > values[row * width + best]!) best = i;
+    return best;
+  });
+
+/**
+ * The training step of the zoo: cross-entropy towards the class now thought least likely where the value looks like
+ * classes ([batch, C]), else the mean squared distance to a moved copy of the present output, in units of `scale`; plain gradient descent.
+ */
+function trainingStep(
+  model: TrainableModel,
+  names: readonly string[],
+  scale: number | undefined,
+): StepFunction {
+  return (carry, batch) => {
+    const inputs = Object.fromEntries(model.inputs.map(({ name }) => [name, batch[`x:${name}`]!]));
+    let logits: tf.Tensor | undefined;
+    const { value, grads } = tf.valueAndGrads((...values: tf.Tensor[]) => {
+      const y = model.forward(Object.fromEntries(names.map((name, i) => [name, values[i]!])), inputs);
+      logits = tf.keep(y.clone());
+      const target = batch["target"]!;
+      if (scale !== undefined)
+        return tf.mean(tf.square(tf.div(tf.sub(y, target), tf.scalar(scale)))) as tf.Scalar;
+      const flat = tf.reshape(y, target.shape);
+      return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(flat, -1), target), -1))) as tf.Scalar;
+    })(names.map((name) => carry[name]!));
+    // ‖g‖² = peak² · squares: models filled with constants have gradients whose square leaves float32.
+    const peak = grads.map((g) => tf.max(tf.abs(g))).reduce((a, b) => tf.maximum(a, b));
+    const scaled = grads.map((g) => tf.div(g, tf.maximum(peak, tf.scalar(1e-37))));
+    const squares = tf.addN(scaled.map((g) => tf.sum(tf.square(g))));
+    const next = Object.fromEntries(
+      names.map((name, i) => [name, tf.sub(carry[name]!, tf.mul(scaled[i]!, batch["length"]!))]),
+    );
+    return { carry: next, results: { loss: value, peak, squares, logits: logits! } };
+  };
+}
+
+/** What a training step of the zoo steers towards. */
+interface Goal {
+  /** Unit of the squared distance; undefined for class scores, which take cross-entropy. */
+  readonly scale: number | undefined;
+  readonly target: Float32Array;
+  readonly dims: readonly number[];
+}
+
+const largest = (values: ArrayLike<number>) => {
+  let most = 0;
+  for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i]!));
+  return most;
+};
+
+/**
+ * Class scores are given the class they now think least likely; where that has no gradient (all scores move together),
+ * and for all else, the output is to move by up to a tenth of its largest value.
+ */
+async function trainingGoals(
+  values: Float64Array,
+  width: number,
+  batch: number,
+  dims: () => Promise<readonly number[]>,
+): Promise<Goal[]> {
+  const draw = random(7);
+  const scale = 0.1 * Math.max(1, largest(values));
+  const moved = {
+    scale,
+    target: Float32Array.from(values, (v) => v + scale * (2 * draw() - 1)),
+    dims: await dims(),
+  };
+  if (width < 2 || values.length / width > 8 * batch) return [moved];
+  const target = new Float32Array(values.length);
+  for (let row = 0; row < values.length; row += width) {
+    let least = row;
+    for (let i = row; i < row + width; i++) if (values[i]! < values[least]!) least = i;
+    target[least] = 1;
+  }
+  return [{ scale: undefined, target, dims: [values.length / width, width] }, moved];
+}
+
+const spec = (dims: readonly number[], dtype: TensorSpec["dtype"]): TensorSpec => ({
+  shape: [...dims],
+  dtype,
+});
+
+async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: string): Promise<Verdict> {
+  const options = wanted === undefined ? {} : { logits: wanted };
+  const model = importModel(source, options);
+  const { logits } = model.head;
+  let session: ort.InferenceSession;
+  try {
+    session = await openRuntime(source, logits, folder);
+  } catch (error) {
+    throw new Failure(`ONNX Runtime refuses the tapped file: ${(error as Error).message}`);
+  }
+  const reference = await referenceRun(session, model, logits);
+  const { samples, values, batch } = reference;
+
+  const parameters = model.parameters.filter(({ trainable }) => trainable);
+  const half = source.graph.inputs.some(({ dtype }) => dtype === "float16" || dtype === "bfloat16");
+  const types = new Set(model.parameters.map(({ dtype }) => dtype));
+  const tolerance = half || types.has("float16") || types.has("bfloat16") ? 1e-2 : 1e-4;
+  const quantised = source.graph.nodes.some(({ opType }) => opType === "DequantizeLinear");
+
+  const width = reference.dims.at(-1) ?? 1;
+  const names = parameters.map(({ name }) => name);
+  const xs = Object.fromEntries(model.inputs.map(({ name }) => [`x:${name}`, samples[name]!]));
+  const batchSpecs: Record<string, TensorSpec> = Object.fromEntries(
+    Object.entries(xs).map(([key, { dims, data }]) => [
+      key,
+      spec(dims, data instanceof Float32Array ? "float32" : "int32"),
+    ]),
+  );
+  const engine = await getEngine("onnxruntime");
+  const carry = Object.fromEntries(
+    parameters.map((p) => [p.name, { spec: spec(p.dims, "float32"), data: p.data }]),
+  );
+  const data = Object.fromEntries(Object.entries(xs).map(([key, s]) => [key, s.data]));
+
+  // Forward first: a wrong output is a clearer finding than a wrong step.
+  const forward = await engine.prepare(
+    (weights, given) => ({
+      carry: weights,
+      results: {
+        logits: model.forward(
+          weights,
+          Object.fromEntries(model.inputs.map(({ name }) => [name, given[`x:${name}`]!])),
+        ),
+      },
+    }),
+    carry,
+    batchSpecs,
+    { threads: THREADS },
+  );
+  const { logits: ours } = await forward.run(data);
+  const parity = deviation(ours!, values);
+  let agreement: number | undefined;
+  if (quantised) {
+    const draw = random(99);
+    let [same, total] = [0, 0];
+    for (let round = 0; round < 25; round++) {
+      const shapes = new Map(Object.entries(samples).map(([name, s]) => [name, s.dims]));
+      const more = synthesize(source.graph.inputs, shapes, draw);
+      const parts = model.fixedBatch === undefined ? 1 : batch;
+      const wantedValues = await runParts(session, more, parts, logits);
+      const got = await forward.run(
+        Object.fromEntries(model.inputs.map(({ name }) => [`x:${name}`, more[name]!.data])),
+      );
+      const [a, b] = [top1(got["logits"]!, width), top1(wantedValues, width)];
+      total += b.length;
+      same += b.filter((v, i) => v === a[i]).length;
+    }
+    agreement = same / total;
+    if (agreement < 0.99)
+      throw new Failure(`only ${(100 * agreement).toFixed(1)} % of the quantised model's top-1 are the same`);
+  } else if (!(parity <= tolerance))
+    throw new Failure(
+      `outputs differ from ONNX Runtime's by ${parity.toExponential(2)} (tolerance ${tolerance}; ${ours!.length} and ${values.length} values)`,
+    );
+  await forward.dispose();
+
+  const start = Object.fromEntries(parameters.map((p) => [p.name, p.data.slice()]));
+  const descend = async (goal: Goal) => {
+    const step = trainingStep(model, names, goal.scale);
+    const specs = { ...batchSpecs, target: spec(goal.dims, "float32"), length: spec([], "float32") };
+    const runner = await engine.prepare(step, carry, specs, { threads: THREADS });
+    try {
+      const at = async (length: number) =>
+        runner.run({ ...data, target: goal.target, length: Float32Array.of(length) });
+      const first = await at(0);
+      const [lossBefore, peak, squares] = [first["loss"]![0]!, first["peak"]![0]!, first["squares"]![0]!];
+      if (![lossBefore, peak, squares].every(Number.isFinite))
+        throw new Failure(`the loss (${lossBefore}) or its gradient (largest element ${peak}) is not finite`);
+      if (peak === 0) throw new Failure("the gradient of the loss is zero everywhere");
+      // Polyak's step L/‖g‖² · g, shortened until the loss falls.
+      let length = (0.5 * lossBefore) / (peak * squares);
+      for (let attempt = 0; attempt < 12; attempt++, length /= 4) {
+        await runner.write(start);
+        await at(length);
+        const trained = await runner.read();
+        const after = await at(0);
+        const lossAfter = after["loss"]![0]!;
+        if (lossAfter < lossBefore) return { lossBefore, lossAfter, trained, logits: after["logits"]! };
+      }
+      throw new Failure(`no step lowers the loss of ${lossBefore}`);
+    } finally {
+      await runner.dispose();
+    }
+  };
+  const goals = await trainingGoals(values, reference.dims.at(-1) ?? 1, batch, () =>
+    outputDims(model, batchSpecs, carry),
+  );
+  let result: Awaited<ReturnType<typeof descend>> | undefined;
+  for (const [index, goal] of goals.entries()) {
+    try {
+      result = await descend(goal);
+      break;
+    } catch (error) {
+      if (index === goals.length - 1) throw error;
+    }
+  }
+  const { lossBefore, lossAfter, trained, logits: trainedLogits } = result!;
+
+  const out = join(folder, "out");
+  mkdirSync(out);
+  const path = join(out, "model.onnx");
+  const weights = new Map(names.map((name) => [name, trained[name] as Float32Array]));
+  const { changed } = await exportModel(source, weights, path);
+  const changedNames = changed.map(({ name }) => name);
+  if (changed.length === 0) throw new Failure("the written file has no changed weight");
+  const after = await verifyLoads(path);
+  verifyStructure(source, after, changedNames);
+  // The written file against the graph with the weights as written (rounded to their own type).
+  const again = importModel(after, options);
+  const writtenSession = await openRuntime(after, logits, join(folder, "out"));
+  const parts = model.fixedBatch === undefined ? 1 : batch;
+  const written = await runParts(writtenSession, samples, parts, logits);
+  const rounded = parameters.some(({ dtype }) => dtype !== "float32");
+  let check: ArrayLike<number> = trainedLogits;
+  if (rounded) {
+    const replay = await engine.prepare(
+      (w, given) => ({
+        carry: w,
+        results: {
+          logits: again.forward(
+            w,
+            Object.fromEntries(again.inputs.map(({ name }) => [name, given[`x:${name}`]!])),
+          ),
+        },
+      }),
+      Object.fromEntries(
+        again.parameters
+          .filter((p) => p.trainable)
+          .map((p) => [p.name, { spec: spec(p.dims, "float32"), data: p.data }]),
+      ),
+      batchSpecs,
+      { threads: THREADS },
+    );
+    check = (await replay.run(data))["logits"]!;
+  }
+  const writtenParity = deviation(check, written);
+  if (!quantised && !(writtenParity <= tolerance))
+    throw new Failure(
+      `the written file's outputs differ from the trained graph's by ${writtenParity.toExponential(2)}`,
+    );
+  return {
+    verdict: "trainable",
+    logits,
+    batch,
+    parity,
+    ...(agreement === undefined ? {} : { agreement }),
+    lossBefore,
+    lossAfter,
+    changedTensors: changed.length,
+    writtenParity,
+  };
+}
+
+async function outputDims(
+  model: TrainableModel,
+  batch: Record<string, TensorSpec>,
+  carry: Record<string, { spec: TensorSpec }>,
+): Promise<readonly number[]> {
+  const { resultSpecs } = await import("../../src/engine/shapes.ts");
+  const { logits } = resultSpecs(
+    (weights, given) => ({
+      carry: weights,
+      results: {
+        logits: model.forward(
+          weights,
+          Object.fromEntries(model.inputs.map(({ name }) => [name, given[`x:${name}`]!])),
+        ),
+      },
+    }),
+    { carry: Object.fromEntries(Object.entries(carry).map(([name, c]) => [name, c.spec])), batch },
+  );
+  return logits!.shape;
+}
+
+/** Everything the zoo asks of one file. Files with several heads are tried head by head: one that trains is enough. */
+export async function judge(path: string): Promise<Verdict> {
+  const refusal = (error: unknown): Verdict => {
+    if (error instanceof OnnxUnlearnError && error.exitCode === 3)
+      return { verdict: "refused", reason: error.message, code: error.code };
+    const name = error instanceof OnnxUnlearnError ? `${error.code}: ` : "";
+    const stack = error instanceof Failure ? "" : ` ${(error as Error).stack?.split("\n")[1]?.trim() ?? ""}`;
+    return { verdict: "failed", reason: `${name}${(error as Error).message}${stack}` };
+  };
+  let source: OnnxModel;
+  try {
+    source = loadModelFile(path);
+  } catch (error) {
+    return refusal(error);
+  }
+  try {
+    await (await ort.InferenceSession.create(path, { logSeverityLevel: 4 })).release();
+  } catch (error) {
+    return {
+      verdict: "refused",
+      code: "RUNTIME_REFUSED",
+      reason: `ONNX Runtime cannot load the file: ${(error as Error).message.split("\n")[0]}`,
+    };
+  }
+  const folder = mkdtempSync(join(tmpdir(), "onnx-unlearn-zoo-"));
+  try {
+    return await judgeHead(source, undefined, folder);
+  } catch (error) {
+    if (!(error instanceof OnnxUnlearnError && error.code === "LOGITS_AMBIGUOUS")) return refusal(error);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  let worst: Verdict | undefined;
+  for (const { logits } of headCandidates(source.graph)) {
+    const trial = mkdtempSync(join(tmpdir(), "onnx-unlearn-zoo-"));
+    try {
+      return await judgeHead(source, logits, trial);
+    } catch (error) {
+      const verdict = refusal(error);
+      if (!worst || verdict.verdict === "failed")
+        worst = { ...verdict, reason: `--logits ${logits}: ${verdict.reason}` };
+    } finally {
+      rmSync(trial, { recursive: true, force: true });
+    }
+  }
+  return worst!;
+}
