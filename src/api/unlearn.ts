@@ -142,7 +142,7 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
     const written = readFileSync(out);
     verifyBytes(out, written, sha256(readFileSync(trial)));
 
-    const rises = trained.ledger.flatMap(({ rise }) => (rise === null ? [] : [rise]));
+    const rises = trained.ledger.flatMap(({ batchRise }) => (batchRise === null ? [] : [batchRise]));
     return {
       before,
       after,

@@ -1,25 +1,92 @@
 import * as tf from "@tensorflow/tfjs-core";
+import type { Tensors } from "../../converters/compile/step.ts";
+import type { UnlearnOptions } from "./types.ts";
 
 export type Weights = Readonly<Record<string, tf.Tensor>>;
 
-/**
- * SGD as PyTorch defines it: g ← g + decay·θ; v ← momentum·v + g; θ ← θ − lr·v.
- * `velocity` has the weights' names; it is left empty where momentum is 0.
- */
-export const sgd = (momentum: number, weightDecay: number) => ({
-  hasVelocity: momentum !== 0,
-  update(gradients: Weights, velocity: Weights, weights: Weights, lr: tf.Tensor) {
-    const nextVelocity: Record<string, tf.Tensor> = {};
-    const nextWeights: Record<string, tf.Tensor> = {};
+/** What an optimiser carries from step to step. */
+export interface OptimizerState {
+  /** Per slot: one tensor per weight, by the weight's name. */
+  readonly slots: Readonly<Record<string, Weights>>;
+  readonly scalars: Tensors;
+}
+
+export interface Optimizer {
+  /** Slots that start at zero, each with the weights' names and shapes. */
+  readonly slots: readonly string[];
+  /** Scalars and their start values. */
+  readonly scalars: Readonly<Record<string, number>>;
+  readonly update: (
+    gradients: Weights,
+    state: OptimizerState,
+    weights: Weights,
+    lr: tf.Tensor,
+  ) => { readonly weights: Weights; readonly state: OptimizerState };
+}
+
+/** SGD as PyTorch defines it: g ← g + decay·θ; v ← momentum·v + g; θ ← θ − lr·v. */
+export const sgd = (momentum: number, weightDecay: number): Optimizer => ({
+  slots: momentum === 0 ? [] : ["velocity"],
+  scalars: {},
+  update(gradients, { slots }, weights, lr) {
+    const velocity: Record<string, tf.Tensor> = {};
+    const next: Record<string, tf.Tensor> = {};
     for (const [name, weight] of Object.entries(weights)) {
       let step = gradients[name]!;
       if (weightDecay !== 0) step = tf.add(step, tf.mul(weight, weightDecay));
       if (momentum !== 0) {
-        step = tf.add(tf.mul(velocity[name]!, momentum), step);
-        nextVelocity[name] = step;
+        step = tf.add(tf.mul(slots.velocity![name]!, momentum), step);
+        velocity[name] = step;
       }
-      nextWeights[name] = tf.sub(weight, tf.mul(step, lr));
+      next[name] = tf.sub(weight, tf.mul(step, lr));
     }
-    return { weights: nextWeights, velocity: nextVelocity };
+    const used: Record<string, Weights> = momentum === 0 ? {} : { velocity };
+    return { weights: next, state: { slots: used, scalars: {} } };
   },
 });
+
+const B1 = 0.9;
+const B2 = 0.999;
+
+/**
+ * AdamW as PyTorch defines it (Loshchilov & Hutter, ICLR 2019): θ ← θ − lr·decay·θ, then θ ← θ − lr·m̂ / (√v̂ + 1e-8).
+ * The bias corrections 1 − βᵗ are carried: no cancellation in float32.
+ */
+export const adamw = (weightDecay: number): Optimizer => ({
+  slots: ["first", "second"],
+  scalars: { correction1: 0, correction2: 0 },
+  update(gradients, { slots, scalars }, weights, lr) {
+    const correction1 = tf.add(tf.mul(scalars.correction1!, B1), 1 - B1);
+    const correction2 = tf.add(tf.mul(scalars.correction2!, B2), 1 - B2);
+    const first: Record<string, tf.Tensor> = {};
+    const second: Record<string, tf.Tensor> = {};
+    const next: Record<string, tf.Tensor> = {};
+    for (const [name, weight] of Object.entries(weights)) {
+      const gradient = gradients[name]!;
+      first[name] = tf.add(tf.mul(slots.first![name]!, B1), tf.mul(gradient, 1 - B1));
+      second[name] = tf.add(tf.mul(slots.second![name]!, B2), tf.mul(tf.square(gradient), 1 - B2));
+      const denominator = tf.add(tf.sqrt(tf.div(second[name]!, correction2)), 1e-8);
+      const decayed = weightDecay === 0 ? weight : tf.mul(weight, tf.sub(1, tf.mul(lr, weightDecay)));
+      next[name] = tf.sub(decayed, tf.mul(tf.div(tf.div(first[name]!, correction1), denominator), lr));
+    }
+    return { weights: next, state: { slots: { first, second }, scalars: { correction1, correction2 } } };
+  },
+});
+
+export const optimizerOf = ({
+  optimizer,
+  momentum,
+  weightDecay,
+}: Pick<UnlearnOptions, "optimizer" | "momentum" | "weightDecay">): Optimizer =>
+  ({ sgd: () => sgd(momentum, weightDecay), adamw: () => adamw(weightDecay) })[optimizer ?? "sgd"]();
+
+/** Scales all gradients by min(1, limit / (‖g‖₂ + 1e-6)), ‖g‖₂ over all of them together, as PyTorch's clip_grad_norm_. */
+export function clipByGlobalNorm(gradients: Weights, limit: number): Weights {
+  const norm = tf.sqrt(
+    Object.values(gradients)
+      .map((g): tf.Tensor => tf.sum(tf.square(g)))
+      .reduce((sum, term) => tf.add(sum, term)),
+  );
+  const factor = tf.minimum(tf.div(limit, tf.add(norm, 1e-6)), 1);
+  return Object.fromEntries(Object.entries(gradients).map(([name, g]) => [name, tf.mul(g, factor)]));
+}

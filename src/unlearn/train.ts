@@ -6,33 +6,64 @@ import type { TrainableModel } from "../../converters/import/model.ts";
 import type { NumberArray } from "../engine/engine.ts";
 import { getEngine } from "../engine/index.ts";
 import { resultSpecs } from "../engine/shapes.ts";
+import {
+  type Draw,
+  forgetThenRetain,
+  likelyOtherTargets,
+  mixedBatches,
+  ownTargetsOf,
+  redrawnTargets,
+  samplesOf,
+  type Targets,
+} from "./batches.ts";
+import { prepareForward, type WeightArrays } from "./forward.ts";
+import { inputShapes, inputSpecs } from "./inputs.ts";
 import { methods } from "./methods/index.ts";
+import { settingOf } from "./methods/method.ts";
+import { losses } from "./objectives.ts";
+import { optimizerOf } from "./optimizer.ts";
+import { checkOptions } from "./options.ts";
+import { saliencyMasks } from "./saliency.ts";
+import { epsilonAt, learningRateAt } from "./schedule.ts";
+import { ruined } from "./teacher.ts";
 import type { Dataset, LedgerEntry, TrainingProgress, TrainingResult, UnlearnOptions } from "./types.ts";
 
-/** Shape of one sample, however the data set states it. */
-function sampleShape(dataset: Dataset, name: string, rank: number | undefined): readonly number[] {
-  const input = dataset.inputs[name];
-  if (!input) throw badInput("INPUT_MISSING", `${dataset.path} has no values for the model input "${name}"`);
-  const { data, dims } = input;
-  const whole =
-    rank === undefined
-      ? dims[0] === dataset.count && dims.reduce((a, b) => a * b, 1) === data.length
-      : dims.length === rank;
-  const shape = whole ? dims.slice(1) : dims;
-  if (shape.reduce((a, b) => a * b, 1) * dataset.count !== data.length)
+/** @throws badInput TARGETS_MISSING, TARGETS_SHAPE, LABEL_RANGE naming set, sample and remedy */
+function checkTargets(set: Dataset, kind: "class" | "vector", loss: string, units: number): void {
+  if (kind === "vector") {
+    if (!set.targets)
+      throw badInput(
+        "TARGETS_MISSING",
+        `${set.path} has one class per sample, but the loss ${loss} needs ${units} numbers per sample; give "y" as [samples, ${units}].`,
+      );
+    if (set.targets.width !== units)
+      throw badInput(
+        "TARGETS_SHAPE",
+        `${set.path} has ${set.targets.width} targets per sample, but the model has ${units} outputs; mend "y".`,
+      );
+    return;
+  }
+  if (set.labels.length !== set.count)
     throw badInput(
-      "INPUT_SHAPE",
-      `${dataset.path}: input "${name}" holds ${data.length} values, which is not ${dataset.count} samples of shape [${shape}]`,
+      "TARGETS_MISSING",
+      `${set.path} has vectors as targets, but the loss ${loss} needs one class per sample; choose another loss.`,
     );
-  return shape;
+  const classes = Math.max(2, units);
+  const wrong = set.labels.findIndex((label) => label < 0 || label >= classes);
+  if (wrong >= 0)
+    throw badInput(
+      "LABEL_RANGE",
+      `${set.path}: sample ${wrong} has label ${set.labels[wrong]}, but the model has ${classes} classes`,
+    );
 }
 
 /**
- * Runs one unlearning method over the seeded shuffle of D_f ∪ D_r (METHOD section 3) and hands back the trained weights.
- * One compile per run: the last batch of an epoch is filled up with repeated samples that both masks leave out.
+ * Runs one unlearning method over seeded batches (METHOD section 3) and hands back the trained weights.
+ * One compile per run: a batch that is not full is filled up with repeated samples that both masks leave out.
  * The same seed, threads, versions and CPU kind give the same bytes.
  * @throws OnnxUnlearnError DIVERGED (exit 1) where a loss is no longer finite, INTERRUPTED (exit 130) on abort,
- *   INPUT_MISSING, INPUT_SHAPE, NO_SAMPLES, NOTHING_TO_TRAIN, LABEL_RANGE (exit 2)
+ *   UNKNOWN_OPTION, OPTION_RANGE, OBJECTIVE_FIXED, OBJECTIVE_LOSS, INPUT_MISSING, INPUT_SHAPE, NO_SAMPLES, NOTHING_TO_TRAIN,
+ *   LABEL_RANGE, TARGETS_MISSING, TARGETS_SHAPE (exit 2)
  */
 export async function train(
   model: TrainableModel,
@@ -43,18 +74,20 @@ export async function train(
   signal?: AbortSignal,
 ): Promise<TrainingResult> {
   const started = performance.now();
+  checkOptions(options);
   const method = methods[options.method];
+  const objective = method.objective(options);
+  const lossName = options.loss ?? "cross-entropy";
+  const loss = losses[lossName];
   const parameters = model.parameters.filter(({ trainable }) => trainable);
   if (parameters.length === 0) throw badInput("NOTHING_TO_TRAIN", "no weight of this model is trainable");
-  const start = new Map(parameters.map(({ name, data }) => [name, data.slice()]));
-  const samples = [
-    ...(method.uses.forget ? Array.from({ length: forget.count }, (_, i) => ({ set: forget, i })) : []),
-    ...(method.uses.retain ? Array.from({ length: retain.count }, (_, i) => ({ set: retain, i })) : []),
-  ];
+  const start: WeightArrays = Object.fromEntries(parameters.map(({ name, data }) => [name, data]));
+  const forgets = method.uses.forget ? samplesOf(forget, true) : [];
+  const retains = method.uses.retain ? samplesOf(retain, false) : [];
   const lambdaStart = method.dual(options).lambda ?? 0;
   if (options.epochs === 0)
     return {
-      weights: start,
+      weights: new Map(parameters.map(({ name, data }) => [name, data.slice()])),
       ledger: [],
       lambda: lambdaStart,
       steps: 0,
@@ -62,40 +95,16 @@ export async function train(
       compileSeconds: 0,
       samplesPerSecond: 0,
     };
-  if (samples.length === 0)
+  if (forgets.length + retains.length === 0)
     throw badInput("NO_SAMPLES", `method ${options.method} has no samples to train on`);
 
-  const n = Math.min(options.batchSize, samples.length);
-  const used = samples[0]!.set;
-  const inputs = model.inputs.map(({ name, dims }) => {
-    const shape = sampleShape(used, name, dims?.length);
-    const last = samples[samples.length - 1]!.set;
-    if (sampleShape(last, name, dims?.length).join() !== shape.join())
-      throw badInput(
-        "INPUT_SHAPE",
-        `${forget.path} and ${retain.path} disagree on the shape of input "${name}"`,
-      );
-    const integer = used.inputs[name]!.data instanceof Int32Array;
-    return {
-      name,
-      size: shape.reduce((a, b) => a * b, 1),
-      shape,
-      dtype: integer ? "int32" : "float32",
-    } as const;
-  });
-  const xSpecs = (rows: number): Record<string, TensorSpec> =>
-    Object.fromEntries(
-      inputs.map(({ name, shape, dtype }) => [`x:${name}`, { shape: [rows, ...shape], dtype }]),
-    );
-  const batchSpecs: Record<string, TensorSpec> = {
-    ...xSpecs(n),
-    labels: { shape: [n], dtype: "int32" },
-    forgetMask: { shape: [n], dtype: "float32" },
-    retainMask: { shape: [n], dtype: "float32" },
-    lr: { shape: [], dtype: "float32" },
-    epsilon: { shape: [], dtype: "float32" },
-  };
-
+  const inputs = inputShapes(model.inputs, [forget, retain]);
+  const n = Math.min(
+    options.batchSize,
+    method.batches === "forget-then-retain"
+      ? Math.max(forgets.length, retains.length)
+      : forgets.length + retains.length,
+  );
   const specs = Object.fromEntries(
     parameters.map(({ name, dims }) => [name, { shape: dims, dtype: "float32" } as TensorSpec]),
   );
@@ -109,79 +118,136 @@ export async function train(
         ),
       },
     }),
-    { carry: specs, batch: xSpecs(n) },
+    { carry: specs, batch: inputSpecs(inputs, n) },
   );
-  const classes = Math.max(2, logits!.shape[1] ?? 1);
-  for (const { set, i } of samples) {
-    const label = set.labels[i]!;
-    if (label < 0 || label >= classes)
-      throw badInput(
-        "LABEL_RANGE",
-        `${set.path}: sample ${i} has label ${label}, but the model has ${classes} classes`,
-      );
-  }
+  const units = logits!.shape[1] ?? 1;
+  const classes = Math.max(2, units);
+  for (const set of [method.uses.forget && forget, method.uses.retain && retain])
+    if (set) checkTargets(set, loss.targets, lossName, units);
 
+  const rng = xoroshiro128plus(options.seed);
+  const draw: Draw = (from, to) => uniformInt(rng, from, to);
+  const engine = await getEngine(options.engine);
+  const threads = options.threads === undefined ? {} : { threads: options.threads };
+
+  const teacher = new Map<Dataset, Float32Array>();
+  let likelyOther: Targets | undefined;
+  if (method.teacher || objective.targets === "likely-other") {
+    const forward = await prepareForward(model, engine, inputs, n, options.threads);
+    try {
+      if (objective.targets === "likely-other")
+        likelyOther = likelyOtherTargets(forget, await forward.logits(start, forget));
+      if (method.teacher) {
+        const onForget = method.teacher === "start" ? start : ruined(start, draw);
+        teacher.set(forget, await forward.logits(onForget, forget));
+        teacher.set(retain, await forward.logits(start, retain));
+      }
+    } finally {
+      await forward.dispose();
+    }
+  }
+  const share = options.saliency ?? method.saliency ?? 1;
+  const masks =
+    share < 1 ? await saliencyMasks(model, forget, share, lossName, engine, inputs, n, options.threads) : {};
+
+  const batchSpecs: Record<string, TensorSpec> = {
+    ...inputSpecs(inputs, n),
+    labels:
+      loss.targets === "class" ? { shape: [n], dtype: "int32" } : { shape: [n, units], dtype: "float32" },
+    forgetMask: { shape: [n], dtype: "float32" },
+    retainMask: { shape: [n], dtype: "float32" },
+    lr: { shape: [], dtype: "float32" },
+    epsilon: { shape: [], dtype: "float32" },
+    progress: { shape: [], dtype: "float32" },
+    ...(method.teacher ? { teacher: { shape: [n, units], dtype: "float32" } } : {}),
+    ...Object.fromEntries(
+      Object.keys(masks).map((name) => [
+        `mask:${name}`,
+        { shape: specs[name]!.shape, dtype: "bool" } as const,
+      ]),
+    ),
+  };
+  const optimizer = optimizerOf(options);
   const carry: Record<string, { spec: TensorSpec; data: NumberArray }> = {};
   for (const { name, data } of parameters) {
     const spec = specs[name]!;
     carry[`p:${name}`] = { spec, data };
-    if (options.momentum !== 0) carry[`v:${name}`] = { spec, data: new Float32Array(data.length) };
+    for (const slot of optimizer.slots)
+      carry[`${slot}:${name}`] = { spec, data: new Float32Array(data.length) };
   }
-  for (const [name, value] of Object.entries(method.dual(options)))
-    carry[`dual:${name}`] = { spec: { shape: [], dtype: "float32" }, data: Float32Array.of(value) };
+  for (const [prefix, scalars] of [
+    ["optimizer", optimizer.scalars],
+    ["dual", method.dual(options)],
+  ] as const)
+    for (const [name, value] of Object.entries(scalars))
+      carry[`${prefix}:${name}`] = { spec: { shape: [], dtype: "float32" }, data: Float32Array.of(value) };
 
-  const engine = await getEngine(options.engine);
-  const step = method.step({ apply: model.apply, trainable: parameters.map(({ name }) => name), options });
   const runner = await engine.prepare(
-    step,
+    method.step({ apply: model.apply, trainable: parameters.map(({ name }) => name), options }),
     carry,
     batchSpecs,
-    options.threads === undefined ? {} : { threads: options.threads },
+    threads,
   );
   const training = performance.now();
   const ledger: LedgerEntry[] = [];
   let lambdaUsed = 0;
+  let seen = 0;
   try {
-    const rng = xoroshiro128plus(options.seed);
-    const draw = (from: number, to: number) => uniformInt(rng, from, to);
-    const perEpoch = Math.ceil(samples.length / n);
-    const steps = perEpoch * options.epochs;
-    const redraws = method.objective(options).redrawsLabels;
-    const order = samples.map((_, i) => i);
+    const plan =
+      method.batches === "forget-then-retain"
+        ? forgetThenRetain(forgets, retains, n, draw, settingOf(method.settings!, options, "forgetEpochs"))
+        : mixedBatches(forgets, retains, n, draw);
+    const steps = Array.from({ length: options.epochs }, (_, epoch) => plan.count(epoch)).reduce(
+      (a, b) => a + b,
+      0,
+    );
+    const scalars = { lr: new Float32Array(1), epsilon: new Float32Array(1), progress: new Float32Array(1) };
     const batch: Record<string, NumberArray> = {
-      labels: new Int32Array(n),
+      labels: loss.targets === "class" ? new Int32Array(n) : new Float32Array(n * units),
       forgetMask: new Float32Array(n),
       retainMask: new Float32Array(n),
-      lr: Float32Array.of(options.lr),
-      epsilon: Float32Array.of(options.epsilon),
+      ...scalars,
+      ...(method.teacher ? { teacher: new Float32Array(n * units) } : {}),
+      ...Object.fromEntries(Object.entries(masks).map(([name, mask]) => [`mask:${name}`, mask])),
     };
     for (const { name, size, dtype } of inputs)
       batch[`x:${name}`] = dtype === "int32" ? new Int32Array(n * size) : new Float32Array(n * size);
+    const kind =
+      lossName === "cross-entropy" ? "classes" : lossName === "binary-cross-entropy" ? "bits" : "values";
 
     for (let epoch = 0; epoch < options.epochs; epoch++) {
-      const redrawn = redraws
-        ? Int32Array.from({ length: forget.count }, () => draw(0, classes - 1))
-        : forget.labels;
-      for (let i = order.length - 1; i > 0; i--) {
-        const j = draw(0, i);
-        [order[i], order[j]] = [order[j]!, order[i]!];
-      }
-      for (let at = 0; at < order.length; at += n) {
+      const forgetTargets =
+        likelyOther ??
+        (objective.targets === "redrawn"
+          ? redrawnTargets(forget, kind, classes, draw)
+          : ownTargetsOf(forget));
+      const retainTargets = ownTargetsOf(retain);
+      for (const samples of plan.epoch(epoch)) {
         if (signal?.aborted)
           throw new OnnxUnlearnError("INTERRUPTED", "interrupted; nothing was written", 130);
+        const number = ledger.length + 1;
         for (let row = 0; row < n; row++) {
-          const valid = at + row < order.length;
-          const { set, i } = samples[order[valid ? at + row : at]!]!;
-          const forgets = set === forget && method.uses.forget;
-          batch.labels![row] = forgets ? redrawn[i]! : set.labels[i]!;
+          const valid = row < samples.length;
+          const { set, i, forgets } = samples[valid ? row : 0]!;
+          const { data, width } = forgets ? forgetTargets : retainTargets;
+          batch.labels!.set(data.subarray(i * width, (i + 1) * width), row * width);
           batch.forgetMask![row] = valid && forgets ? 1 : 0;
           batch.retainMask![row] = valid && !forgets ? 1 : 0;
+          batch.teacher?.set(teacher.get(set)!.subarray(i * units, (i + 1) * units), row * units);
           for (const { name, size } of inputs)
             batch[`x:${name}`]!.set(set.inputs[name]!.data.subarray(i * size, (i + 1) * size), row * size);
         }
+        seen += samples.length;
+        scalars.lr[0] = learningRateAt(options.lr, options, number - 1, steps);
+        scalars.epsilon[0] = epsilonAt(
+          options.epsilon,
+          options.epsilonSchedule ?? "constant",
+          number - 1,
+          steps,
+        );
+        scalars.progress[0] = (number - 1) / steps;
         const out = await runner.run(batch);
         const scalar = (key: string) => out[key]?.[0] ?? 0;
-        const number = ledger.length + 1;
         const values = ["forgetLoss", "retainLoss", "rise", "lambda"].map(scalar);
         if (!values.every(Number.isFinite))
           throw gateFailed(
@@ -193,8 +259,8 @@ export async function train(
           step: number,
           forgetLoss: scalar("hasForget") > 0 ? scalar("forgetLoss") : null,
           retainLoss: scalar("hasRetain") > 0 ? scalar("retainLoss") : null,
-          rise: scalar("hasRise") > 0 ? scalar("rise") : null,
-          epsilon: options.epsilon,
+          batchRise: scalar("hasRise") > 0 ? scalar("rise") : null,
+          epsilon: scalars.epsilon[0]!,
           lambda: lambdaUsed,
         };
         ledger.push(entry);
@@ -217,7 +283,7 @@ export async function train(
       steps,
       seconds: (performance.now() - started) / 1000,
       compileSeconds: runner.compileSeconds,
-      samplesPerSecond: (samples.length * options.epochs) / seconds,
+      samplesPerSecond: seen / seconds,
     };
   } finally {
     await runner.dispose();

@@ -1,21 +1,54 @@
 import type { EngineName } from "../engine/engine.ts";
 
-export type Method = "eupmu" | "eupmu-fast" | "explicit" | "finetune" | "random-label" | "gradient-ascent";
+export type Method =
+  | "eupmu"
+  | "eupmu-fast"
+  | "explicit"
+  | "finetune"
+  | "gradient-ascent"
+  | "neggrad-plus"
+  | "random-label"
+  | "salun"
+  | "l1-sparse"
+  | "scrub"
+  | "bad-teacher"
+  | "pcgrad";
+
+export type LossName = "cross-entropy" | "binary-cross-entropy" | "mse";
+export type ForgetObjectiveName = "random-label" | "bounded-ascent" | "uniform" | "likely-other";
+export type LearningRateSchedule = "constant" | "cosine";
+export type EpsilonSchedule = "constant" | "linear" | "cosine";
 
 export interface UnlearnOptions {
   readonly method: Method;
   /** ε_t per step in the paper's sign, log-ratio units of the utility loss (METHOD: > 0 allows a rise). */
   readonly epsilon: number;
+  /** How ε_t moves from `epsilon` to 0 over the run; undefined = constant. */
+  readonly epsilonSchedule?: EpsilonSchedule;
   readonly dual: "adam" | "ascent";
   readonly beta: number;
-  /** What is minimised on the forget set by the surgery methods; undefined = random-label, as the authors do. */
-  readonly forgetObjective?: "random-label" | "bounded-ascent";
+  /** What is minimised on the forget set by the methods that leave the choice open; undefined = random-label, as the authors do. */
+  readonly forgetObjective?: ForgetObjectiveName;
+  /** The utility loss; undefined = cross-entropy. */
+  readonly loss?: LossName;
   /** λ₀; undefined = the method's own (0; 1 for eupmu-fast). */
   readonly lambda?: number;
   readonly epochs: number;
   readonly lr: number;
+  /** undefined = constant. */
+  readonly schedule?: LearningRateSchedule;
+  /** Share of the run over which the learning rate rises from 0; undefined = none. */
+  readonly warmup?: number;
+  /** undefined = sgd. */
+  readonly optimizer?: "sgd" | "adamw";
   readonly momentum: number;
   readonly weightDecay: number;
+  /** Largest norm of all gradients together; undefined = not clipped. */
+  readonly clipNorm?: number;
+  /** Share of the weights that may change: those with the largest forget gradient at the start; undefined = the method's own (all; half for salun). */
+  readonly saliency?: number;
+  /** Settings of the chosen method by name, such as `alpha` of scrub; see each method's file. */
+  readonly settings?: Readonly<Record<string, number>>;
   readonly batchSize: number;
   readonly seed: number;
   readonly threads?: number;
@@ -37,8 +70,8 @@ export interface LedgerEntry {
   readonly step: number;
   readonly forgetLoss: number | null;
   readonly retainLoss: number | null;
-  /** log L_r(θ_{t+1}) − log L_r(θ_t) on the batch; null where the batch has no retained sample. */
-  readonly rise: number | null;
+  /** log L_r(θ_{t+1}) − log L_r(θ_t) on the batch; null where it was not measured. */
+  readonly batchRise: number | null;
   readonly epsilon: number;
   /** max(λ, 0) as used in this step; 0 for methods without one. */
   readonly lambda: number;
@@ -54,7 +87,10 @@ export interface Dataset {
   readonly inputs: Readonly<
     Record<string, { readonly data: Float32Array | Int32Array; readonly dims: readonly number[] }>
   >;
+  /** Class of each sample; empty where `targets` stands in its place. */
   readonly labels: Int32Array;
+  /** [count, width] row-major: bits of a multi-label sample, values of a regression. */
+  readonly targets?: { readonly data: Float32Array; readonly width: number };
 }
 
 export interface TrainingResult {

@@ -8,6 +8,7 @@ import { chosenObjective, type MethodDefinition, startDual, stepTools } from "./
  */
 export const eupmuFast: MethodDefinition = {
   uses: { forget: true, retain: true },
+  choosesObjective: true,
   objective: chosenObjective,
   dual: (options) => ({ ...startDual(options, 1), previous: 0, seen: 0 }),
   step: (context) => {

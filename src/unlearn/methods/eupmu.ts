@@ -8,6 +8,7 @@ import { chosenObjective, type MethodDefinition, maybeLogged, startDual, stepToo
  */
 export const eupmu: MethodDefinition = {
   uses: { forget: true, retain: true },
+  choosesObjective: true,
   objective: chosenObjective,
   dual: (options) => startDual(options, 0),
   step: (context) => {

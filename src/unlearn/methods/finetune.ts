@@ -1,9 +1,9 @@
-import { forgetObjectives } from "../objectives.ts";
+import { ownTargets } from "../objectives.ts";
 import { plainMethod } from "./method.ts";
 
-/** FT: cross-entropy on retained data only (METHOD section 4). */
-export const finetune = plainMethod(
-  { forget: false, retain: true },
-  { ...forgetObjectives["random-label"], redrawsLabels: false },
-  ({ retain }) => retain,
-);
+/** FT: the utility loss on retained data only; what is not rehearsed fades (METHOD section 4; Warnecke et al., NDSS 2023). */
+export const finetune = plainMethod({
+  uses: { forget: false, retain: true },
+  objective: ({ loss = "cross-entropy" }) => ownTargets(loss),
+  total: ({ retain }) => retain,
+});

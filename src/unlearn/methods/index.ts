@@ -1,17 +1,32 @@
 import type { Method } from "../types.ts";
+import { badTeacher } from "./bad-teacher.ts";
 import { eupmu } from "./eupmu.ts";
 import { eupmuFast } from "./eupmu-fast.ts";
 import { explicit } from "./explicit.ts";
 import { finetune } from "./finetune.ts";
 import { gradientAscent } from "./gradient-ascent.ts";
+import { l1Sparse } from "./l1-sparse.ts";
 import type { MethodDefinition } from "./method.ts";
+import { neggradPlus } from "./neggrad-plus.ts";
+import { pcgrad } from "./pcgrad.ts";
 import { randomLabel } from "./random-label.ts";
+import { salun } from "./salun.ts";
+import { scrub } from "./scrub.ts";
 
 export const methods: { readonly [M in Method]: MethodDefinition } = {
   eupmu,
   "eupmu-fast": eupmuFast,
   explicit,
   finetune,
-  "random-label": randomLabel,
   "gradient-ascent": gradientAscent,
+  "neggrad-plus": neggradPlus,
+  "random-label": randomLabel,
+  salun,
+  "l1-sparse": l1Sparse,
+  scrub,
+  "bad-teacher": badTeacher,
+  pcgrad,
 };
+
+/** Every method's name, in the order of the table. */
+export const methodNames = Object.keys(methods) as readonly Method[];

@@ -1,13 +1,22 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { StepFunction, Tensors } from "../../../converters/compile/step.ts";
-import { counts, type ForgetObjective, forgetObjectives, logLoss, sideLoss } from "../objectives.ts";
-import { sgd, type Weights } from "../optimizer.ts";
+import { counts, type ForgetObjective, forgetObjective, logLoss, losses, sideLoss } from "../objectives.ts";
+import { clipByGlobalNorm, type OptimizerState, optimizerOf, type Weights } from "../optimizer.ts";
 import { dualRules } from "../surgery.ts";
 import type { UnlearnOptions } from "../types.ts";
 
 export type StepOptions = Pick<
   UnlearnOptions,
-  "dual" | "beta" | "lambda" | "momentum" | "weightDecay" | "forgetObjective"
+  | "dual"
+  | "beta"
+  | "lambda"
+  | "optimizer"
+  | "momentum"
+  | "weightDecay"
+  | "clipNorm"
+  | "forgetObjective"
+  | "loss"
+  | "settings"
 >;
 
 export interface MethodContext {
@@ -18,15 +27,33 @@ export interface MethodContext {
   readonly options: StepOptions;
 }
 
+/** A number that belongs to one method. */
+export interface Setting {
+  readonly value: number;
+  readonly minimum: number;
+  readonly maximum: number;
+  readonly what: string;
+}
+
 /**
- * One way to unlearn, as a step over a mixed batch. The batch holds `x:<input>`, `labels` int32 [N], `forgetMask` and
- * `retainMask` float [N], and the scalars `lr` and `epsilon`. The carry holds `p:<weight>`, `v:<weight>`, `dual:<name>`.
+ * One way to unlearn, as a step over a batch. The batch holds `x:<input>`, `labels` (int32 [N], or float [N, C] for losses on vectors),
+ * `forgetMask` and `retainMask` float [N], the scalars `lr`, `epsilon` and `progress` (share of the run done), `teacher` float [N, C] where the method has one,
+ * and `mask:<weight>` bool where only part of the weights may change. The carry holds `p:<weight>`, `<slot>:<weight>`, `optimizer:<name>`, `dual:<name>`.
  * Results are float scalars: forgetLoss, retainLoss (means over their own samples), hasForget, hasRetain, lambda,
  * and, where measured, rise with hasRise.
  */
 export interface MethodDefinition {
   /** Which samples its batches are drawn from. */
   readonly uses: { readonly forget: boolean; readonly retain: boolean };
+  /** `mixed` (default): batches of the shuffled union; `forget-then-retain`: two passes an epoch, see `forgetEpochs`. */
+  readonly batches?: "mixed" | "forget-then-retain";
+  /** Logits that stand beside each sample: of the start model, or of a ruined one on the forget samples. */
+  readonly teacher?: "start" | "ruined-on-forget";
+  /** Share of the weights that may change, where the method has its own. */
+  readonly saliency?: number;
+  readonly settings?: Readonly<Record<string, Setting>>;
+  /** Whether `forgetObjective` may be chosen. */
+  readonly choosesObjective: boolean;
   readonly objective: (options: StepOptions) => ForgetObjective;
   /** Start values of the scalars it carries, without the `dual:` prefix. */
   readonly dual: (options: StepOptions) => Readonly<Record<string, number>>;
@@ -34,7 +61,14 @@ export interface MethodDefinition {
 }
 
 export const chosenObjective = (options: StepOptions): ForgetObjective =>
-  forgetObjectives[options.forgetObjective ?? "random-label"];
+  forgetObjective(options.forgetObjective ?? "random-label", options.loss ?? "cross-entropy");
+
+/** The value of a method's own setting: the given one or its default. */
+export const settingOf = (
+  settings: Readonly<Record<string, Setting>>,
+  options: StepOptions,
+  name: string,
+): number => options.settings?.[name] ?? settings[name]!.value;
 
 const under = (tensors: Tensors, prefix: string): Record<string, tf.Tensor> =>
   Object.fromEntries(
@@ -46,37 +80,60 @@ const under = (tensors: Tensors, prefix: string): Record<string, tf.Tensor> =>
 const prefixed = (tensors: Tensors, prefix: string): Record<string, tf.Tensor> =>
   Object.fromEntries(Object.entries(tensors).map(([key, tensor]) => [prefix + key, tensor]));
 
+/** What an objective is made of, at some weights. */
 export interface SideLosses {
   /** Each: mean over its own samples × its share of the batch. */
   readonly forget: tf.Scalar;
   readonly retain: tf.Scalar;
+  /** Each: mean over its own samples; 0 without any. */
+  readonly forgetMean: tf.Scalar;
+  readonly retainMean: tf.Scalar;
+  readonly logits: tf.Tensor;
+  readonly weights: Weights;
+  /** Mean over one side's samples, or over all of them, of something else measured per sample. */
+  readonly mean: (over: "forget" | "retain" | "all", perSample: tf.Tensor) => tf.Scalar;
 }
 
 /** What every method's step works with; made anew for each call. */
 export function stepTools({ apply, trainable, options }: MethodContext, objective: ForgetObjective) {
-  const optimizer = sgd(options.momentum, options.weightDecay);
+  const optimizer = optimizerOf(options);
+  const utility = losses[options.loss ?? "cross-entropy"];
   return (carry: Tensors, batch: Tensors) => {
     const weights = Object.fromEntries(trainable.map((name) => [name, carry[`p:${name}`]!]));
     const dual = under(carry, "dual:");
     const inputs = under(batch, "x:");
+    const masks = under(batch, "mask:");
     const labels = batch.labels!;
     const lr = batch.lr!;
     const epsilon = batch.epsilon!;
     const { nForget, nRetain, n, hasForget, hasRetain } = counts(batch);
+    const mean: SideLosses["mean"] = (over, perSample) =>
+      over === "forget"
+        ? sideLoss(perSample, batch.forgetMask!, tf.maximum(nForget, 1))
+        : over === "retain"
+          ? sideLoss(perSample, batch.retainMask!, tf.maximum(nRetain, 1))
+          : sideLoss(perSample, tf.add(batch.forgetMask!, batch.retainMask!), n);
 
-    const losses = (at: Weights): SideLosses => {
+    const measure = (at: Weights): SideLosses => {
       const logits = apply(at, inputs);
+      const forget = sideLoss(objective.perSample(logits, labels), batch.forgetMask!, n);
+      const retain = sideLoss(utility.perSample(logits, labels), batch.retainMask!, n);
       return {
-        forget: sideLoss(objective.perSample(logits, labels), batch.forgetMask!, n),
-        retain: sideLoss(forgetObjectives["random-label"].perSample(logits, labels), batch.retainMask!, n),
+        forget,
+        retain,
+        forgetMean: tf.div(tf.mul(forget, n), tf.maximum(nForget, 1)),
+        retainMean: tf.div(tf.mul(retain, n), tf.maximum(nRetain, 1)),
+        logits,
+        weights: at,
+        mean,
       };
     };
 
     /** One forward and one backward pass; the side losses at the present weights come along. */
     const backward = (objectiveOf: (sides: SideLosses) => tf.Tensor) => {
-      let seen: SideLosses | undefined;
+      let seen: { readonly forget: tf.Scalar; readonly retain: tf.Scalar } | undefined;
       const { grads } = tf.valueAndGrads((...values: tf.Tensor[]) => {
-        const sides = losses(Object.fromEntries(trainable.map((name, i) => [name, values[i]!])));
+        const sides = measure(Object.fromEntries(trainable.map((name, i) => [name, values[i]!])));
         seen = { forget: tf.keep(sides.forget), retain: tf.keep(sides.retain) };
         return objectiveOf(sides) as tf.Scalar;
       })(trainable.map((name) => weights[name]!));
@@ -87,26 +144,53 @@ export function stepTools({ apply, trainable, options }: MethodContext, objectiv
       return { sides, gradients: Object.fromEntries(trainable.map((name, i) => [name, grads[i]!])) };
     };
 
-    const descend = (gradients: Weights) => optimizer.update(gradients, under(carry, "v:"), weights, lr);
+    const state: OptimizerState = {
+      slots: Object.fromEntries(optimizer.slots.map((slot) => [slot, under(carry, `${slot}:`)])),
+      scalars: under(carry, "optimizer:"),
+    };
+    /** Clips, moves, and puts back what the mask keeps: a masked weight does not change by a bit, not even by decay. */
+    const descend = (gradients: Weights) => {
+      const masked = Object.fromEntries(
+        Object.entries(gradients).map(([name, g]) => [
+          name,
+          masks[name] ? tf.where(masks[name]!, g, tf.zerosLike(g)) : g,
+        ]),
+      );
+      const clipped = options.clipNorm === undefined ? masked : clipByGlobalNorm(masked, options.clipNorm);
+      const moved = optimizer.update(clipped, state, weights, lr);
+      return {
+        state: moved.state,
+        weights: Object.fromEntries(
+          Object.entries(moved.weights).map(([name, w]) => [
+            name,
+            masks[name] ? tf.where(masks[name]!, w, weights[name]!) : w,
+          ]),
+        ),
+      };
+    };
 
     /** Log ratio of the utility loss after to before, on this batch; 0 without retained samples. */
-    const measureRise = (after: Weights, before: SideLosses) =>
-      tf.mul(tf.sub(logLoss(losses(after).retain), logLoss(before.retain)), hasRetain);
+    const measureRise = (after: Weights, before: { readonly retain: tf.Scalar }) =>
+      tf.mul(tf.sub(logLoss(measure(after).retain), logLoss(before.retain)), hasRetain);
 
     const moveDual = (error: tf.Tensor, moved: tf.Tensor) =>
       dualRules[options.dual].update(dual, error, moved, options.beta);
 
     const finish = (
-      next: { readonly weights: Weights; readonly velocity: Weights },
-      sides: SideLosses,
+      next: { readonly weights: Weights; readonly state: OptimizerState },
+      sides: { readonly forget: tf.Scalar; readonly retain: tf.Scalar },
       extra: { readonly lambda?: tf.Tensor; readonly rise?: tf.Tensor; readonly hasRise?: tf.Tensor } = {},
       nextDual: Tensors = {},
     ) => ({
       carry: {
         ...prefixed(next.weights, "p:"),
-        ...prefixed(next.velocity, "v:"),
+        ...Object.assign(
+          {},
+          ...Object.entries(next.state.slots).map(([slot, tensors]) => prefixed(tensors, `${slot}:`)),
+        ),
+        ...prefixed(next.state.scalars, "optimizer:"),
         ...prefixed(nextDual, "dual:"),
-      },
+      } as Tensors,
       results: {
         forgetLoss: tf.div(tf.mul(sides.forget, n), tf.maximum(nForget, 1)),
         retainLoss: tf.div(tf.mul(sides.retain, n), tf.maximum(nRetain, 1)),
@@ -124,6 +208,8 @@ export function stepTools({ apply, trainable, options }: MethodContext, objectiv
       epsilon,
       hasForget,
       hasRetain,
+      progress: batch.progress!,
+      teacher: batch.teacher,
       backward,
       descend,
       measureRise,
@@ -132,6 +218,16 @@ export function stepTools({ apply, trainable, options }: MethodContext, objectiv
     };
   };
 }
+
+/** ⟨a, b⟩ over all weights together. */
+export const inner = (a: Weights, b: Weights): tf.Tensor =>
+  Object.keys(a)
+    .map((name): tf.Tensor => tf.sum(tf.mul(a[name]!, b[name]!)))
+    .reduce((sum, term) => tf.add(sum, term));
+
+/** a + factor·b, weight by weight. */
+export const plus = (a: Weights, b: Weights, factor: tf.Tensor): Weights =>
+  Object.fromEntries(Object.keys(a).map((name) => [name, tf.add(a[name]!, tf.mul(b[name]!, factor))]));
 
 /** Starting scalars of the chosen dual rule. */
 export const startDual = (options: StepOptions, lambda: number) =>
@@ -143,19 +239,33 @@ export const maybeLogged = (objective: ForgetObjective, loss: tf.Tensor): tf.Ten
 
 /** A baseline without surgery: one backward pass of a plain sum. */
 export const plainMethod = (
-  uses: MethodDefinition["uses"],
-  objective: ForgetObjective,
-  total: (sides: SideLosses) => tf.Tensor,
-): MethodDefinition => ({
-  uses,
-  objective: () => objective,
-  dual: () => ({}),
-  step: (context) => {
-    const tools = stepTools(context, objective);
-    return (carry, batch) => {
-      const { backward, descend, finish } = tools(carry, batch);
-      const { sides, gradients } = backward(total);
-      return finish(descend(gradients), sides);
-    };
+  definition: Pick<
+    MethodDefinition,
+    "uses" | "objective" | "batches" | "teacher" | "saliency" | "settings"
+  > & {
+    readonly total: (
+      sides: SideLosses,
+      given: {
+        readonly setting: (name: string) => number;
+        readonly progress: tf.Tensor;
+        readonly teacher: tf.Tensor | undefined;
+      },
+    ) => tf.Tensor;
   },
-});
+): MethodDefinition => {
+  const { total, ...rest } = definition;
+  return {
+    ...rest,
+    choosesObjective: false,
+    dual: () => ({}),
+    step: (context) => {
+      const tools = stepTools(context, definition.objective(context.options));
+      const setting = (name: string) => settingOf(definition.settings ?? {}, context.options, name);
+      return (carry, batch) => {
+        const { backward, descend, finish, progress, teacher } = tools(carry, batch);
+        const { sides, gradients } = backward((at) => total(at, { setting, progress, teacher }));
+        return finish(descend(gradients), sides);
+      };
+    },
+  };
+};

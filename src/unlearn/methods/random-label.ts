@@ -1,10 +1,10 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { forgetObjectives } from "../objectives.ts";
+import { forgetObjective } from "../objectives.ts";
 import { plainMethod } from "./method.ts";
 
-/** RL: cross-entropy with random labels on the forget set plus cross-entropy on retained data (METHOD section 4). */
-export const randomLabel = plainMethod(
-  { forget: true, retain: true },
-  forgetObjectives["random-label"],
-  ({ forget, retain }) => tf.add(forget, retain),
-);
+/** RL: random labels on the forget set plus the utility loss on retained data (METHOD section 4; Golatkar et al., CVPR 2020). */
+export const randomLabel = plainMethod({
+  uses: { forget: true, retain: true },
+  objective: ({ loss = "cross-entropy" }) => forgetObjective("random-label", loss),
+  total: ({ forget, retain }) => tf.add(forget, retain),
+});

@@ -1,0 +1,20 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { ownTargets } from "../objectives.ts";
+import { plainMethod, type Setting } from "./method.ts";
+
+const settings = {
+  l1: { value: 1e-4, minimum: 0, maximum: 1, what: "weight of ‖θ‖₁ at the start; it falls linearly to 0" },
+} satisfies Record<string, Setting>;
+
+/** ℓ1-sparse (Jia et al., NeurIPS 2023): fine-tuning on retained data with γ_t ‖θ‖₁, γ_t falling linearly to 0. */
+export const l1Sparse = plainMethod({
+  uses: { forget: false, retain: true },
+  settings,
+  objective: ({ loss = "cross-entropy" }) => ownTargets(loss),
+  total: ({ retain, weights }, { setting, progress }) => {
+    const norm = Object.values(weights)
+      .map((w): tf.Tensor => tf.sum(tf.abs(w)))
+      .reduce((sum, term) => tf.add(sum, term));
+    return tf.add(retain, tf.mul(norm, tf.mul(tf.sub(1, progress), setting("l1"))));
+  },
+});
