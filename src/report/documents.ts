@@ -91,7 +91,7 @@ const ledgerEntry = z.object({
   step: count,
   forgetLoss: z.number().nullable(),
   retainLoss: z.number().nullable(),
-  rise: z.number().nullable().meta({ description: "log L_r after − before, on the step's batch." }),
+  batchRise: z.number().nullable().meta({ description: "log L_r after − before, on the step's batch." }),
   epsilon: z.number(),
   lambda: z.number().min(0),
 });

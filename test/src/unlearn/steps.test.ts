@@ -1,0 +1,301 @@
+import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
+import { describe, expect, test } from "vitest";
+import { compileStep } from "../../../converters/compile/compile.ts";
+import { importModel } from "../../../converters/import/graph.ts";
+import { loadModelFile } from "../../../converters/onnx/read.ts";
+import { getEngine } from "../../../src/engine/index.ts";
+import { methods } from "../../../src/unlearn/methods/index.ts";
+import type { StepOptions } from "../../../src/unlearn/methods/method.ts";
+import { saliencyMasks } from "../../../src/unlearn/saliency.ts";
+import type { Dataset, Method } from "../../../src/unlearn/types.ts";
+import { fixtures, prepareStep, readFixture, relativeDistance, scalarsOf } from "./harness.ts";
+
+interface Steps {
+  readonly lr: number;
+  readonly momentum: number;
+  readonly weightDecay: number;
+  readonly beta: number;
+  readonly classes: number;
+  readonly shape: readonly number[];
+  readonly batches: readonly Readonly<
+    Record<"x" | "labels" | "forget" | "retain" | "teacher", readonly number[]>
+  >[];
+  readonly saliency: Readonly<Record<string, readonly number[]>>;
+  readonly cases: readonly {
+    readonly method: Method;
+    readonly dual: "adam" | "ascent";
+    readonly epsilon: number;
+    readonly lambda: number;
+    readonly ledger: readonly {
+      readonly forgetLoss: number;
+      readonly retainLoss: number;
+      readonly rise: number | null;
+      readonly lambda: number;
+    }[];
+    readonly weights: Readonly<Record<string, readonly number[]>>;
+  }[];
+}
+
+const recorded = readFixture<Steps>("steps.json");
+const model = importModel(loadModelFile(join(fixtures, "small.onnx")));
+const [n] = recorded.shape as [number];
+const vector = { shape: [n], dtype: "float32" } as const;
+const trainable = model.parameters.filter((p) => p.trainable);
+const weights = Object.fromEntries(trainable.map(({ name, dims, data }) => [name, { shape: dims, data }]));
+const specs = {
+  "x:input": { shape: recorded.shape, dtype: "float32" },
+  labels: { shape: [n], dtype: "int32" },
+  forgetMask: vector,
+  retainMask: vector,
+  teacher: { shape: [n, recorded.classes], dtype: "float32" },
+} as const;
+const contextOf = (options: Partial<StepOptions>) => ({
+  apply: model.apply,
+  trainable: trainable.map(({ name }) => name),
+  options: {
+    dual: "adam",
+    beta: recorded.beta,
+    momentum: recorded.momentum,
+    weightDecay: recorded.weightDecay,
+    ...options,
+  } as const,
+});
+const arrays = ({ x, labels, forget, retain, teacher }: Steps["batches"][number]) => ({
+  "x:input": Float32Array.from(x),
+  labels: Int32Array.from(labels),
+  forgetMask: Float32Array.from(forget),
+  retainMask: Float32Array.from(retain),
+  teacher: Float32Array.from(teacher),
+});
+
+test("every method but the masked one has its PyTorch record", () => {
+  const methodsRecorded = new Set(recorded.cases.map(({ method }) => method));
+  expect(Object.keys(methods).filter((name) => !methodsRecorded.has(name as Method))).toEqual(["salun"]);
+});
+
+describe.each(["cpu", "onnxruntime"] as const)("on %s", (engine) => {
+  test.each(recorded.cases)("$method, dual $dual: three steps as PyTorch in float64", async (wanted) => {
+    const { method, dual, epsilon, lambda } = wanted;
+    const runner = await prepareStep({
+      method,
+      context: contextOf({ dual, ...(lambda === 0 ? {} : { lambda }) }),
+      weights,
+      batch: specs,
+      engine,
+    });
+    for (const [t, batch] of recorded.batches.entries()) {
+      const out = await runner.run({
+        ...arrays(batch),
+        ...scalarsOf(recorded.lr, epsilon, t / recorded.batches.length),
+      });
+      const reference = wanted.ledger[t]!;
+      // Gradient ascent watches its own loss, which PyTorch's record does not hold.
+      for (const key of ["forgetLoss", "retainLoss", "lambda"] as const)
+        if (!(method === "gradient-ascent" && key === "forgetLoss"))
+          expect(Math.abs(out[key]![0]! - reference[key]), `${key} of step ${t}`).toBeLessThanOrEqual(
+            2e-4 * Math.max(1, Math.abs(reference[key])),
+          );
+      if (reference.rise !== null)
+        expect(Math.abs(out["rise"]![0]! - reference.rise), `rise of step ${t}`).toBeLessThanOrEqual(1e-4);
+    }
+    const carry = await runner.read();
+    await runner.dispose();
+    for (const { name, data } of trainable) {
+      const moved = (values: ArrayLike<number>) => Array.from(values, (v, i) => v - data[i]!);
+      const reference = moved(wanted.weights[name]!);
+      expect(Math.hypot(...reference), name).toBeGreaterThan(0);
+      expect(relativeDistance(moved(carry[`p:${name}`]!), reference), name).toBeLessThanOrEqual(1e-3);
+    }
+  });
+});
+
+test("the saliency mask is PyTorch's", async () => {
+  const [first] = recorded.batches;
+  const set: Dataset = {
+    path: "batch 0",
+    count: n,
+    inputs: { input: { data: Float32Array.from(first!.x), dims: recorded.shape } },
+    labels: Int32Array.from(first!.labels),
+  };
+  const shape = recorded.shape.slice(1);
+  const inputs = [
+    { name: "input", shape, size: shape.reduce((a, b) => a * b, 1), dtype: "float32" as const },
+  ];
+  // Five rows at a time: the gradient adds up over batches, the last one is filled up.
+  const masks = await saliencyMasks(
+    model,
+    set,
+    0.5,
+    "cross-entropy",
+    await getEngine("onnxruntime"),
+    inputs,
+    5,
+    1,
+  );
+  for (const [name, wanted] of Object.entries(recorded.saliency))
+    expect([...masks[name]!], name).toEqual(wanted);
+});
+
+describe("a batch without one side", () => {
+  const [first] = recorded.batches;
+  const none = new Float32Array(n);
+  const ones = new Float32Array(n).fill(1);
+  const run = async (method: Method, forgetMask: Float32Array, retainMask: Float32Array) => {
+    const runner = await prepareStep({
+      method,
+      context: contextOf({ momentum: 0, weightDecay: 0, lambda: 0.5 }),
+      weights,
+      batch: specs,
+    });
+    const out = await runner.run({ ...arrays(first!), forgetMask, retainMask, ...scalarsOf(0.05, -0.01) });
+    const carry = await runner.read();
+    await runner.dispose();
+    return {
+      out,
+      carry,
+      moved: trainable.some(({ name, data }) => carry[`p:${name}`]!.some((v, i) => v !== data[i])),
+    };
+  };
+
+  test.each(Object.keys(methods) as Method[])("%s: all numbers stay finite", async (method) => {
+    for (const [forget, retain] of [
+      [ones, none],
+      [none, ones],
+      [none, none],
+    ] as const) {
+      const { out, carry, moved } = await run(method, forget, retain);
+      expect(Object.values(out).every((v) => v.every(Number.isFinite))).toBe(true);
+      expect(Object.values(carry).every((v) => v.every(Number.isFinite))).toBe(true);
+      // A batch of neither teaches nothing; ‖θ‖₁ alone still pulls.
+      if (forget === none && retain === none) expect(moved).toBe(method === "l1-sparse");
+    }
+  });
+
+  test.each<Method>(["eupmu", "eupmu-fast"])(
+    "%s: λ does not move without retained samples, nor do its moments",
+    async (method) => {
+      const { carry, out } = await run(method, ones, none);
+      expect(carry["dual:lambda"]![0]).toBe(0.5);
+      expect(carry["dual:m"]![0]).toBe(0);
+      expect(out["hasRise"]![0]).toBe(0);
+      expect(Math.abs(out["rise"]![0]!)).toBe(0);
+    },
+  );
+
+  test("eupmu: without retained samples it is a step on log L_f, without forget samples one on λ log L_r", async () => {
+    const stepOn = async (side: Float32Array, weight: number) => {
+      const labels = tf.tensor1d(Int32Array.from(first!.labels), "int32");
+      const x = tf.tensor(Float32Array.from(first!.x), [...recorded.shape]);
+      const { grads } = tf.valueAndGrads((...values: tf.Tensor[]) => {
+        const logits = model.apply(Object.fromEntries(trainable.map(({ name }, i) => [name, values[i]!])), {
+          input: x,
+        });
+        const chosen = tf.sum(tf.mul(tf.logSoftmax(logits), tf.oneHot(labels, recorded.classes)), 1);
+        const loss = tf.neg(tf.mean(tf.mul(chosen, tf.tensor1d(side))));
+        return tf.mul(tf.log(tf.add(loss, 1e-8)), weight) as tf.Scalar;
+      })(trainable.map(({ data, dims }) => tf.tensor(data, [...dims])));
+      return Object.fromEntries(
+        trainable.map(({ name, data }, i) => [name, data.map((v, j) => v - 0.05 * grads[i]!.dataSync()[j]!)]),
+      );
+    };
+    for (const [forget, retain, weight] of [
+      [ones, none, 1],
+      [none, ones, 0.5],
+    ] as const) {
+      const { carry } = await run("eupmu", forget, retain);
+      const wanted = await stepOn(ones, weight);
+      for (const { name, data } of trainable)
+        expect(
+          relativeDistance(
+            carry[`p:${name}`]!.map((v, i) => v - data[i]!),
+            wanted[name]!.map((v, i) => v - data[i]!),
+          ),
+          name,
+        ).toBeLessThanOrEqual(1e-4);
+    }
+  });
+});
+
+describe("backward passes in the compiled graph", () => {
+  // A filter gradient is one kernel call per use of a convolution's weight and backward pass, whatever nodes it is lowered to.
+  const recordedCalls = (method: Method): number => {
+    const kernelName = "OnnxConvFilterGrad";
+    const lowering = tf.getKernel(kernelName, "onnx")!;
+    let calls = 0;
+    tf.unregisterKernel(kernelName, "onnx");
+    tf.registerKernel({
+      ...lowering,
+      kernelFunc: (given) => {
+        calls++;
+        return lowering.kernelFunc(given);
+      },
+    });
+    try {
+      const scalar = { shape: [], dtype: "float32" } as const;
+      const options = contextOf({ momentum: 0, weightDecay: 0 });
+      const carry = Object.fromEntries([
+        ...trainable.map(({ name, dims }) => [`p:${name}`, { shape: dims, dtype: "float32" }] as const),
+        ...Object.keys(methods[method].dual(options.options)).map(
+          (name) => [`dual:${name}`, scalar] as const,
+        ),
+      ]);
+      compileStep(methods[method].step(options), {
+        carry,
+        batch: { ...specs, lr: scalar, epsilon: scalar, progress: scalar },
+      });
+    } finally {
+      tf.unregisterKernel(kernelName, "onnx");
+      tf.registerKernel(lowering);
+    }
+    return calls;
+  };
+  const convolutions = 2;
+  test.each(Object.keys(methods) as Method[])("%s", (method) => {
+    const passes = method === "explicit" || method === "pcgrad" ? 2 : 1;
+    expect(recordedCalls(method)).toBe(passes * convolutions);
+  });
+
+  test("dense layers: matrix products, counted in the emitted nodes", () => {
+    const D = [6, 5, 3] as const;
+    const count = (method: Method) => {
+      const scalar = { shape: [], dtype: "float32" } as const;
+      const options = { dual: "ascent", beta: 1, momentum: 0, weightDecay: 0 } as const;
+      const { nodeCounts } = compileStep(
+        methods[method].step({
+          apply: ({ a, b }, { x }) =>
+            tf.matMul(tf.tanh(tf.matMul(x as tf.Tensor2D, a as tf.Tensor2D)), b as tf.Tensor2D),
+          trainable: ["a", "b"],
+          options,
+        }),
+        {
+          carry: {
+            "p:a": { shape: [D[0], D[1]], dtype: "float32" },
+            "p:b": { shape: [D[1], D[2]], dtype: "float32" },
+            ...Object.fromEntries(
+              Object.keys(methods[method].dual(options)).map((name) => [`dual:${name}`, scalar]),
+            ),
+          },
+          batch: {
+            "x:x": { shape: [n, D[0]], dtype: "float32" },
+            labels: { shape: [n], dtype: "int32" },
+            forgetMask: vector,
+            retainMask: vector,
+            lr: scalar,
+            epsilon: scalar,
+            progress: scalar,
+          },
+        },
+      );
+      return (nodeCounts["MatMul"] ?? 0) + (nodeCounts["FusedMatMul"] ?? 0) + (nodeCounts["Gemm"] ?? 0);
+    };
+    // Forward 2; backward: 2 weight gradients and 1 input gradient.
+    expect(count("finetune")).toBe(2 + 3);
+    // The forward that measures the rise: 2 more. The fast variant has none.
+    expect(count("eupmu")).toBe(2 + 3 + 2);
+    expect(count("eupmu-fast")).toBe(2 + 3);
+    // Two backward passes share one forward.
+    expect(count("explicit")).toBe(2 + 2 * 3 + 2);
+    expect(count("pcgrad")).toBe(2 + 2 * 3);
+  });
+});
