@@ -34,6 +34,14 @@ export const collectNamed = (
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 };
 
+/** `name=number`, for options that may be repeated. */
+export function setting(text: string, before: Readonly<Record<string, number>>): Record<string, number> {
+  const [, name, value] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (name === undefined || value === undefined)
+    throw new InvalidArgumentError("it must have the form name=number.");
+  return { ...before, [name]: number(value) };
+}
+
 export interface PreprocessingFlags {
   readonly scale: number;
   readonly mean: readonly number[];

@@ -1,7 +1,20 @@
 import { type Command, Option } from "commander";
 import type { UnlearnDocument, UnlearnRequest } from "../api/unlearn.ts";
 import type { EngineName } from "../engine/engine.ts";
-import type { Method } from "../unlearn/types.ts";
+import {
+  EPSILON_SCHEDULES,
+  type EpsilonSchedule,
+  FORGET_OBJECTIVES,
+  type ForgetObjectiveName,
+  LEARNING_RATE_SCHEDULES,
+  type LearningRateSchedule,
+  LOSSES,
+  type LossName,
+  METHODS,
+  type Method,
+  OPTIMIZERS,
+  type OptimizerName,
+} from "../unlearn/types.ts";
 import { type Io, printJson } from "./io.ts";
 import {
   collect,
@@ -11,6 +24,7 @@ import {
   positiveCount,
   type SetFlags,
   setPaths,
+  setting,
   withMeasuring,
   withSets,
 } from "./options.ts";
@@ -20,7 +34,20 @@ interface UnlearnFlags extends SetFlags {
   readonly out: string;
   readonly method: Method;
   readonly epsilon: number;
+  readonly epsilonSchedule?: EpsilonSchedule;
   readonly dual: "adam" | "ascent";
+  readonly beta?: number;
+  readonly lambda?: number;
+  readonly objective?: ForgetObjectiveName;
+  readonly loss?: LossName;
+  readonly optimizer?: OptimizerName;
+  readonly momentum?: number;
+  readonly weightDecay?: number;
+  readonly schedule?: LearningRateSchedule;
+  readonly warmup?: number;
+  readonly clipNorm?: number;
+  readonly saliency?: number;
+  readonly set: Readonly<Record<string, number>>;
   readonly epochs: number;
   readonly lr: number;
   readonly batchSize: number;
@@ -45,13 +72,26 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
         .requiredOption("--model <file>", "the shipped model; never touched"),
     ).requiredOption("--out <file>", "the scrubbed model"),
   )
-    .addOption(
-      new Option("--method <name>")
-        .choices(["eupmu", "eupmu-fast", "explicit", "finetune", "random-label", "gradient-ascent"])
-        .default("eupmu"),
-    )
+    .addOption(new Option("--method <name>").choices(METHODS).default("eupmu"))
     .option("--epsilon <number>", "ε_t per step, log-ratio units of the utility loss", number, -0.01)
+    .addOption(
+      new Option("--epsilon-schedule <name>", "how ε_t goes from --epsilon to 0").choices(EPSILON_SCHEDULES),
+    )
     .addOption(new Option("--dual <rule>", "how λ moves").choices(["adam", "ascent"]).default("adam"))
+    .option("--beta <number>", "step size of λ", positive)
+    .option("--lambda <number>", "λ at the start", number)
+    .addOption(
+      new Option("--objective <name>", "what is minimised on the forget set").choices(FORGET_OBJECTIVES),
+    )
+    .addOption(new Option("--loss <name>", "the utility loss").choices(LOSSES))
+    .addOption(new Option("--optimizer <name>").choices(OPTIMIZERS))
+    .option("--momentum <number>", "of SGD", number)
+    .option("--weight-decay <number>", "L2 of SGD, decoupled for AdamW", number)
+    .addOption(new Option("--schedule <name>", "of the learning rate").choices(LEARNING_RATE_SCHEDULES))
+    .option("--warmup <share>", "share of the run over which the learning rate rises", number)
+    .option("--clip-norm <number>", "largest norm of all gradients together", positive)
+    .option("--saliency <share>", "only this share of the weights may change, by forget gradient", positive)
+    .option("--set <name=number>", "a setting of the method, such as alpha=0.5 (repeatable)", setting, {})
     .option("--epochs <count>", "passes over the union of both sets; 0 exports without training", count, 5)
     .option("--lr <number>", "learning rate", positive, 0.001)
     .option("--batch-size <count>", "samples per step", positiveCount, 128)
@@ -90,7 +130,20 @@ const requestOf = (flags: UnlearnFlags): UnlearnRequest => ({
   options: {
     method: flags.method,
     epsilon: flags.epsilon,
+    epsilonSchedule: flags.epsilonSchedule,
     dual: flags.dual,
+    ...(flags.beta === undefined ? {} : { beta: flags.beta }),
+    lambda: flags.lambda,
+    forgetObjective: flags.objective,
+    loss: flags.loss,
+    optimizer: flags.optimizer,
+    ...(flags.momentum === undefined ? {} : { momentum: flags.momentum }),
+    ...(flags.weightDecay === undefined ? {} : { weightDecay: flags.weightDecay }),
+    schedule: flags.schedule,
+    warmup: flags.warmup,
+    clipNorm: flags.clipNorm,
+    saliency: flags.saliency,
+    settings: flags.set,
     epochs: flags.epochs,
     lr: flags.lr,
     batchSize: flags.batchSize,

@@ -1,7 +1,15 @@
 import { badInput } from "../../converters/errors.ts";
 import { methods } from "./methods/index.ts";
 import { forgetObjective } from "./objectives.ts";
-import type { UnlearnOptions } from "./types.ts";
+import {
+  EPSILON_SCHEDULES,
+  FORGET_OBJECTIVES,
+  LEARNING_RATE_SCHEDULES,
+  LOSSES,
+  METHODS,
+  OPTIMIZERS,
+  type UnlearnOptions,
+} from "./types.ts";
 
 /** What is wrong with a value, or undefined. */
 type Check = (value: unknown) => string | undefined;
@@ -30,19 +38,19 @@ const anyNumber: Check = (value) =>
 const positive = finite(0, Number.POSITIVE_INFINITY, true);
 
 const checks: { readonly [K in keyof Required<UnlearnOptions>]: Check } = {
-  method: oneOf(...Object.keys(methods)),
+  method: oneOf(...METHODS),
   epsilon: anyNumber,
-  epsilonSchedule: oneOf("constant", "linear", "cosine"),
+  epsilonSchedule: oneOf(...EPSILON_SCHEDULES),
   dual: oneOf("adam", "ascent"),
   beta: finite(0),
-  forgetObjective: oneOf("random-label", "bounded-ascent", "uniform", "likely-other"),
-  loss: oneOf("cross-entropy", "binary-cross-entropy", "mse"),
+  forgetObjective: oneOf(...FORGET_OBJECTIVES),
+  loss: oneOf(...LOSSES),
   lambda: finite(0),
   epochs: whole(0),
   lr: (value) => (value === "auto" ? undefined : positive(value) && `${positive(value)}, or auto`),
-  schedule: oneOf("constant", "cosine"),
+  schedule: oneOf(...LEARNING_RATE_SCHEDULES),
   warmup: finite(0, 1),
-  optimizer: oneOf("sgd", "adamw"),
+  optimizer: oneOf(...OPTIMIZERS),
   momentum: finite(0, 1),
   weightDecay: finite(0),
   clipNorm: positive,

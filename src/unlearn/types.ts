@@ -1,23 +1,36 @@
 import type { EngineName } from "../engine/engine.ts";
 
-export type Method =
-  | "eupmu"
-  | "eupmu-fast"
-  | "explicit"
-  | "finetune"
-  | "gradient-ascent"
-  | "neggrad-plus"
-  | "random-label"
-  | "salun"
-  | "l1-sparse"
-  | "scrub"
-  | "bad-teacher"
-  | "pcgrad";
+// Lists, not only types: the command line offers them without loading the methods themselves.
+export const METHODS = [
+  "eupmu",
+  "eupmu-fast",
+  "explicit",
+  "finetune",
+  "gradient-ascent",
+  "neggrad-plus",
+  "random-label",
+  "salun",
+  "l1-sparse",
+  "scrub",
+  "bad-teacher",
+  "pcgrad",
+] as const;
+export type Method = (typeof METHODS)[number];
 
-export type LossName = "cross-entropy" | "binary-cross-entropy" | "mse";
-export type ForgetObjectiveName = "random-label" | "bounded-ascent" | "uniform" | "likely-other";
-export type LearningRateSchedule = "constant" | "cosine";
-export type EpsilonSchedule = "constant" | "linear" | "cosine";
+export const LOSSES = ["cross-entropy", "binary-cross-entropy", "mse"] as const;
+export type LossName = (typeof LOSSES)[number];
+
+export const FORGET_OBJECTIVES = ["random-label", "bounded-ascent", "uniform", "likely-other"] as const;
+export type ForgetObjectiveName = (typeof FORGET_OBJECTIVES)[number];
+
+export const LEARNING_RATE_SCHEDULES = ["constant", "cosine"] as const;
+export type LearningRateSchedule = (typeof LEARNING_RATE_SCHEDULES)[number];
+
+export const EPSILON_SCHEDULES = ["constant", "linear", "cosine"] as const;
+export type EpsilonSchedule = (typeof EPSILON_SCHEDULES)[number];
+
+export const OPTIMIZERS = ["sgd", "adamw"] as const;
+export type OptimizerName = (typeof OPTIMIZERS)[number];
 
 export interface UnlearnOptions {
   readonly method: Method;
@@ -40,7 +53,7 @@ export interface UnlearnOptions {
   /** Share of the run over which the learning rate rises from 0; undefined = none. */
   readonly warmup?: number;
   /** undefined = sgd. */
-  readonly optimizer?: "sgd" | "adamw";
+  readonly optimizer?: OptimizerName;
   readonly momentum: number;
   readonly weightDecay: number;
   /** Largest norm of all gradients together; undefined = not clipped. */

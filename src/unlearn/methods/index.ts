@@ -27,6 +27,3 @@ export const methods: { readonly [M in Method]: MethodDefinition } = {
   "bad-teacher": badTeacher,
   pcgrad,
 };
-
-/** Every method's name, in the order of the table. */
-export const methodNames = Object.keys(methods) as readonly Method[];
