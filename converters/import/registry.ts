@@ -14,6 +14,7 @@ import * as microsoft from "./ops/microsoft.ts";
 import * as movement from "./ops/movement.ts";
 import * as normalization from "./ops/normalization.ts";
 import * as quantization from "./ops/quantization.ts";
+import * as recurrent from "./ops/recurrent.ts";
 import * as reduction from "./ops/reduction.ts";
 import * as shape from "./ops/shape.ts";
 import type { Inputs, OperatorContext, Value } from "./value.ts";
@@ -42,6 +43,7 @@ const AI_ONNX = [
   attention,
   einsum,
   loss,
+  recurrent,
 ] as const;
 
 /** `Softmax_13` is the variant of Softmax since opset 13; no suffix means since version 1. Only capitalised exports are operators. */

@@ -1,0 +1,240 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { notTrainable } from "../../errors.ts";
+import { type Inputs, isHost, type OperatorContext, toTensor, type Value } from "../value.ts";
+
+interface RecurrentAttributes {
+  readonly activations?: readonly string[];
+  readonly activation_alpha?: readonly number[];
+  readonly activation_beta?: readonly number[];
+  readonly clip?: number;
+  readonly direction?: string;
+  readonly hidden_size?: number;
+  readonly layout?: number;
+}
+
+type Activation = (x: tf.Tensor) => tf.Tensor;
+const scaled = (x: tf.Tensor, factor: number) => (factor === 1 ? x : tf.mul(x, tf.scalar(factor)));
+
+/** Activations by name, with ONNX's default alpha and beta; undefined where the function takes none. */
+const ACTIVATIONS: Readonly<
+  Record<
+    string,
+    { alpha?: number; beta?: number; of: (x: tf.Tensor, alpha: number, beta: number) => tf.Tensor }
+  >
+> = {
+  sigmoid: { of: tf.sigmoid },
+  tanh: { of: tf.tanh },
+  relu: { of: tf.relu },
+  softsign: { of: (x) => tf.div(x, tf.add(tf.abs(x), tf.scalar(1))) },
+  softplus: { of: tf.softplus },
+  affine: { alpha: 1, beta: 0, of: (x, a, b) => tf.add(scaled(x, a), tf.scalar(b)) },
+  leakyrelu: { alpha: 0.01, of: (x, a) => tf.sub(tf.relu(x), scaled(tf.relu(tf.neg(x)), a)) },
+  elu: {
+    alpha: 1,
+    of: (x, a) => tf.add(tf.relu(x), scaled(tf.sub(tf.exp(tf.neg(tf.relu(tf.neg(x)))), tf.scalar(1)), a)),
+  },
+  thresholdedrelu: { alpha: 1, of: (x, a) => tf.mul(x, tf.cast(tf.greater(x, tf.scalar(a)), "float32")) },
+  scaledtanh: { alpha: 1, beta: 1, of: (x, a, b) => scaled(tf.tanh(scaled(x, b)), a) },
+  hardsigmoid: {
+    alpha: 0.2,
+    beta: 0.5,
+    of: (x, a, b) => clamped(tf.add(scaled(x, a), tf.scalar(b)), 0, 1),
+  },
+};
+const clamped = (x: tf.Tensor, low: number, high: number) =>
+  tf.minimum(tf.maximum(x, tf.scalar(low)), tf.scalar(high));
+
+/** The functions of every direction in order; alpha and beta lists hold values only for the functions that take them. */
+function activationsOf(
+  { activations, activation_alpha = [], activation_beta = [] }: RecurrentAttributes,
+  defaults: readonly string[],
+  directions: number,
+  where: string,
+): Activation[] {
+  const names = activations ?? Array.from({ length: directions }, () => defaults).flat();
+  let [a, b] = [0, 0];
+  return names.map((name) => {
+    const found = ACTIVATIONS[name.toLowerCase()];
+    if (!found)
+      throw notTrainable("ACTIVATION_UNKNOWN", `${where}: the activation "${name}" is not one of ONNX's.`);
+    const alpha = found.alpha === undefined ? 0 : (activation_alpha[a++] ?? found.alpha);
+    const beta = found.beta === undefined ? 0 : (activation_beta[b++] ?? found.beta);
+    return (x) => found.of(x, alpha, beta);
+  });
+}
+
+/** One time step: the projected input [batch, gates·hidden] and the states go in, the new states come out, hidden first. */
+type Cell = (projected: tf.Tensor, states: readonly tf.Tensor[]) => tf.Tensor[];
+/** What a cell is made of in one direction. */
+interface Direction {
+  /** [gates·hidden, hidden] */
+  readonly recurrence: tf.Tensor;
+  /** [gates·hidden]; the input's own bias is already in the projection. */
+  readonly bias: tf.Tensor | undefined;
+  readonly peephole: tf.Tensor | undefined;
+  readonly activations: readonly Activation[];
+  readonly hidden: number;
+  /** Bounds what goes into an activation. */
+  readonly bound: Activation;
+}
+
+const gate = (x: tf.Tensor, index: number, hidden: number) =>
+  x.rank === 1
+    ? tf.slice(x, [index * hidden], [hidden])
+    : tf.slice(x, [0, index * hidden], [x.shape[0]!, hidden]);
+const rowOf = (x: tf.Tensor, index: number) =>
+  tf.reshape(
+    tf.slice(x, [index, ...x.shape.slice(1).map(() => 0)], [1, ...x.shape.slice(1)]),
+    x.shape.slice(1),
+  );
+
+/**
+ * Runs a cell over time, unrolled, in one or both directions.
+ * Inputs X [time, batch, input], W [directions, gates·hidden, input], R, B, sequence_lens, initial states; outputs Y, then
+ * the last states. With layout 1 the batch comes first. Beyond its length a sequence keeps its state and puts out zeros.
+ */
+function recurrent(
+  [x, w, r, b, lengths, ...rest]: Inputs,
+  attributes: RecurrentAttributes,
+  context: OperatorContext,
+  spec: {
+    readonly gates: number;
+    readonly states: number;
+    readonly defaults: readonly string[];
+    readonly cell: (direction: Direction) => Cell;
+    /** The bias of the recurrence joins the input's here where the cell adds them anyway. */
+    readonly joinsBias: boolean;
+  },
+): Value[] {
+  const { clip, direction = "forward", layout = 0 } = attributes;
+  const batchFirst = (t: tf.Tensor) => (layout === 0 ? t : tf.transpose(t, [1, 0, 2]));
+  const input = batchFirst(toTensor(x!));
+  const [time, batch, width] = input.shape as [number, number, number];
+  const [weights, recurrence] = [toTensor(w!), toTensor(r!)];
+  const [directions, rows] = weights.shape as [number, number];
+  const hidden = rows / spec.gates;
+  const activations = activationsOf(attributes, spec.defaults, directions, context.where);
+  const bound: Activation = clip === undefined ? (t) => t : (t) => clamped(t, -clip, clip);
+  const [initial, peepholes] = [rest.slice(0, spec.states), rest[spec.states]];
+
+  const ragged = lengths && !(isHost(lengths) && lengths.array.data.every((n) => n >= time));
+  const limit = ragged ? tf.reshape(tf.cast(toTensor(lengths), "int32"), [batch, 1]) : undefined;
+
+  const perDirection = Array.from({ length: directions }, (_, d) => {
+    const bias = b ? rowOf(toTensor(b), d) : undefined;
+    const [ofInput, ofState] = bias
+      ? [tf.slice(bias, [0], [rows]), tf.slice(bias, [rows], [rows])]
+      : [undefined, undefined];
+    const flat = tf.reshape(input, [time * batch, width]);
+    const product = tf.matMul(flat as tf.Tensor2D, rowOf(weights, d) as tf.Tensor2D, false, true);
+    const added = spec.joinsBias && ofInput && ofState ? tf.add(ofInput, ofState) : ofInput;
+    const projected = tf.reshape(added ? tf.add(product, added) : product, [time, batch, rows]);
+    const cell = spec.cell({
+      recurrence: rowOf(recurrence, d),
+      bias: spec.joinsBias ? undefined : ofState,
+      peephole: peepholes && rowOf(toTensor(peepholes), d),
+      activations: activations.slice(d * spec.defaults.length, (d + 1) * spec.defaults.length),
+      hidden,
+      bound,
+    });
+    let states: tf.Tensor[] = Array.from({ length: spec.states }, (_v, s) => {
+      const given = initial[s];
+      return given ? rowOf(batchFirst(toTensor(given)), d) : tf.zeros([batch, hidden]);
+    });
+    const backward = direction === "reverse" || d === 1;
+    const outputs = new Array<tf.Tensor>(time);
+    for (let step = 0; step < time; step++) {
+      const t = backward ? time - 1 - step : step;
+      const next = cell(rowOf(projected, t), states);
+      if (limit) {
+        const alive = tf.cast(tf.less(tf.scalar(t, "int32"), limit), "float32");
+        const old = states;
+        states = next.map((s, i) => tf.add(old[i]!, tf.mul(alive, tf.sub(s, old[i]!))));
+        outputs[t] = tf.mul(alive, next[0]!);
+      } else {
+        states = next;
+        outputs[t] = next[0]!;
+      }
+    }
+    return { outputs, states };
+  });
+
+  const y = tf.stack(
+    Array.from({ length: time }, (_, t) => tf.stack(perDirection.map(({ outputs }) => outputs[t]!))),
+  );
+  const last = Array.from({ length: spec.states }, (_, s) =>
+    batchFirst(tf.stack(perDirection.map(({ states }) => states[s]!))),
+  );
+  return [layout === 0 ? y : tf.transpose(y, [2, 0, 1, 3]), ...last];
+}
+
+const times = (state: tf.Tensor, weights: tf.Tensor) =>
+  tf.matMul(state as tf.Tensor2D, weights as tf.Tensor2D, false, true);
+
+/** H′ = f(X Wᵀ + H Rᵀ + biases) */
+export const RNN = (inputs: Inputs, attributes: RecurrentAttributes, context: OperatorContext): Value[] =>
+  recurrent(inputs, attributes, context, {
+    gates: 1,
+    states: 1,
+    defaults: ["Tanh"],
+    joinsBias: true,
+    cell:
+      ({ recurrence, activations: [f], bound }) =>
+      (projected, [h]) => [f!(bound(tf.add(projected, times(h!, recurrence))))],
+  });
+
+/** z, r = f(…); h̃ = g(X Wₕᵀ + (r ∘ H) Rₕᵀ + …), or with linear_before_reset r ∘ (H Rₕᵀ + bias); H′ = (1 − z) h̃ + z H */
+export const GRU = (
+  inputs: Inputs,
+  { linear_before_reset = 0, ...attributes }: RecurrentAttributes & { linear_before_reset?: number },
+  context: OperatorContext,
+): Value[] =>
+  recurrent(inputs, attributes, context, {
+    gates: 3,
+    states: 1,
+    defaults: ["Sigmoid", "Tanh"],
+    joinsBias: linear_before_reset === 0,
+    cell: ({ recurrence, bias, activations: [f, g], hidden, bound }) => {
+      const both = tf.slice(recurrence, [0, 0], [2 * hidden, hidden]);
+      const candidate = tf.slice(recurrence, [2 * hidden, 0], [hidden, hidden]);
+      const biased = (x: tf.Tensor, index: number) => (bias ? tf.add(x, gate(bias, index, hidden)) : x);
+      return (projected, [h]) => {
+        const product = times(h!, both);
+        const at = (i: number) =>
+          f!(bound(tf.add(gate(projected, i, hidden), biased(gate(product, i, hidden), i))));
+        const [update, reset] = [at(0), at(1)];
+        const recurrentPart = linear_before_reset
+          ? tf.mul(reset, biased(times(h!, candidate), 2))
+          : times(tf.mul(reset, h!), candidate);
+        const proposed = g!(bound(tf.add(gate(projected, 2, hidden), recurrentPart)));
+        return [tf.add(proposed, tf.mul(update, tf.sub(h!, proposed)))];
+      };
+    },
+  });
+
+/** i, o, f = f(… + P ∘ C); C′ = f C + i g(…); H′ = o h(C′). Gates in the order i, o, f, c. */
+export const LSTM = (
+  inputs: Inputs,
+  { input_forget = 0, ...attributes }: RecurrentAttributes & { input_forget?: number },
+  context: OperatorContext,
+): Value[] =>
+  recurrent(inputs, attributes, context, {
+    gates: 4,
+    states: 2,
+    defaults: ["Sigmoid", "Tanh", "Tanh"],
+    joinsBias: true,
+    cell:
+      ({ recurrence, peephole, activations: [f, g, h], hidden, bound }) =>
+      (projected, [state, memory]) => {
+        const sum = tf.add(projected, times(state!, recurrence));
+        const at = (index: number, cell: tf.Tensor) => {
+          const own = gate(sum, index, hidden);
+          return f!(bound(peephole ? tf.add(own, tf.mul(gate(peephole, index, hidden), cell)) : own));
+        };
+        const input = at(0, memory!);
+        const forget = input_forget ? tf.sub(tf.scalar(1), input) : at(2, memory!);
+        const proposed = g!(bound(gate(sum, 3, hidden)));
+        const next = tf.add(tf.mul(forget, memory!), tf.mul(input, proposed));
+        return [tf.mul(at(1, next), h!(next)), next];
+      },
+  });
