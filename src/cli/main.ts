@@ -67,6 +67,8 @@ if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.me
     // A second one does not wait for the running step.
     process.once("SIGINT", () => process.exit(130));
   });
+  // The reader of a pipe has gone away (`… | head`): there is nobody left to tell.
+  process.stdout.on("error", ({ code }: NodeJS.ErrnoException) => process.exit(code === "EPIPE" ? 0 : 70));
   process.exitCode = await main(process.argv.slice(2), {
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
