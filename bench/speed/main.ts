@@ -1,0 +1,217 @@
+// npm run bench [-- --peer PYTHON] [--only NAME,NAME] [--threads N] [--pairs N] [--seconds S]
+// Training steps side by side with tfjs `cpu` and, given a Python with torch and onnx, with PyTorch: interleaved runs in
+// two processes, median of the ratios. Writes bench/results/speed.json.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import Table from "cli-table3";
+import { matmulRate } from "./matmul.ts";
+import { type Contender, type Measured, startContender } from "./process.ts";
+import { type Workload, workloads } from "./workloads.ts";
+
+const { values } = parseArgs({
+  options: {
+    peer: { type: "string" },
+    only: { type: "string" },
+    threads: { type: "string", default: String(Math.min(2, cpus().length)) },
+    pairs: { type: "string", default: "7" },
+    seconds: { type: "string", default: "2" },
+    out: { type: "string", default: "bench/results/speed.json" },
+  },
+});
+const threads = Number(values.threads);
+const pairs = Number(values.pairs);
+const worker = join(import.meta.dirname, "worker.js");
+const peer = "bench/peers/pytorch.py";
+
+const median = (numbers: readonly number[]): number => {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+};
+
+/** Warms up and finds how many steps fill the wished time. */
+async function calibrate(contender: Contender): Promise<number> {
+  await contender.run(2);
+  const { seconds } = await contender.run(1);
+  return Math.max(1, Math.round(Number(values.seconds) / seconds));
+}
+
+interface Row {
+  readonly workload: string;
+  readonly samplesPerSecond: number;
+  readonly cpuSecondsPerStep: number;
+  readonly peakBytes: number;
+  readonly compileSeconds: number;
+  readonly engine: string;
+  readonly peer?: {
+    readonly engine: string;
+    readonly layout: string;
+    readonly samplesPerSecond: number;
+    readonly speedRatio: number;
+    readonly cpuRatio: number;
+    readonly peakBytes: number;
+    readonly memoryRatio: number;
+    readonly lossDifference: number;
+  };
+  readonly tfjs?: { readonly samplesPerSecond: number; readonly speedRatio: number };
+}
+
+/** Interleaved: ours, theirs, ours, theirs …; the first losses are compared before the weights have drifted apart. */
+async function duel(ours: Contender, theirs: Contender, batch: number) {
+  const first = [await ours.run(1), await theirs.run(1)] as const;
+  const lossDifference = Math.max(
+    ...first[0].losses.map(
+      (loss, i) => Math.abs(loss - first[1].losses[i]!) / Math.max(1e-3, Math.abs(loss)),
+    ),
+  );
+  const steps = [await calibrate(ours), await calibrate(theirs)] as const;
+  const [mine, yours]: [Measured[], Measured[]] = [[], []];
+  for (let pair = 0; pair < pairs; pair++) {
+    mine.push(await ours.run(steps[0]));
+    yours.push(await theirs.run(steps[1]));
+  }
+  const rate = (m: Measured, k: number) => (k * batch) / m.seconds;
+  const cpu = (m: Measured, k: number) => m.cpuSeconds / k;
+  return {
+    ours: {
+      samplesPerSecond: median(mine.map((m) => rate(m, steps[0]))),
+      cpuSecondsPerStep: median(mine.map((m) => cpu(m, steps[0]))),
+      peakBytes: mine.at(-1)!.peakBytes,
+    },
+    theirs: {
+      samplesPerSecond: median(yours.map((m) => rate(m, steps[1]))),
+      peakBytes: yours.at(-1)!.peakBytes,
+    },
+    speedRatio: median(mine.map((m, i) => rate(m, steps[0]) / rate(yours[i]!, steps[1]))),
+    cpuRatio: median(mine.map((m, i) => cpu(yours[i]!, steps[1]) / cpu(m, steps[0]))),
+    lossDifference,
+  };
+}
+
+async function measure(key: string, workload: Workload, folder: string): Promise<Row> {
+  const start = (engine: string) => startContender(process.execPath, [worker, key, String(threads), engine]);
+  const file = join(folder, `${key}.onnx`);
+  writeFileSync(file, workload.model());
+  const row = {
+    workload: workload.name,
+    samplesPerSecond: 0,
+    cpuSecondsPerStep: 0,
+    peakBytes: 0,
+    compileSeconds: 0,
+    engine: "",
+  };
+  if (values.peer) {
+    const image = workload.sample.length === 3;
+    let best: Row | undefined;
+    // PyTorch's users take channels_last where it is faster: so does the peer.
+    for (const layout of image ? ["channels_last", "contiguous"] : ["contiguous"]) {
+      const ours = await start("onnxruntime");
+      const theirs = await startContender(values.peer, [
+        peer,
+        file,
+        String(threads),
+        String(workload.batch),
+        workload.sample.join(),
+        layout,
+      ]);
+      const d = await duel(ours, theirs, workload.batch);
+      await ours.stop();
+      await theirs.stop();
+      if (best?.peer && best.peer.samplesPerSecond >= d.theirs.samplesPerSecond) continue;
+      best = {
+        ...row,
+        ...d.ours,
+        compileSeconds: ours.hello.compileSeconds ?? 0,
+        engine: ours.hello.engine,
+        peer: {
+          engine: theirs.hello.engine,
+          layout,
+          ...d.theirs,
+          speedRatio: d.speedRatio,
+          cpuRatio: d.cpuRatio,
+          memoryRatio: d.ours.peakBytes / d.theirs.peakBytes,
+          lossDifference: d.lossDifference,
+        },
+      };
+    }
+    return best!;
+  }
+  const ours = await start("onnxruntime");
+  if (workload.tfjs) {
+    const theirs = await start("cpu");
+    const d = await duel(ours, theirs, workload.batch);
+    await ours.stop();
+    await theirs.stop();
+    return {
+      ...row,
+      ...d.ours,
+      compileSeconds: ours.hello.compileSeconds ?? 0,
+      engine: ours.hello.engine,
+      tfjs: { samplesPerSecond: d.theirs.samplesPerSecond, speedRatio: d.speedRatio },
+    };
+  }
+  const steps = await calibrate(ours);
+  const runs: Measured[] = [];
+  for (let i = 0; i < pairs; i++) runs.push(await ours.run(steps));
+  await ours.stop();
+  return {
+    ...row,
+    samplesPerSecond: median(runs.map((m) => (steps * workload.batch) / m.seconds)),
+    cpuSecondsPerStep: median(runs.map((m) => m.cpuSeconds / steps)),
+    peakBytes: runs.at(-1)!.peakBytes,
+    compileSeconds: ours.hello.compileSeconds ?? 0,
+    engine: ours.hello.engine,
+  };
+}
+
+const wanted = values.only?.split(",") ?? Object.keys(workloads);
+const folder = mkdtempSync(join(tmpdir(), "onnx-unlearn-bench-"));
+const rows: Row[] = [];
+const before = loadavg()[0]!;
+const rate = await matmulRate(threads);
+const megabytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MB`;
+try {
+  for (const key of wanted) {
+    const workload = workloads[key];
+    if (!workload) throw new Error(`no workload "${key}"; there are ${Object.keys(workloads).join(", ")}`);
+    const row = await measure(key, workload, folder);
+    rows.push(row);
+    console.error(
+      `${row.workload}: ${row.samplesPerSecond.toFixed(0)} samples/s${row.peer ? `, ${row.peer.speedRatio.toFixed(2)} × PyTorch` : ""}`,
+    );
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+const table = new Table({
+  head: ["workload", "samples/s", "other", "samples/s", "ours / other", "CPU time", "peak memory", "compile"],
+});
+for (const row of rows)
+  table.push([
+    row.workload,
+    row.samplesPerSecond.toFixed(0),
+    row.peer ? `${row.peer.engine} ${row.peer.layout}` : row.tfjs ? "tfjs cpu" : "",
+    (row.peer ?? row.tfjs)?.samplesPerSecond.toFixed(row.peer ? 0 : 2) ?? "",
+    (row.peer ?? row.tfjs)?.speedRatio.toFixed(2) ?? "",
+    row.peer?.cpuRatio.toFixed(2) ?? "",
+    row.peer ? `${megabytes(row.peakBytes)} / ${megabytes(row.peer.peakBytes)}` : megabytes(row.peakBytes),
+    `${row.compileSeconds.toFixed(2)} s`,
+  ]);
+console.log(table.toString());
+console.log(`1024³ MatMul in ONNX Runtime, ${threads} threads: ${(rate / 1e9).toFixed(0)} GFLOP/s`);
+const versions = JSON.parse(readFileSync("package.json", "utf8")) as { readonly version: string };
+const document = {
+  version: versions.version,
+  node: process.version,
+  machine: { cpu: cpus()[0]?.model.trim(), cores: cpus().length, memoryBytes: totalmem(), threads },
+  // A busy machine makes the figures noisy: read them with this.
+  loadAverage: { before, after: loadavg()[0] },
+  matmulFlopsPerSecond: rate,
+  pairs,
+  rows,
+};
+mkdirSync("bench/results", { recursive: true });
+writeFileSync(values.out, `${JSON.stringify(document, null, 2)}\n`);
+console.log(`written to ${values.out}`);
