@@ -1,7 +1,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 import pkg from "onnx-proto";
+import { fuseNodes } from "./fuse.ts";
 import { loweringTables } from "./kernels/index.ts";
-import type { EmittedAttribute, Operand, Trace, TraceType } from "./trace.ts";
+import { channelBlocks, lowerBlocked, NCHWC } from "./layout.ts";
+import type { EmittedAttribute, EmittedNode, Operand, Trace, TraceType } from "./trace.ts";
 
 const { onnx } = pkg;
 
@@ -17,21 +19,14 @@ export const ELEMENT_TYPE: Readonly<Record<string, number>> = {
 };
 
 interface Symbolic {
-  readonly name: string;
+  /** Name of the row-major value; "" where there is only a splat or a blocked form so far. */
+  name: string;
   readonly shape: readonly number[];
   readonly dtype: string;
   /** The one value everywhere, where it is known. */
   readonly splat?: number;
-  /** Made into an initializer when first used. */
-  readonly initializer?: Uint8Array;
-}
-
-interface EmittedNode {
-  readonly opType: string;
-  readonly domain: string;
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
-  readonly attributes: Readonly<Record<string, EmittedAttribute>>;
+  /** Name of the value in the blocked layout (layout.ts), where it was made. */
+  blocked?: string;
 }
 
 const bytesOf = (values: ArrayLike<number>, dtype: string): Uint8Array => {
@@ -59,10 +54,16 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   private shared = new Map<string, tf.TensorInfo[]>();
   private constants = new Map<string, string>();
   private producers = new Map<string, EmittedNode>();
+  private intLists = new Map<string, readonly number[]>();
+  private outputs = new Set<string>();
   private counter = 0;
   private live = 0;
+  block = 0;
 
-  begin(): void {
+  begin(block: number): void {
+    this.block = block;
+    this.intLists = new Map();
+    this.outputs = new Set();
     this.symbols = new WeakMap();
     this.nodes = [];
     this.initializers = new Map();
@@ -138,7 +139,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
           ? this.splat(symbolic.splat, operand.shape, operand.dtype as TraceType)
           : this.emit(
               "Reshape",
-              [symbolic.name, this.ints(operand.shape)],
+              [this.rowMajor(symbolic), this.ints(operand.shape)],
               operand.shape,
               operand.dtype,
               // A 0 among the dimensions means 0 here, not "as the input".
@@ -152,7 +153,93 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
         this.emit("Expand", [this.initializer([splat], [], dtype), this.ints(shape)], shape, dtype),
       );
     }
+    return this.rowMajor(symbolic);
+  }
+
+  private rowMajor(symbolic: Symbolic): string {
+    if (symbolic.name || symbolic.blocked === undefined) return symbolic.name;
+    const [, channels, height, width] = symbolic.shape as [number, number, number, number];
+    const padded = channelBlocks(channels, this.block) * this.block;
+    const rawShape = symbolic.shape.map((d, i) => (i === 1 ? padded : d));
+    if (height * width === 1 && padded === channels) {
+      symbolic.name = symbolic.blocked;
+      return symbolic.name;
+    }
+    // The reordering knows floats only.
+    const float = this.castName(symbolic.blocked, rawShape, symbolic.dtype, "float32");
+    const ordered = this.emit(
+      "ReorderOutput",
+      [float],
+      symbolic.shape,
+      "float32",
+      { channels: { int: channels } },
+      NCHWC,
+    );
+    symbolic.name = this.castName(this.nameOf(ordered), symbolic.shape, "float32", symbolic.dtype);
     return symbolic.name;
+  }
+
+  private castName(name: string, shape: readonly number[], from: string, to: string): string {
+    if (from === to) return name;
+    return this.nameOf(this.emit("Cast", [name], shape, to, { to: { int: ELEMENT_TYPE[to]! } }));
+  }
+
+  isBlocked(tensor: tf.TensorInfo): boolean {
+    const symbolic = this.symbolOf(tensor);
+    return symbolic.blocked !== undefined && symbolic.shape.join() === tensor.shape.join();
+  }
+
+  blocked(tensor: tf.TensorInfo): tf.TensorInfo {
+    const symbolic = this.symbolOf(tensor);
+    const [, channels] = tensor.shape as [number, number];
+    const padded = channelBlocks(channels, this.block) * this.block;
+    const rawShape = tensor.shape.map((d, i) => (i === 1 ? padded : d));
+    if (this.isBlocked(tensor)) return this.reuse(symbolic.blocked!, rawShape, tensor.dtype);
+    let whole = tensor;
+    // ReorderInput fills the last block by itself where the channels come in fours.
+    if (channels % 4 !== 0) {
+      const zeros = tensor.shape.map(() => 0);
+      const pads = this.ints([...zeros, ...zeros.map((_, i) => (i === 1 ? padded - channels : 0))]);
+      whole = this.emit("Pad", [tensor, pads], rawShape, "float32");
+    }
+    const raw = this.emit("ReorderInput", [whole], rawShape, "float32", {}, NCHWC);
+    if (symbolic.shape.join() === tensor.shape.join()) symbolic.blocked = this.nameOf(raw);
+    return raw;
+  }
+
+  fromBlocked(raw: tf.TensorInfo, shape: readonly number[]): tf.TensorInfo {
+    return this.info({ name: "", shape, dtype: raw.dtype, blocked: this.nameOf(raw) });
+  }
+
+  channelsLast(tensor: tf.TensorInfo): tf.TensorInfo {
+    const [n, channels, h, w] = tensor.shape as [number, number, number, number];
+    const shape = [n, h, w, channels];
+    if (this.isBlocked(tensor))
+      return this.emit(
+        "ReorderOutput",
+        [this.blocked(tensor)],
+        shape,
+        "float32",
+        { channels: { int: channels }, channels_last: { int: 1 } },
+        NCHWC,
+      );
+    return this.emit("Transpose", [tensor], shape, tensor.dtype, { perm: { ints: [0, 2, 3, 1] } });
+  }
+
+  /** The integers of a constant made by `ints`. */
+  intsOf(name: string): readonly number[] | undefined {
+    return this.intLists.get(name);
+  }
+
+  /** Name of a one-element operand, undefined where it has more elements. */
+  scalarName(operand: Operand): string | undefined {
+    if (typeof operand === "string") {
+      const known = this.initializers.get(operand);
+      return operand === "" || (known && size(known.dims) === 1) ? operand : undefined;
+    }
+    const { splat, dtype } = this.symbolOf(operand);
+    if (splat !== undefined) return this.initializer([splat], [], dtype);
+    return size(operand.shape) === 1 ? this.nameOf(operand) : undefined;
   }
 
   private initializer(values: ArrayLike<number>, shape: readonly number[], dtype: string): string {
@@ -172,7 +259,9 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   }
 
   ints(values: readonly number[]): string {
-    return this.initializer(values, [values.length], "int64");
+    const name = this.initializer(values, [values.length], "int64");
+    this.intLists.set(name, values);
+    return name;
   }
 
   constant(values: ArrayLike<number>, shape: readonly number[], dtype: TraceType): tf.TensorInfo {
@@ -206,7 +295,10 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     attributes: Readonly<Record<string, EmittedAttribute>> = {},
     domain = "",
   ): tf.TensorInfo {
-    return this.emitMany(opType, inputs, [{ shape, dtype }], attributes, domain)[0]!;
+    return (
+      lowerBlocked(this, { opType, inputs, shape, dtype, attributes, domain }) ??
+      this.emitMany(opType, inputs, [{ shape, dtype }], attributes, domain)[0]!
+    );
   }
 
   emitMany(
@@ -225,6 +317,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       domain,
       inputs: names,
       outputs: outputs.map(() => this.fresh()),
+      shapes: outputs.map(({ shape }) => shape),
       attributes,
     };
     this.nodes.push(node);
@@ -248,11 +341,16 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   /** An output must be a value of its own: not an input, not a constant, not another output. */
   output(tensor: tf.TensorInfo): string {
     const name = this.nameOf(tensor);
+    if (this.producers.has(name) && !this.outputs.has(name)) {
+      this.outputs.add(name);
+      return name;
+    }
     const node: EmittedNode = {
       opType: "Identity",
       domain: "",
       inputs: [name],
       outputs: [this.fresh()],
+      shapes: [tensor.shape],
       attributes: {},
     };
     this.nodes.push(node);
@@ -273,8 +371,9 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       kept.push(node);
     }
     kept.reverse();
+    const nodes = fuseNodes(kept, new Set(outputs.map(({ name }) => name)));
     const nodeCounts: Record<string, number> = {};
-    for (const { opType } of kept) nodeCounts[opType] = (nodeCounts[opType] ?? 0) + 1;
+    for (const { opType } of nodes) nodeCounts[opType] = (nodeCounts[opType] ?? 0) + 1;
     const valueInfo = ({
       name,
       shape,
@@ -295,10 +394,11 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       opsetImport: [
         { domain: "", version: EMITTED_OPSET },
         { domain: "com.microsoft", version: 1 },
+        ...(nodes.some(({ domain }) => domain === NCHWC) ? [{ domain: NCHWC, version: 1 }] : []),
       ],
       graph: {
         name: "step",
-        node: kept.map((node) => ({
+        node: nodes.map((node) => ({
           opType: node.opType,
           domain: node.domain,
           input: [...node.inputs],

@@ -4,15 +4,27 @@ import * as tf from "@tensorflow/tfjs-core";
 import { BACKEND, tracingBackend } from "./backend.ts";
 import type { CompiledGraph, StepFunction, StepSignature, TensorSpec } from "./step.ts";
 
+export interface CompileOptions {
+  /**
+   * Channels per block of ONNX Runtime's blocked convolution layout on the machine that will run the graph; 0 (default):
+   * do without it. A wrong number gives wrong results, so it must have been probed.
+   */
+  readonly block?: number;
+}
+
 /**
  * Records one call of a step function, tfjs's autodiff inside included, as one ONNX graph.
  * @throws Error if the step reads a value, or uses a kernel the compiler has no lowering for (the message names it)
  */
-export function compileStep(step: StepFunction, signature: StepSignature): CompiledGraph {
+export function compileStep(
+  step: StepFunction,
+  signature: StepSignature,
+  { block = 0 }: CompileOptions = {},
+): CompiledGraph {
   const trace = tracingBackend();
   const previous = tf.getBackend();
   tf.setBackend(BACKEND);
-  trace.begin();
+  trace.begin(block);
   tf.engine().startScope("compileStep");
   try {
     const graphInputs: { name: string; shape: readonly number[]; dtype: string }[] = [];

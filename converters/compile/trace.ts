@@ -10,6 +10,17 @@ export type EmittedAttribute =
   | { readonly floats: readonly number[] }
   | { readonly string: string };
 
+/** One node of the graph under construction. */
+export interface EmittedNode {
+  readonly opType: string;
+  readonly domain: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** Shape of each output. */
+  readonly shapes: readonly (readonly number[])[];
+  readonly attributes: Readonly<Record<string, EmittedAttribute>>;
+}
+
 /** An operand: a symbolic tensor made by a kernel, or the name of an ONNX value (a constant from `ints`/`constant`). "" omits it. */
 export type Operand = TensorInfo | string;
 
@@ -43,6 +54,19 @@ export interface Trace {
   splat(value: number, shape: readonly number[], dtype: TraceType): TensorInfo;
   /** The value of a splat or of a one-element constant; undefined if it is not known while tracing. */
   splatValue(tensor: TensorInfo): number | undefined;
+  /** Channels per block of ONNX Runtime's blocked layout on this machine (8, 16 …); 0: lowerings stay row-major. */
+  readonly block: number;
+  /** Whether a tensor [N, C, H, W] already stands in the blocked layout, so that going on in it costs nothing. */
+  isBlocked(tensor: TensorInfo): boolean;
+  /**
+   * A float tensor [N, C, H, W] in the blocked layout: memory [N, ⌈C/b⌉, H, W, b], stated to ONNX as [N, ⌈C/b⌉·b, H, W].
+   * Made when first asked for; the channels that fill the last block hold any finite numbers.
+   */
+  blocked(tensor: TensorInfo): TensorInfo;
+  /** The tensor of this shape whose blocked form is `raw`; its row-major form is made when first asked for. */
+  fromBlocked(raw: TensorInfo, shape: readonly number[]): TensorInfo;
+  /** A tensor [N, C, H, W] as [N, H, W, C]. */
+  channelsLast(tensor: TensorInfo): TensorInfo;
 }
 
 export interface LoweringArguments {

@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import * as ort from "onnxruntime-node";
 import { compileStep } from "../../converters/compile/compile.ts";
 import type { TensorSpec } from "../../converters/compile/step.ts";
+import { blockSize } from "./block.ts";
 import type { Engine, NumberArray } from "./engine.ts";
 
 const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
@@ -28,10 +29,14 @@ export const onnxruntimeEngine = (): Engine => ({
   version: `onnxruntime ${(createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string }).version}`,
   async prepare(step, initial, batchSpecs, options = {}) {
     const started = performance.now();
-    const graph = compileStep(step, {
-      carry: Object.fromEntries(Object.entries(initial).map(([key, { spec }]) => [key, spec])),
-      batch: batchSpecs,
-    });
+    const graph = compileStep(
+      step,
+      {
+        carry: Object.fromEntries(Object.entries(initial).map(([key, { spec }]) => [key, spec])),
+        batch: batchSpecs,
+      },
+      { block: await blockSize() },
+    );
     const session = await ort.InferenceSession.create(graph.bytes, {
       executionMode: "sequential",
       graphOptimizationLevel: "all",

@@ -2,19 +2,15 @@ import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { ConvAttributes } from "../../kernels/conv.ts";
 import type { PoolAttributes } from "../../kernels/pool.ts";
 import { taps } from "../../kernels/window.ts";
-import type { EmittedAttribute, LoweringTable, Operand, Trace } from "../trace.ts";
-
-const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
-const convAttributes = (a: ConvAttributes): Record<string, EmittedAttribute> => ({
-  kernel_shape: { ints: a.kernel },
-  strides: { ints: a.strides },
-  dilations: { ints: a.dilations },
-  pads: { ints: a.pads },
-  group: { int: a.group },
-});
-
-const reshape = (trace: Trace, x: TensorInfo, shape: readonly number[]) =>
-  trace.emit("Reshape", [x, trace.ints(shape)], shape, x.dtype);
+import type { LoweringTable, Operand, Trace } from "../trace.ts";
+import {
+  blockedConv,
+  blockedDepthwiseFilterGrad,
+  blockedInputGrad,
+  blockedKind,
+  filterGradByConvolution,
+} from "./blocked.ts";
+import { convAttributes, product, reshape } from "./window.ts";
 
 const padZeros = (trace: Trace, x: TensorInfo, pads: readonly number[]): TensorInfo => {
   const rank = pads.length / 2;
@@ -57,11 +53,16 @@ const tapSlice = (
 export const convolutionLowerings: LoweringTable = {
   OnnxConv: ({ inputs, attrs, trace }) => {
     const a = attrs as unknown as ConvAttributes;
+    const kind = blockedKind(a, trace.block);
+    if (kind) return blockedConv(trace, kind, inputs, a);
     return trace.emit("Conv", inputs, a.outputShape, "float32", convAttributes(a));
   },
 
   OnnxConvInputGrad: ({ inputs: [dy, w], attrs, trace }) => {
     const a = attrs as unknown as ConvAttributes;
+    const kind = blockedKind(a, trace.block);
+    const blocked = kind && blockedInputGrad(trace, kind, dy!, w!, a);
+    if (blocked) return blocked;
     const rank = a.kernel.length;
     const unitStride = a.strides.every((s) => s === 1);
     const mirrored = a.kernel.map((k, i) => (k - 1) * a.dilations[i]! - a.pads[i]!);
@@ -120,6 +121,8 @@ export const convolutionLowerings: LoweringTable = {
 
   OnnxConvFilterGrad: ({ inputs: [x, dy], attrs, trace }) => {
     const a = attrs as unknown as ConvAttributes;
+    if (blockedKind(a, trace.block) === "depthwise") return blockedDepthwiseFilterGrad(trace, x!, dy!, a);
+    if (a.group === 1 && a.kernel.length === 2) return filterGradByConvolution(trace, x!, dy!, a);
     const [o, c] = a.filterShape as [number, number];
     const n = a.inputShape[0]!;
     const l = product(a.outputShape.slice(2));

@@ -17,6 +17,7 @@ import {
   type Value,
 } from "../../../../converters/import/value.ts";
 import type { AttributeValue, DataType, OnnxNode, OnnxTensor } from "../../../../converters/onnx/model.ts";
+import { blockSize } from "../../../../src/engine/block.ts";
 
 const { onnx } = pkg;
 
@@ -331,10 +332,14 @@ export async function checkOperator(c: OperatorCase): Promise<void> {
   });
   tf.engine().endScope();
   // compiled
-  const compiled = compileStep((_, batch) => ({ carry: {}, results: step(batch) }), {
-    carry: {},
-    batch: Object.fromEntries(specs.map(({ key, shape, dtype }) => [key, { shape, dtype }])),
-  });
+  const compiled = compileStep(
+    (_, batch) => ({ carry: {}, results: step(batch) }),
+    {
+      carry: {},
+      batch: Object.fromEntries(specs.map(({ key, shape, dtype }) => [key, { shape, dtype }])),
+    },
+    { block: await blockSize() },
+  );
   const compiledSession = await ort.InferenceSession.create(compiled.bytes, {
     logSeverityLevel: 3,
     intraOpNumThreads: 1,

@@ -1,0 +1,376 @@
+import type { TensorInfo } from "@tensorflow/tfjs-core";
+import type { ConvAttributes } from "../../kernels/conv.ts";
+import { channelBlocks, NCHWC } from "../layout.ts";
+import type { Operand, Trace } from "../trace.ts";
+import { convAttributes, crop, product, reshape, sumFirst } from "./window.ts";
+
+/**
+ * Convolutions in ONNX Runtime's blocked layout. Weights [O, C/g, kernel…] become [O/b, C/g/b, kernel…, b, b] (input channel
+ * before output channel) in the graph; the input gradient is the same operator with mirrored weights.
+ */
+
+export type BlockedKind = "dense" | "image" | "depthwise";
+
+/**
+ * How a convolution runs in blocked layout: `dense` (every group fills whole blocks, or there is one group), `image` (a
+ * row-major input of fewer channels than one block), `depthwise` (one channel per group); undefined: not at all.
+ */
+export function blockedKind(a: ConvAttributes, block: number): BlockedKind | undefined {
+  if (block === 0 || a.kernel.length !== 2 || a.outputShape.length !== 4) return undefined;
+  const { group } = a;
+  const [o, perGroup] = a.filterShape as [number, number];
+  // A last block that is mostly filling costs more than the layout gains.
+  const full = (channels: number) => channels >= 0.6 * channelBlocks(channels, block) * block;
+  if (group === 1) {
+    if (!full(o)) return undefined;
+    return perGroup < block ? "image" : full(perGroup) ? "dense" : undefined;
+  }
+  if (perGroup === 1 && o === group && full(o)) return "depthwise";
+  return perGroup % block === 0 && (o / group) % block === 0 ? "dense" : undefined;
+}
+
+/** Deals the rows of [A, R, S] out in blocks: [A, R/b, S, b], the last block filled with zeros. */
+function deal(trace: Trace, x: TensorInfo, [a, r, s]: readonly [number, number, number]): TensorInfo {
+  const whole = channelBlocks(r, trace.block) * trace.block;
+  let rows = reshape(trace, x, [a, r, s, 1]);
+  if (r % 4 !== 0)
+    rows = trace.emit("Pad", [rows, trace.ints([0, 0, 0, 0, 0, whole - r, 0, 0])], [a, whole, s, 1], x.dtype);
+  return trace.emit("ReorderInput", [rows], [a, whole, s, 1], x.dtype, {}, NCHWC);
+}
+
+const rounded = (channels: number, block: number) => channelBlocks(channels, block) * block;
+
+/** Weights for the forward convolution. */
+function forwardFilter(trace: Trace, w: TensorInfo, kind: BlockedKind): TensorInfo {
+  const { block } = trace;
+  const [o, c, kh, kw] = w.shape as [number, number, number, number];
+  const k = kh * kw;
+  if (kind === "depthwise") return reshape(trace, deal(trace, w, [1, o, k]), [rounded(o, block), 1, kh, kw]);
+  if (kind === "image") return reshape(trace, deal(trace, w, [1, o, c * k]), [rounded(o, block), c, kh, kw]);
+  const wide = rounded(c, block);
+  const inner = deal(trace, w, [o, c, k]);
+  return reshape(trace, deal(trace, inner, [1, o, wide * k]), [rounded(o, block), wide, kh, kw]);
+}
+
+export function blockedConv(
+  trace: Trace,
+  kind: BlockedKind,
+  [x, w, bias]: readonly TensorInfo[],
+  a: ConvAttributes,
+): TensorInfo {
+  const { block } = trace;
+  const o = a.filterShape[0]!;
+  const wide = rounded(o, block);
+  const operands: Operand[] = [kind === "image" ? x! : trace.blocked(x!), forwardFilter(trace, w!, kind)];
+  if (bias)
+    operands.push(
+      wide === o ? bias : trace.emit("Pad", [bias, trace.ints([0, wide - o])], [wide], bias.dtype),
+    );
+  const group = kind === "depthwise" ? wide : a.group;
+  const raw = trace.emit(
+    "Conv",
+    operands,
+    [a.outputShape[0]!, wide, ...a.outputShape.slice(2)],
+    "float32",
+    convAttributes({ ...a, group }),
+    NCHWC,
+  );
+  return trace.fromBlocked(raw, a.outputShape);
+}
+
+/**
+ * Weights of the input gradient: W [O, C/g, k] as [g·C/g·P, O/g, taps], for each of P phases and each new tap the old tap it
+ * stands for, or zero. The phases are outermost among the output channels of a group.
+ */
+function mirroredFilter(
+  trace: Trace,
+  w: TensorInfo,
+  group: number,
+  phases: readonly (readonly (number | undefined)[])[],
+  kernel: readonly number[],
+): TensorInfo {
+  const { block } = trace;
+  const [o, c, kh, kw] = w.shape as [number, number, number, number];
+  const k = kh * kw;
+  const [outBlocks, inBlocks] = [channelBlocks(o, block), channelBlocks(c, block)];
+  // [O/b, C, k, bo] → [O/b, C/b, k, bo, bc]
+  const outer = deal(trace, w, [1, o, c * k]);
+  const tiles = deal(trace, outer, [outBlocks, c, k * block]);
+  const count = outBlocks * inBlocks * k;
+  const rows = reshape(trace, tiles, [count, block * block]);
+  const perGroup = outBlocks / group;
+  const picks: number[] = [];
+  for (let g = 0; g < group; g++)
+    for (const taps of phases)
+      for (let i = 0; i < inBlocks; i++)
+        for (let j = 0; j < perGroup; j++)
+          for (const tap of taps)
+            picks.push(tap === undefined ? count : ((g * perGroup + j) * inBlocks + i) * k + tap);
+  const source = picks.includes(count)
+    ? trace.emit("Pad", [rows, trace.ints([0, 0, 1, 0])], [count + 1, block * block], "float32")
+    : rows;
+  const picked = trace.emit("Gather", [source, trace.ints(picks)], [picks.length, block * block], "float32", {
+    axis: { int: 0 },
+  });
+  return reshape(trace, picked, [group * phases.length * inBlocks * block, perGroup * block, ...kernel]);
+}
+
+/** Per axis: for each phase p of the stride, the taps that reach dx[q·s + p], as offsets into dy. */
+function phasesOf(a: ConvAttributes, axis: number) {
+  const [s, pad, k] = [a.strides[axis]!, a.pads[axis]!, a.kernel[axis]!];
+  const [size, out] = [a.inputShape[axis + 2]!, a.outputShape[axis + 2]!];
+  const count = Math.ceil(size / s);
+  const reach = Array.from({ length: s }, (_, p) => {
+    const t = p + pad;
+    const taps: { tap: number; offset: number }[] = [];
+    for (let tap = t % s; tap < k; tap += s) taps.push({ tap, offset: (t - tap) / s });
+    return taps;
+  });
+  const offsets = reach.flat().map(({ offset }) => offset);
+  const [low, high] = [Math.min(...offsets), Math.max(...offsets)];
+  return {
+    count,
+    reach,
+    low,
+    kernel: high - low + 1,
+    pads: [-low, count - 1 + high - (out - 1)] as const,
+  };
+}
+
+/** dx = dy * mirrored W. Undefined where the blocked layout has no form of it. */
+export function blockedInputGrad(
+  trace: Trace,
+  kind: BlockedKind,
+  dy: TensorInfo,
+  w: TensorInfo,
+  a: ConvAttributes,
+): TensorInfo | undefined {
+  const { block } = trace;
+  const [o, c] = a.filterShape as [number, number];
+  const n = a.inputShape[0]!;
+  const k = product(a.kernel);
+  const mirrored = Array.from({ length: k }, (_, i) => k - 1 - i);
+  const unitStride = a.strides.every((s) => s === 1);
+  if (kind === "image" || (a.group === 1 && o < block)) return undefined;
+  const wide = rounded(a.inputShape[1]!, block);
+  const convolve = (
+    x: TensorInfo,
+    filter: TensorInfo,
+    shape: readonly number[],
+    attributes: { kernel: readonly number[]; dilations: readonly number[]; pads: readonly number[] },
+    group: number,
+  ) =>
+    trace.emit(
+      "Conv",
+      [x, filter],
+      shape,
+      "float32",
+      convAttributes({ ...attributes, strides: [1, 1], group }),
+      NCHWC,
+    );
+
+  if (kind === "depthwise") {
+    // Zeros between the places of dy turn the stride into 1.
+    const [oh, ow] = a.outputShape.slice(2) as [number, number];
+    let spread = trace.blocked(dy);
+    if (!unitStride) {
+      const [sh, sw] = a.strides as [number, number];
+      const blocks = channelBlocks(o, block);
+      const apart = reshape(trace, spread, [n * blocks, oh, 1, ow, 1, block]);
+      const grown = [n * blocks, oh, sh, ow, sw, block];
+      const pads = trace.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0]);
+      spread = reshape(trace, trace.emit("Pad", [apart, pads], grown, "float32"), [
+        n,
+        wide,
+        oh * sh,
+        ow * sw,
+      ]);
+    }
+    const spatial = spread.shape.slice(2);
+    const begins = a.kernel.map((size, i) => (size - 1) * a.dilations[i]! - a.pads[i]!);
+    const ends = a.kernel.map(
+      (size, i) => a.inputShape[i + 2]! + (size - 1) * a.dilations[i]! - spatial[i]! - begins[i]!,
+    );
+    if ([...begins, ...ends].some((p) => p < 0)) return undefined;
+    const taps = trace.emit(
+      "Gather",
+      [reshape(trace, deal(trace, w, [1, o, k]), [channelBlocks(o, block), k, block]), trace.ints(mirrored)],
+      [channelBlocks(o, block), k, block],
+      "float32",
+      { axis: { int: 1 } },
+    );
+    const filter = reshape(trace, taps, [wide, 1, ...a.kernel]);
+    const shape = [n, wide, ...a.inputShape.slice(2)];
+    const raw = convolve(spread, filter, shape, { ...a, pads: [...begins, ...ends] }, wide);
+    return trace.fromBlocked(raw, a.inputShape);
+  }
+
+  if (unitStride) {
+    const begins = a.kernel.map((size, i) => (size - 1) * a.dilations[i]! - a.pads[i]!);
+    const ends = a.kernel.map((size, i) => (size - 1) * a.dilations[i]! - a.pads[2 + i]!);
+    if ([...begins, ...ends].some((p) => p < 0)) return undefined;
+    const filter = mirroredFilter(trace, w, a.group, [mirrored], a.kernel);
+    const shape = [n, wide, ...a.inputShape.slice(2)];
+    const raw = convolve(trace.blocked(dy), filter, shape, { ...a, pads: [...begins, ...ends] }, a.group);
+    return trace.fromBlocked(raw, a.inputShape);
+  }
+
+  // A stride of s: dx falls into s·s phases, each a convolution of dy with its share of the taps.
+  if (a.group !== 1 || a.dilations.some((d) => d !== 1)) return undefined;
+  const [rows, columns] = [phasesOf(a, 0), phasesOf(a, 1)];
+  const pads = [rows.pads[0], columns.pads[0], rows.pads[1], columns.pads[1]];
+  if (pads.some((p) => p < 0)) return undefined;
+  const [sh, sw] = a.strides as [number, number];
+  const blocks = channelBlocks(c, block);
+  const grid = [rows.count, columns.count] as const;
+  const alone =
+    rows.reach.every((r, p) => p === 0 || r.length === 0) &&
+    columns.reach.every((r, p) => p === 0 || r.length === 0);
+  const phases: (number | undefined)[][] = [];
+  for (let p = 0; p < (alone ? 1 : sh); p++)
+    for (let q = 0; q < (alone ? 1 : sw); q++) {
+      const taps: (number | undefined)[] = [];
+      for (let i = 0; i < rows.kernel; i++)
+        for (let j = 0; j < columns.kernel; j++) {
+          const row = rows.reach[p]!.find(({ offset }) => offset === rows.low + i);
+          const column = columns.reach[q]!.find(({ offset }) => offset === columns.low + j);
+          taps.push(row && column ? row.tap * a.kernel[1]! + column.tap : undefined);
+        }
+      phases.push(taps);
+    }
+  const kernel = [rows.kernel, columns.kernel];
+  const filter = mirroredFilter(trace, w, 1, phases, kernel);
+  const raw = convolve(
+    trace.blocked(dy),
+    filter,
+    [n, phases.length * wide, ...grid],
+    { kernel, dilations: [1, 1], pads },
+    1,
+  );
+  const whole = [n * blocks, grid[0], sh, grid[1], sw, block];
+  let mixed: TensorInfo;
+  if (alone) {
+    const apart = reshape(trace, raw, [n * blocks, grid[0], 1, grid[1], 1, block]);
+    mixed = trace.emit(
+      "Pad",
+      [apart, trace.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0])],
+      whole,
+      "float32",
+    );
+  } else {
+    const apart = reshape(trace, raw, [n, sh, sw, blocks, ...grid, block]);
+    mixed = trace.emit("Transpose", [apart], [n, blocks, grid[0], sh, grid[1], sw, block], "float32", {
+      perm: { ints: [0, 3, 4, 1, 5, 2, 6] },
+    });
+  }
+  const size = [n * blocks, grid[0] * sh, grid[1] * sw, block];
+  const cut = crop(trace, reshape(trace, mixed, size), [n * blocks, ...a.inputShape.slice(2), block]);
+  return trace.fromBlocked(reshape(trace, cut, [n, wide, ...a.inputShape.slice(2)]), a.inputShape);
+}
+
+/** Pads and places of a convolution whose *kernel* is dy: it meets x at every tap. */
+function tapWindow(a: ConvAttributes) {
+  return a.kernel.map((k, i) => {
+    const [size, out] = [a.inputShape[i + 2]!, a.outputShape[i + 2]!];
+    const reach = (out - 1) * a.strides[i]! + 1;
+    const begin = a.pads[i]!;
+    const end = Math.max(0, reach + (k - 1) * a.dilations[i]! - size - begin);
+    return { begin, end, places: Math.floor((size + begin + end - reach) / a.dilations[i]!) + 1, reach };
+  });
+}
+
+/** dW of a depthwise convolution: a depthwise convolution of x with dy as its kernel, every sample on channels of its own. */
+export function blockedDepthwiseFilterGrad(
+  trace: Trace,
+  x: TensorInfo,
+  dy: TensorInfo,
+  a: ConvAttributes,
+): TensorInfo {
+  const { block } = trace;
+  const o = a.filterShape[0]!;
+  const n = a.inputShape[0]!;
+  const wide = rounded(o, block);
+  const [rows, columns] = tapWindow(a) as [ReturnType<typeof tapWindow>[0], ReturnType<typeof tapWindow>[0]];
+  const spatial = a.outputShape.slice(2);
+  const places = [rows.places, columns.places];
+  const each = trace.emit(
+    "Conv",
+    [
+      reshape(trace, trace.blocked(x), [1, n * wide, ...a.inputShape.slice(2)]),
+      reshape(trace, trace.blocked(dy), [n * wide, 1, ...spatial]),
+    ],
+    [1, n * wide, ...places],
+    "float32",
+    convAttributes({
+      kernel: spatial,
+      strides: a.dilations,
+      dilations: a.strides,
+      pads: [rows.begin, columns.begin, rows.end, columns.end],
+      group: n * wide,
+    }),
+    NCHWC,
+  );
+  const sum = sumFirst(trace, reshape(trace, each, [n, wide * product(places)]));
+  const dw = trace.fromBlocked(reshape(trace, sum, [1, wide, ...places]), [1, o, ...places]);
+  return reshape(trace, crop(trace, dw, [1, o, ...a.kernel]), a.filterShape);
+}
+
+/**
+ * dW as ONE convolution without a shifted copy: each sample's x stands channels-last as an image of H rows and W·C columns,
+ * and dy is the kernel, dilated by C along the columns (and by the stride):
+ *   dW[o, i, j, c] = Σ_{n,h,w} dy[n, o, h, w] · x[n, h·s + i − p, (w·s + j − p)·C + c]
+ * ONNX Runtime's im2col then makes the nine shifts in its cache. Either every sample is a group of its own and the sums over
+ * the samples come after (dy stays as it is), or the samples are the input channels of one convolution (dy is transposed).
+ */
+export function filterGradByConvolution(
+  trace: Trace,
+  x: TensorInfo,
+  dy: TensorInfo,
+  a: ConvAttributes,
+): TensorInfo {
+  const [o, c] = a.filterShape as [number, number];
+  const n = a.inputShape[0]!;
+  const [h, w] = a.inputShape.slice(2) as [number, number];
+  const spatial = a.outputShape.slice(2);
+  const taps = product(a.kernel);
+  const [rows, columns] = tapWindow(a) as [ReturnType<typeof tapWindow>[0], ReturnType<typeof tapWindow>[0]];
+  // The sums over the samples read taps·C·O numbers per sample, the transposition of dy reads L·O.
+  const perSample = taps * c <= product(spatial);
+  const groups = perSample ? n : 1;
+  const rowsOut = rows.places;
+  // Along the columns the places come with stride 1: a dilated kernel's are picked afterwards.
+  const columnsOut = w + columns.begin + columns.end - columns.reach + 1;
+  const filter = perSample
+    ? reshape(trace, dy, [n * o, 1, ...spatial])
+    : trace.emit("Transpose", [dy], [o, n, ...spatial], "float32", { perm: { ints: [1, 0, 2, 3] } });
+  const y = trace.emit(
+    "Conv",
+    [reshape(trace, trace.channelsLast(x), [1, n, h, w * c]), filter],
+    [1, groups * o, rowsOut, columnsOut * c],
+    "float32",
+    convAttributes({
+      kernel: spatial,
+      strides: [a.dilations[0]!, 1],
+      dilations: [a.strides[0]!, a.strides[1]! * c],
+      pads: [rows.begin, columns.begin * c, rows.end, columns.end * c],
+      group: groups,
+    }),
+  );
+  const sum = sumFirst(trace, reshape(trace, y, [groups, o * rowsOut * columnsOut * c]));
+  let dw = reshape(trace, sum, [o, rowsOut, columnsOut, c]);
+  const [dilation] = a.dilations.slice(1) as [number];
+  if (dilation !== 1) {
+    const width = Math.ceil(columnsOut / dilation);
+    dw = trace.emit(
+      "Slice",
+      [dw, trace.ints([0]), trace.ints([columnsOut]), trace.ints([2]), trace.ints([dilation])],
+      [o, rowsOut, width, c],
+      "float32",
+    );
+  }
+  dw = crop(trace, dw, [o, ...a.kernel, c]);
+  const last = trace.emit("Transpose", [reshape(trace, dw, [o, taps, c])], [o, c, taps], "float32", {
+    perm: { ints: [0, 2, 1] },
+  });
+  return reshape(trace, last, a.filterShape);
+}

@@ -1,0 +1,191 @@
+import type { TensorInfo } from "@tensorflow/tfjs-core";
+import type { OnnxBackend } from "./backend.ts";
+import type { EmittedAttribute, Operand } from "./trace.ts";
+
+/** ONNX Runtime's blocked layout [N, C/b, H, W, b] and its operators (ReorderInput, Conv, ReorderOutput …). */
+export const NCHWC = "com.microsoft.nchwc";
+
+export const channelBlocks = (channels: number, block: number): number => Math.ceil(channels / block);
+
+/**
+ * Element-wise operators, which do not care in which order the elements stand. `true`: finite inputs give finite outputs,
+ * so the operator may also run over the channels that merely fill the last block.
+ */
+const ELEMENTWISE: Readonly<Record<string, boolean>> = {
+  Abs: true,
+  Add: true,
+  And: true,
+  Cast: true,
+  Ceil: true,
+  Clip: true,
+  Cos: true,
+  Div: false,
+  Elu: true,
+  Equal: true,
+  Erf: true,
+  Exp: false,
+  Floor: true,
+  Greater: true,
+  GreaterOrEqual: true,
+  HardSigmoid: true,
+  IsInf: true,
+  IsNaN: true,
+  LeakyRelu: true,
+  Less: true,
+  LessOrEqual: true,
+  Log: false,
+  Max: true,
+  Min: true,
+  Mul: true,
+  Neg: true,
+  Not: true,
+  Or: true,
+  Pow: false,
+  PRelu: true,
+  Reciprocal: false,
+  Relu: true,
+  Round: true,
+  Selu: true,
+  Sigmoid: true,
+  Sign: true,
+  Sin: true,
+  Softplus: true,
+  Sqrt: false,
+  Sub: true,
+  Sum: true,
+  Tanh: true,
+  Where: true,
+};
+
+interface Emission {
+  readonly opType: string;
+  readonly inputs: readonly Operand[];
+  readonly shape: readonly number[];
+  readonly dtype: string;
+  readonly attributes: Readonly<Record<string, EmittedAttribute>>;
+  readonly domain: string;
+}
+
+const same = (a: readonly number[], b: readonly number[]) =>
+  a.length === b.length && a.every((d, i) => d === b[i]);
+
+/** Keeps operators on blocked tensors in the blocked layout; undefined where the row-major form is needed. */
+export function lowerBlocked(trace: OnnxBackend, emission: Emission): TensorInfo | undefined {
+  const { opType, inputs, domain } = emission;
+  if (trace.block === 0 || domain !== "") return undefined;
+  if (!inputs.some((x) => typeof x !== "string" && x.shape.length === 4 && trace.isBlocked(x)))
+    return undefined;
+  if (opType in ELEMENTWISE) return elementwise(trace, emission);
+  if (/^Reduce(Sum|Mean|Max|Min)$/.test(opType)) return reduction(trace, emission);
+  if (opType === "Concat") return concatenation(trace, emission);
+  return undefined;
+}
+
+function elementwise(
+  trace: OnnxBackend,
+  { opType, inputs, shape, dtype, attributes }: Emission,
+): TensorInfo | undefined {
+  const { block } = trace;
+  if (shape.length !== 4) return undefined;
+  const [n, c, h, w] = shape as [number, number, number, number];
+  const blocks = channelBlocks(c, block);
+  if (c % block !== 0 && !ELEMENTWISE[opType]) return undefined;
+  const isFull = (x: TensorInfo) => same(x.shape, shape);
+  if (!inputs.some((x) => typeof x !== "string" && isFull(x) && trace.isBlocked(x))) return undefined;
+
+  // Whether the operand is one number, a whole tensor, or one that broadcasts along whole axes.
+  let broadcasts = false;
+  const plans: { kind: "scalar" | "full" | "broadcast"; operand: Operand }[] = [];
+  for (const operand of inputs) {
+    const scalar = trace.scalarName(operand);
+    if (scalar !== undefined) plans.push({ kind: "scalar", operand: scalar });
+    else if (typeof operand === "string") return undefined;
+    else if (isFull(operand)) {
+      if (!trace.isBlocked(operand) && operand.dtype !== "float32") return undefined;
+      plans.push({ kind: "full", operand });
+    } else {
+      const lifted = [...Array(Math.max(0, 4 - operand.shape.length)).fill(1), ...operand.shape];
+      if (lifted.length !== 4 || operand.dtype !== "float32") return undefined;
+      if (lifted[1] !== 1 && (lifted[2] !== 1 || lifted[3] !== 1)) return undefined;
+      broadcasts = true;
+      plans.push({ kind: "broadcast", operand });
+    }
+  }
+  const rawShape = [n, blocks * block, h, w];
+  if (!broadcasts) {
+    const operands = plans.map(({ kind, operand }) =>
+      kind === "full" ? trace.blocked(operand as TensorInfo) : operand,
+    );
+    return trace.fromBlocked(trace.emit(opType, operands, rawShape, dtype, attributes), shape);
+  }
+  const view = [n, blocks, h, w, block];
+  const operands = plans.map(({ kind, operand }) => {
+    if (kind === "scalar") return operand;
+    const tensor = operand as TensorInfo;
+    if (kind === "full")
+      return trace.emit("Reshape", [trace.blocked(tensor), trace.ints(view)], view, tensor.dtype);
+    const lifted = [...Array(4 - tensor.shape.length).fill(1), ...tensor.shape] as number[];
+    if (lifted[1] === 1) {
+      const spread = [...lifted, 1];
+      return trace.emit("Reshape", [tensor, trace.ints(spread)], spread, tensor.dtype);
+    }
+    let channels = tensor;
+    if (c % block !== 0) {
+      const zeros = tensor.shape.map(() => 0);
+      const axis = tensor.shape.length - 3;
+      const pads = [...zeros, ...zeros.map((_, i) => (i === axis ? blocks * block - c : 0))];
+      const grown = tensor.shape.map((d, i) => (i === axis ? blocks * block : d));
+      channels = trace.emit("Pad", [tensor, trace.ints(pads)], grown, tensor.dtype);
+    }
+    const spread = [lifted[0]!, blocks, 1, 1, block];
+    return trace.emit("Reshape", [channels, trace.ints(spread)], spread, tensor.dtype);
+  });
+  const y = trace.emit(opType, operands, view, dtype, attributes);
+  return trace.fromBlocked(trace.emit("Reshape", [y, trace.ints(rawShape)], rawShape, dtype), shape);
+}
+
+/** Over the image (one number per sample and channel), over everything but the channels, or over everything. */
+function reduction(
+  trace: OnnxBackend,
+  { opType, inputs: [x, axesName], shape, dtype, attributes }: Emission,
+): TensorInfo | undefined {
+  const tensor = x as TensorInfo;
+  const axes = typeof axesName === "string" ? trace.intsOf(axesName) : undefined;
+  if (!axes) return undefined;
+  const { block } = trace;
+  const [n, c, h, w] = tensor.shape as [number, number, number, number];
+  const blocks = channelBlocks(c, block);
+  const key = [...axes].sort((a, b) => a - b).join();
+  if (key === "0,1,2,3" && c % block === 0)
+    return trace.emit(opType, [trace.blocked(tensor), axesName!], shape, dtype, attributes);
+  if (key !== "2,3" && key !== "0,2,3") return undefined;
+  const over = (t: TensorInfo, axis: number, left: readonly number[]) =>
+    trace.emit(opType, [t, trace.ints([axis])], left, dtype, { keepdims: { int: 0 } });
+  const view = [n * blocks, h * w, block];
+  const flat = trace.emit("Reshape", [trace.blocked(tensor), trace.ints(view)], view, dtype);
+  let y = over(flat, 1, [n * blocks, block]);
+  const rows = key === "2,3" ? n : 1;
+  y = trace.emit("Reshape", [y, trace.ints([n, blocks * block])], [n, blocks * block], dtype);
+  if (rows === 1 && n > 1) y = over(y, 0, [blocks * block]);
+  const narrow = key === "2,3" ? [n, c] : [c];
+  if (c % block !== 0) {
+    const axis = narrow.length - 1;
+    if (y.shape.length !== narrow.length)
+      y = trace.emit("Reshape", [y, trace.ints([blocks * block])], [blocks * block], dtype);
+    y = trace.emit("Slice", [y, trace.ints([0]), trace.ints([c]), trace.ints([axis])], narrow, dtype);
+  }
+  return trace.emit("Reshape", [y, trace.ints(shape)], shape, dtype);
+}
+
+/** Along the channels, where every part fills whole blocks. */
+function concatenation(
+  trace: OnnxBackend,
+  { inputs, shape, dtype, attributes }: Emission,
+): TensorInfo | undefined {
+  const axis = attributes["axis"] as { readonly int: number };
+  const parts = inputs as readonly TensorInfo[];
+  if (shape.length !== 4 || axis.int !== 1 || dtype !== "float32") return undefined;
+  if (parts.some((part) => typeof part === "string" || part.shape[1]! % trace.block !== 0)) return undefined;
+  const raw = parts.map((part) => trace.blocked(part));
+  return trace.fromBlocked(trace.emit("Concat", raw, shape, dtype, attributes), shape);
+}
