@@ -295,8 +295,17 @@ export const standardLowerings: LoweringTable = {
     return trace.emit("Log", [s], x!.shape, "float32");
   },
   Step: ({ inputs: [x], attrs, trace }) => {
-    const positive = trace.emit("Greater", [x!, scalar(trace, 0, x!.dtype as "float32")], x!.shape, "bool");
     const alpha = (attrs["alpha"] as number | undefined) ?? 0;
+    // As a ReLU's gradient it reads the ReLU's output, which is there already: what went in need not be kept. A steep
+    // HardSigmoid clip(3e38·y, 0, 1) makes the float mask in one pass on all threads; a comparison and a cast take two.
+    if (alpha === 0 && x!.dtype === "float32") {
+      const y = trace.emit("Relu", [x!], x!.shape, "float32");
+      return trace.emit("HardSigmoid", [y], x!.shape, "float32", {
+        alpha: { float: 3e38 },
+        beta: { float: 0 },
+      });
+    }
+    const positive = trace.emit("Greater", [x!, scalar(trace, 0, x!.dtype as "float32")], x!.shape, "bool");
     if (alpha === 0) return cast(trace, positive, "float32");
     return trace.emit("Where", [positive, scalar(trace, 1), scalar(trace, alpha)], x!.shape, "float32");
   },
