@@ -30,7 +30,11 @@ const scaled = (x: tf.Tensor, factor: number) => (factor === 1 ? x : tf.mul(x, t
  * x inside, the bound outside; the gradient passes to whichever was taken, x at the bounds themselves.
  * A choice, not a product with a mask: ±∞ · 0 would be NaN. Where low > high, high wins.
  */
-const clip = (x: tf.Tensor, low: number | tf.Tensor | undefined, high: number | tf.Tensor | undefined) => {
+export const clip = (
+  x: tf.Tensor,
+  low: number | tf.Tensor | undefined,
+  high: number | tf.Tensor | undefined,
+) => {
   const spread = (bound: number | tf.Tensor) =>
     typeof bound === "number"
       ? tf.fill(x.shape, bound, x.dtype as "float32")

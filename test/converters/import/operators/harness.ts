@@ -135,7 +135,13 @@ const FLOAT_ATTRIBUTES = new Set([
   "softcap",
   "clip",
 ]);
-const FLOAT_LISTS = new Set(["scales", "value_floats", "activation_alpha", "activation_beta"]);
+const FLOAT_LISTS = new Set([
+  "scales",
+  "value_floats",
+  "activation_alpha",
+  "activation_beta",
+  "activation_params",
+]);
 
 const matches = (actual: ArrayLike<number>, wanted: ArrayLike<number>, what: string) => {
   expect(actual.length, `${what}: element count`).toBe(wanted.length);
