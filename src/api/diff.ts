@@ -22,6 +22,9 @@ import { type Latency, measureLatency } from "../evaluate/latency.ts";
 import { type Relearning, relearn } from "../evaluate/relearn.ts";
 import type { Shadow } from "../evaluate/shadow.ts";
 import { type WeightChanges, weightChanges } from "../evaluate/weights.ts";
+import { measureGolden } from "../gates/golden.ts";
+import { type GateReport, type Golden, judge } from "../gates/judge.ts";
+import { readGates } from "../gates/read.ts";
 import { type FileIdentity, identify } from "../verify/verify.ts";
 import { type Measuring, type SetSizes, sizesOf } from "./evaluate.ts";
 import { type Versions, versions } from "./versions.ts";
@@ -33,6 +36,8 @@ export interface DiffRequest extends SetPaths, Measuring {
   readonly reference?: string;
   /** A folder of reference models for LiRA, U-LiRA and RMIA; see {@link loadShadows}. */
   readonly shadow?: string;
+  /** A gates file: `gates` of the document says which of its checks hold. */
+  readonly gates?: string;
   /** Count the steps until the forget accuracy is back (METHOD section 5). */
   readonly relearn?: RelearnSettings;
 }
@@ -78,6 +83,9 @@ export interface DiffDocument extends Comparison {
   readonly weights: WeightChanges;
   readonly latency: Latency;
   readonly relearning: RelearnTest | null;
+  readonly golden: Golden | null;
+  /** Null without a gates file. */
+  readonly gates: GateReport | null;
   readonly model: { readonly before: FileIdentity; readonly after: FileIdentity };
   readonly samples: SetSizes;
   readonly seed: number;
@@ -146,6 +154,8 @@ const sizeOf = ({ bytes, sideFiles }: OnnxModel): number =>
  */
 export async function diff(request: DiffRequest): Promise<DiffDocument> {
   const { seed = 0, threads } = request;
+  // Read first: a mistake in it is known before the work.
+  const settings = request.gates === undefined ? undefined : readGates(request.gates);
   const open = (path: string) => importModel(loadModelFile(path), request);
   const [before, after] = [open(request.before), open(request.after)];
   const reference = request.reference === undefined ? undefined : open(request.reference);
@@ -174,8 +184,13 @@ export async function diff(request: DiffRequest): Promise<DiffDocument> {
     threads,
   );
   const relearning = await relearnTest(request, { after, reference }, sets, metrics.before.forgetAccuracy);
+  const files = { before: request.before, after: request.after };
+  const golden =
+    settings?.golden === undefined
+      ? null
+      : await measureGolden(settings.golden, files, { before, after }, request);
   const onlyAfter = (value: number | null): Figure => ({ before: null, after: value });
-  return {
+  const document = {
     before: metrics.before,
     after: metrics.after,
     change: changeOf(metrics.before, metrics.after),
@@ -204,11 +219,13 @@ export async function diff(request: DiffRequest): Promise<DiffDocument> {
     weights,
     latency,
     relearning,
+    golden,
     model: { before: identify(before.source.bytes), after: identify(after.source.bytes) },
     samples: sizesOf(sets),
     seed,
     versions: versions(),
   };
+  return { ...document, gates: settings ? judge(document, settings.gates) : null };
 }
 
 function relearnFigure({ after, reference, maxSteps }: RelearnTest): Figure {

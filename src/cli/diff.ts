@@ -8,6 +8,7 @@ interface DiffFlags extends SetFlags {
   readonly also: Readonly<Record<string, string>>;
   readonly shadow?: string;
   readonly relearn?: boolean;
+  readonly gates?: string;
   readonly logits?: string;
   readonly threads?: number;
   readonly seed: number;
@@ -26,11 +27,12 @@ export const registerDiff = (root: Command, io: Io): Command =>
   )
     .option("--also <name=file>", "a further set, measured like the test set (repeatable)", collectNamed, {})
     .option("--shadow <folder>", "reference models for LiRA, U-LiRA and RMIA")
+    .option("--gates <file>", "checks that must hold (YAML); exit 1 where one does not")
     .option("--relearn", "count the steps until the forget accuracy is back")
     .option("--json", "print one JSON document on stdout")
     .action(async (before: string, after: string, flags: DiffFlags) => {
       const { diff } = await import("../api/diff.ts");
-      const { reference, also, shadow, logits, threads, seed } = flags;
+      const { reference, also, shadow, gates, logits, threads, seed } = flags;
       const document = await diff({
         ...setPaths(flags),
         before,
@@ -38,6 +40,7 @@ export const registerDiff = (root: Command, io: Io): Command =>
         reference,
         also,
         shadow,
+        gates,
         relearn: flags.relearn ? {} : undefined,
         logits,
         threads,
@@ -45,10 +48,11 @@ export const registerDiff = (root: Command, io: Io): Command =>
       });
       if (flags.json) printJson(io, document);
       else await printDiff(document, io);
+      if (document.gates?.verdict === "failed") io.exitWith?.(1);
     });
 
 export async function printDiff(document: DiffDocument, io: Io): Promise<void> {
-  const { metricsTable } = await import("../report/terminal.ts");
+  const { gatesText, metricsTable } = await import("../report/terminal.ts");
   const { before, after, reference, structure } = document;
   io.out(
     `${metricsTable([
@@ -62,4 +66,6 @@ export async function printDiff(document: DiffDocument, io: Io): Promise<void> {
       ? `${structure.changedTensors.length} tensors changed; everything else in the file is identical.\n`
       : `The files differ in more than weights: ${structure.differences.slice(0, 3).join("; ")}.\n`,
   );
+  io.out(`${document.leak.after.sentence}\n`);
+  if (document.gates) io.out(`${gatesText(document.gates)}\n`);
 }

@@ -1,9 +1,13 @@
+import type { ExitCode } from "../../converters/errors.ts";
+
 /** Where output goes: results to stdout, everything else to stderr. */
 export interface Io {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
   /** The terminal behind `err`, for a progress bar; undefined: plain lines. */
   readonly terminal?: NodeJS.WriteStream;
+  /** The work is done and printed, but its verdict is no: exit with this code all the same. */
+  readonly exitWith?: (code: ExitCode) => void;
   /** Asks a long command to stop: exit 130, nothing half-written. */
   readonly signal?: AbortSignal;
 }

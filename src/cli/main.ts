@@ -2,7 +2,7 @@
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError } from "commander";
-import { OnnxUnlearnError } from "../../converters/errors.ts";
+import { type ExitCode, OnnxUnlearnError } from "../../converters/errors.ts";
 import { packageVersion } from "../package.ts";
 import { registerDemo } from "./demo.ts";
 import { registerDiff } from "./diff.ts";
@@ -41,9 +41,13 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
   };
   // With --json a person is not watching: progress is left out.
   const quiet: Io = { out: io.out, err: () => {}, signal: io.signal };
+  let verdict = 0;
+  const exitWith = (code: ExitCode): void => {
+    verdict = code;
+  };
   try {
-    await program(json ? quiet : io).parseAsync([...argv], { from: "user" });
-    return 0;
+    await program({ ...(json ? quiet : io), exitWith }).parseAsync([...argv], { from: "user" });
+    return verdict;
   } catch (error) {
     if (error instanceof CommanderError)
       return error.exitCode === 0

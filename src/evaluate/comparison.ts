@@ -44,7 +44,7 @@ export interface Leak {
 export interface Comparison {
   readonly figures: Figures;
   readonly perClass: Partial<Record<SetName, readonly ClassFigure[]>>;
-  readonly also: Readonly<Record<string, Partial<Record<SetMetric, Figure>>>>;
+  readonly also: Readonly<Record<string, Partial<Record<Uncapitalize<SetMetric>, Figure>>>>;
   readonly leak: { readonly before: Leak; readonly after: Leak };
   readonly curves: Curves;
 }

@@ -13,7 +13,7 @@ import {
   NO_TEST,
   NOT_NUMBERS,
 } from "./comparison.ts";
-import { SETS, type SetMetric, type SetName } from "./glossary.ts";
+import { SETS, type SetMetric, type SetName, uncapitalized } from "./glossary.ts";
 import type { Roc } from "./roc.ts";
 import type { Scored } from "./scored.ts";
 
@@ -182,7 +182,11 @@ export function compareAnswers(
     also: Object.fromEntries(
       Object.keys(before.also).map((name) => [
         name,
-        setFigures(before.also[name]!, after.also[name]!, reference?.also[name], options.seed),
+        Object.fromEntries(
+          Object.entries(
+            setFigures(before.also[name]!, after.also[name]!, reference?.also[name], options.seed),
+          ).map(([metric, figure]) => [uncapitalized(metric), figure]),
+        ),
       ]),
     ),
     leak: {

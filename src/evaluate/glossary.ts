@@ -241,4 +241,6 @@ export const glossary = Object.fromEntries([
 export const metricNames = Object.keys(glossary) as readonly MetricName[];
 /** Metrics of an `--also` set: the per-set ones without a set's name. */
 export const setMetrics = Object.keys(onEverySet) as readonly SetMetric[];
+/** A per-set metric's name in an `--also` set: `accuracy`. */
+export const uncapitalized = (metric: string): string => `${metric[0]!.toLowerCase()}${metric.slice(1)}`;
 export const setMetricDefinition = (metric: SetMetric): Definition => define(onEverySet[metric]);

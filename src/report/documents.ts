@@ -3,7 +3,14 @@ import type { DiffDocument } from "../api/diff.ts";
 import type { EvaluateDocument } from "../api/evaluate.ts";
 import type { UnlearnDocument } from "../api/unlearn.ts";
 import type { VerifyDocument } from "../api/verify.ts";
-import { type MetricName, metricNames, type SetMetric, setMetrics } from "../evaluate/glossary.ts";
+import {
+  type MetricName,
+  metricNames,
+  type SetMetric,
+  setMetrics,
+  uncapitalized,
+} from "../evaluate/glossary.ts";
+import { gatesSchema } from "../gates/schema.ts";
 
 // The published schemas are open: later versions may add fields, never remove or change one.
 
@@ -67,8 +74,23 @@ const relearning = z.object({
   accuracy: z.array(fraction),
   measured: count,
 });
+const gateReport = z.object({
+  verdict: z.enum(["passed", "failed"]),
+  checks: z.array(
+    z.object({
+      name: z.string(),
+      level: z.enum(["fail", "warn"]),
+      status: z.enum(["passed", "failed", "warned", "skipped"]),
+      value: z.number().nullable(),
+      limit: z.string(),
+      sentence: z.string(),
+    }),
+  ),
+});
 const figureNames = z.enum(metricNames as [MetricName, ...MetricName[]]);
-const setMetricNames = z.enum(setMetrics as [SetMetric, ...SetMetric[]]);
+const setMetricNames = z.enum(
+  setMetrics.map(uncapitalized) as [Uncapitalize<SetMetric>, ...Uncapitalize<SetMetric>[]],
+);
 
 const versions = z.object({
   onnxUnlearn: z.string(),
@@ -207,6 +229,14 @@ export const diffDocument = z
         reference: relearning.nullable(),
       })
       .nullable(),
+    golden: z
+      .object({
+        maxAbsDiff: z.number().nullable(),
+        samples: count,
+        against: z.enum(["recorded outputs", "BEFORE"]),
+      })
+      .nullable(),
+    gates: gateReport.nullable().meta({ description: "Null without --gates." }),
     seed: count,
     model: z.object({ before: file, after: file }),
     samples,
@@ -247,6 +277,9 @@ true satisfies Described<EvaluateDocument, typeof evaluateDocument>;
 true satisfies Described<DiffDocument, typeof diffDocument>;
 true satisfies Described<VerifyDocument, typeof verifyDocument>;
 
+/** What users write: held to its schema when it is read. */
+export const inputDocuments: Readonly<Record<string, z.ZodType>> = { gates: gatesSchema };
+
 /** Every document the command line prints, by the name its schema is published under (docs/schemas/NAME.schema.json). */
 export const documents: Readonly<Record<string, z.ZodType>> = {
   unlearn: unlearnDocument,
@@ -259,4 +292,4 @@ export const documents: Readonly<Record<string, z.ZodType>> = {
 
 /** The published JSON Schema (draft 2020-12) of a document. */
 export const schemaText = (name: string): string =>
-  `${JSON.stringify(z.toJSONSchema(documents[name]!, { io: "input" }), null, 2)}\n`;
+  `${JSON.stringify(z.toJSONSchema({ ...documents, ...inputDocuments }[name]!, { io: "input" }), null, 2)}\n`;

@@ -1,5 +1,6 @@
 import Table from "cli-table3";
 import type { Evaluation, Gap, Metric } from "../evaluate/evaluation.ts";
+import type { CheckStatus, GateReport } from "../gates/judge.ts";
 
 const NAMES: { readonly [M in Metric]: string } = {
   forgetAccuracy: "forget accuracy",
@@ -37,4 +38,22 @@ export function metricsTable(columns: readonly Column[]): string {
     ]);
   const reasons = [...new Set(columns.flatMap(({ metrics }) => metrics.reason ?? []))];
   return [table.toString(), ...reasons.map((reason) => `– : ${reason}`)].join("\n");
+}
+
+const MARKS: { readonly [S in CheckStatus]: string } = {
+  passed: "✓ passed",
+  failed: "✗ FAILED",
+  warned: "! warned",
+  skipped: "– skipped",
+};
+
+/** One line per check, the failing ones first, and the verdict. */
+export function gatesText({ verdict, checks }: GateReport): string {
+  const order: readonly CheckStatus[] = ["failed", "skipped", "warned", "passed"];
+  const sorted = [...checks].sort((a, b) => order.indexOf(a.status) - order.indexOf(b.status));
+  const count = (status: CheckStatus) => checks.filter((check) => check.status === status).length;
+  return [
+    ...sorted.map(({ name, status, limit, sentence }) => `${MARKS[status]}  ${name} (${limit}): ${sentence}`),
+    `Gates ${verdict}: ${order.map((status) => `${count(status)} ${status}`).join(", ")}.`,
+  ].join("\n");
 }

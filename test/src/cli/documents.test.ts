@@ -2,23 +2,20 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, describe, expect, test } from "vitest";
-import { documents, schemaText } from "../../../src/report/documents.ts";
+import { documents, inputDocuments, schemaText } from "../../../src/report/documents.ts";
 import { ledgerPath } from "../../../src/report/write.ts";
 import { FORGET, MODEL, RETAIN, RETRAINED, run, SCALING, TEST, temporary } from "./cli.ts";
 
 const schemas = join(import.meta.dirname, "../../../docs/schemas");
 const published = (name: string) => readFileSync(join(schemas, `${name}.schema.json`), "utf8");
 
-test.each(Object.keys(documents))("the published schema of %s is the one in the code", (name) => {
+const all = Object.keys({ ...documents, ...inputDocuments });
+test.each(all)("the published schema of %s is the one in the code", (name) => {
   expect(published(name), "run `npm run schemas`").toBe(schemaText(name));
 });
 
 test("no schema is published for a document that does not exist", () => {
-  expect(readdirSync(schemas).sort()).toEqual(
-    Object.keys(documents)
-      .map((name) => `${name}.schema.json`)
-      .sort(),
-  );
+  expect(readdirSync(schemas).sort()).toEqual(all.map((name) => `${name}.schema.json`).sort());
 });
 
 const ajv = new Ajv2020();
