@@ -1,0 +1,100 @@
+import { registeredOperators } from "./registry.ts";
+
+/** Domains with operators of their own, in the order in which they are listed. */
+export const DOMAINS = ["", "com.microsoft"] as const;
+
+/**
+ * Integer, boolean, shape or piecewise constant: the gradient is zero wherever it exists, and does not stop the rest.
+ * Every other registered operator has a gradient case held to central differences through ONNX Runtime (a test sees to it).
+ */
+export const ZERO_GRADIENT: ReadonlySet<string> = new Set([
+  "ArgMax",
+  "ArgMin",
+  "BitShift",
+  "BitwiseAnd",
+  "BitwiseNot",
+  "BitwiseOr",
+  "BitwiseXor",
+  "Ceil",
+  "Constant",
+  "ConstantOfShape",
+  "DynamicQuantizeLinear",
+  "Equal",
+  "EyeLike",
+  "Floor",
+  "Greater",
+  "GreaterOrEqual",
+  "Hardmax",
+  "IsInf",
+  "IsNaN",
+  "Less",
+  "LessOrEqual",
+  "NonZero",
+  "Not",
+  "OneHot",
+  "Or",
+  "And",
+  "QuantizeLinear",
+  "Range",
+  "Round",
+  "Shape",
+  "Sign",
+  "Size",
+  "Unique",
+  "Xor",
+]);
+
+const RECURRENT = "unrolled over the steps of the sequence";
+const KNOWN_SHAPE = "host values only: the output's shape hangs on the data";
+/** What a user should know of an operator besides "as in ONNX". */
+const NOTES: Readonly<Record<string, string>> = {
+  Attention: "opset 23 and 24, grouped heads, past keys and values",
+  BatchNormalization: "running statistics, frozen by default; training_mode=1 is refused",
+  BitShift: "on data a left shift may not overflow the element type: it is carried as 32 bits",
+  Cast: "between float types the float32 master is kept",
+  CumSum: "the axis is a constant",
+  DequantizeLinear: "weights are trained straight through on the file's own scale",
+  Dropout: "inference: the identity, mask all true",
+  DynamicQuantizeLinear: "scale and zero point are frozen",
+  GRU: RECURRENT,
+  LSTM: RECURRENT,
+  RNN: RECURRENT,
+  LpNormalization: "the gradient of a vector of zeros is zero",
+  NonZero: KNOWN_SHAPE,
+  Unique: KNOWN_SHAPE,
+  QuantizeLinear:
+    "straight through: the gradient of the pair with DequantizeLinear is that of the identity inside the range",
+  ReduceL2: "the gradient of a vector of zeros is zero",
+  ReduceMax: "equal extremes share the gradient",
+  ReduceMin: "equal extremes share the gradient",
+  ReduceProd: "differentiable at zeros too",
+  RoiAlign: "regions are constants",
+  SimplifiedLayerNormalization: "ONNX Runtime's own, in the domain ai.onnx",
+  Upsample: "before opset 10; later Resize",
+  "com.microsoft/Attention": "do_rotary=1 is refused",
+  "com.microsoft/EmbedLayerNormalization": "ids are data, embeddings are trained",
+  "com.microsoft/MultiHeadAttention": "queries, keys and values apart; packed ones are refused",
+};
+
+export interface CatalogueEntry {
+  readonly domain: string;
+  readonly operator: string;
+  /** Opsets at which an implementation of its own starts. */
+  readonly since: readonly number[];
+  readonly gradient: "checked" | "zero";
+  readonly note: string;
+}
+
+/** Every registered operator, by domain and name. */
+export const operatorCatalogue = (): CatalogueEntry[] =>
+  DOMAINS.flatMap((domain) =>
+    [...registeredOperators(domain)]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([operator, since]) => ({
+        domain,
+        operator,
+        since,
+        gradient: domain === "" && ZERO_GRADIENT.has(operator) ? "zero" : "checked",
+        note: NOTES[domain ? `${domain}/${operator}` : operator] ?? "",
+      })),
+  );
