@@ -86,7 +86,7 @@ const refusals: readonly Refusal[] = [
   },
   {
     name: "a model whose external data is missing",
-    exitCode: 2,
+    exitCode: 3,
     says: ['"w"', "weights.bin"],
     flags: () => ({
       model: put(
