@@ -17,6 +17,7 @@ import * as quantization from "./ops/quantization.ts";
 import * as recurrent from "./ops/recurrent.ts";
 import * as reduction from "./ops/reduction.ts";
 import * as shape from "./ops/shape.ts";
+import * as signal from "./ops/signal.ts";
 import type { Inputs, OperatorContext, Value } from "./value.ts";
 
 /** Attributes are checked by each operator's own destructuring type, hence `never` here. */
@@ -44,6 +45,7 @@ const AI_ONNX = [
   einsum,
   loss,
   recurrent,
+  signal,
 ] as const;
 
 /** `Softmax_13` is the variant of Softmax since opset 13; no suffix means since version 1. Only capitalised exports are operators. */
