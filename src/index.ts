@@ -13,3 +13,4 @@ export {
 } from "./api/unlearn.ts";
 export { type VerifyDocument, type VerifyRequest, verify } from "./api/verify.ts";
 export { loadDataset } from "./data/dataset.ts";
+export { encodeNpz, type NpzInput } from "./data/npz.ts";

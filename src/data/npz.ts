@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { unzipSync } from "fflate";
+import { unzipSync, zipSync } from "fflate";
 import { badInput } from "../../converters/errors.ts";
 
 /** One array of an `.npz`, row-major. Integers wider than 32 bits must fit a double exactly. */
@@ -92,4 +92,37 @@ export function readNpz(path: string): Map<string, NpyArray> {
       .filter(([name]) => name.endsWith(".npy"))
       .map(([name, data]) => [name.slice(0, -4), decodeNpy(data, `${path}: array "${name.slice(0, -4)}"`)]),
   );
+}
+
+const DESCRIPTORS = { uint8: "|u1", int32: "<i4", int64: "<i8", float32: "<f4" } as const;
+
+/** An array to be written: row-major values of shape `dims`. */
+export interface NpzInput {
+  readonly dtype: keyof typeof DESCRIPTORS;
+  readonly dims: readonly number[];
+  readonly values: ArrayLike<number>;
+}
+
+/** What numpy.savez_compressed writes for these arrays, for data that never saw Python. */
+export function encodeNpz(arrays: Readonly<Record<string, NpzInput>>): Uint8Array {
+  const entries = Object.entries(arrays).map(([name, { dtype, dims, values }]) => {
+    const tuple = `${dims.join(", ")}${dims.length === 1 ? "," : ""}`;
+    const text = `{'descr': '${DESCRIPTORS[dtype]}', 'fortran_order': False, 'shape': (${tuple}), }`;
+    // Magic, version 1.0, length; padded so that the data start on a multiple of 64.
+    const header = `${text.padEnd(Math.ceil((10 + text.length + 1) / 64) * 64 - 11)}\n`;
+    const data =
+      dtype === "uint8"
+        ? Uint8Array.from(values)
+        : dtype === "int32"
+          ? Int32Array.from(values)
+          : dtype === "int64"
+            ? BigInt64Array.from(Array.from(values, BigInt))
+            : Float32Array.from(values);
+    const bytes = new Uint8Array(10 + header.length + data.byteLength);
+    bytes.set([0x93, ...new TextEncoder().encode("NUMPY"), 1, 0, header.length & 255, header.length >> 8]);
+    bytes.set(new TextEncoder().encode(header), 10);
+    bytes.set(new Uint8Array(data.buffer), 10 + header.length);
+    return [`${name}.npy`, bytes] as const;
+  });
+  return zipSync(Object.fromEntries(entries), { mtime: "1980-01-01T00:00:00" });
 }

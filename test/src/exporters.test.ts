@@ -3,7 +3,8 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type NpyInput, npz, run, temporary } from "./cli/cli.ts";
+import { encodeNpz, type NpzInput } from "../../src/data/npz.ts";
+import { run, temporary } from "./cli/cli.ts";
 
 const fixtures = join(import.meta.dirname, "../fixtures/exporters");
 const recorded = JSON.parse(readFileSync(join(fixtures, "exporters.json"), "utf8"));
@@ -11,7 +12,7 @@ const data = resolve("../shared/data");
 const present = existsSync(data);
 if (!present) console.log(`skipped: no text and tabular data at ${data}`);
 
-type Arrays = Readonly<Record<string, NpyInput>>;
+type Arrays = Readonly<Record<string, NpzInput>>;
 
 /** 32-bit FNV-1a of the UTF-8 bytes. */
 const fnv = (text: string): number =>
@@ -111,7 +112,7 @@ describe.each(["text-dynamo", "text-legacy", "tabular-dynamo", "tabular-legacy"]
       ["f", 0],
       ["r", 100],
     ] as const)
-      writeFileSync(join(folder, `${file}.npz`), npz(rows(24, salt)));
+      writeFileSync(join(folder, `${file}.npz`), encodeNpz(rows(24, salt)));
     const [out, report] = [join(folder, "out.onnx"), join(folder, "report.json")];
     const sets = ["--forget", join(folder, "f.npz"), "--retain", join(folder, "r.npz")];
     const training = ["--epochs", "1", "--batch-size", "16", "--threads", "1"];
@@ -146,9 +147,9 @@ describe.each(["text-dynamo", "text-legacy", "tabular-dynamo", "tabular-legacy"]
       const all = lines();
       train = all.train;
       const tenth = Math.floor(train.length / 10);
-      writeFileSync(file("forget"), npz(arrays(train.slice(0, tenth))));
-      writeFileSync(file("retain"), npz(arrays(train.slice(tenth))));
-      writeFileSync(file("test"), npz(arrays(all.test)));
+      writeFileSync(file("forget"), encodeNpz(arrays(train.slice(0, tenth))));
+      writeFileSync(file("retain"), encodeNpz(arrays(train.slice(tenth))));
+      writeFileSync(file("test"), encodeNpz(arrays(all.test)));
     });
 
     test("forgets a tenth of the training set, and is as accurate before as PyTorch recorded", async () => {

@@ -1,8 +1,8 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { zipSync } from "fflate";
 import { main } from "../../../src/cli/main.ts";
+import type { NpzInput } from "../../../src/data/npz.ts";
 
 /** The digits classifier that ships with the project and its data. */
 export const digits = join(import.meta.dirname, "../../../models/digits");
@@ -29,39 +29,12 @@ export async function run(...argv: string[]) {
   return { code, stdout, stderr };
 }
 
-const DESCRIPTORS = { uint8: "|u1", int64: "<i8", float32: "<f4" } as const;
-
-export interface NpyInput {
-  readonly dtype: keyof typeof DESCRIPTORS;
-  readonly dims: readonly number[];
-  readonly values: readonly number[];
-}
-
-/** What numpy.savez writes, built here by hand: header, data, and the zip around them. */
-export function npz(arrays: Readonly<Record<string, NpyInput>>): Uint8Array {
-  const entries = Object.entries(arrays).map(([name, { dtype, dims, values }]) => {
-    const header = `{'descr': '${DESCRIPTORS[dtype]}', 'fortran_order': False, 'shape': (${dims.join(", ")}${dims.length === 1 ? "," : ""}), }\n`;
-    const head = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, header.length, 0]);
-    const data =
-      dtype === "uint8"
-        ? Uint8Array.from(values)
-        : dtype === "int64"
-          ? BigInt64Array.from(values, BigInt)
-          : Float32Array.from(values);
-    return [
-      `${name}.npy`,
-      new Uint8Array(Buffer.concat([head, Buffer.from(header, "latin1"), new Uint8Array(data.buffer)])),
-    ] as const;
-  });
-  return zipSync(Object.fromEntries(entries));
-}
-
 /** `count` blank 8x8 images, told apart by their first pixel, all of class `label`. */
 export const images = (
   count: number,
   label = 0,
   first = (i: number) => i,
-): Readonly<Record<string, NpyInput>> => ({
+): Readonly<Record<string, NpzInput>> => ({
   x: {
     dtype: "float32",
     dims: [count, 1, 8, 8],

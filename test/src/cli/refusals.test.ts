@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { onnx as Onnx } from "onnx-proto";
 import pkg from "onnx-proto";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { FORGET, images, MODEL, npz, RETAIN, run, SCALING, TEST, temporary } from "./cli.ts";
+import { encodeNpz } from "../../../src/data/npz.ts";
+import { FORGET, images, MODEL, RETAIN, run, SCALING, TEST, temporary } from "./cli.ts";
 
 const { onnx } = pkg;
 const hashOf = (path: string) => createHash("sha256").update(readFileSync(path)).digest("hex");
@@ -166,20 +167,20 @@ const refusals: readonly Refusal[] = [
     exitCode: 2,
     says: ["f.npz", "sample 1", "12"],
     flags: () => ({
-      forget: put("f.npz", npz({ ...images(2), y: { dtype: "int64", dims: [2], values: [0, 12] } })),
+      forget: put("f.npz", encodeNpz({ ...images(2), y: { dtype: "int64", dims: [2], values: [0, 12] } })),
     }),
   },
   {
     name: "a negative label",
     exitCode: 2,
     says: ["f.npz", "sample 0", "-1"],
-    flags: () => ({ forget: put("f.npz", npz(images(2, -1))) }),
+    flags: () => ({ forget: put("f.npz", encodeNpz(images(2, -1))) }),
   },
   {
     name: "a label beyond the model's classes in the test set",
     exitCode: 2,
     says: ["t.npz", "sample 0", "12"],
-    flags: () => ({ test: put("t.npz", npz(images(1, 12))) }),
+    flags: () => ({ test: put("t.npz", encodeNpz(images(1, 12))) }),
   },
   {
     name: "samples of another shape",
@@ -188,7 +189,10 @@ const refusals: readonly Refusal[] = [
     flags: () => ({
       forget: put(
         "f.npz",
-        npz({ ...images(2), x: { dtype: "float32", dims: [2, 1, 4, 4], values: new Array(32).fill(1) } }),
+        encodeNpz({
+          ...images(2),
+          x: { dtype: "float32", dims: [2, 1, 4, 4], values: new Array(32).fill(1) },
+        }),
       ),
     }),
   },
@@ -197,20 +201,20 @@ const refusals: readonly Refusal[] = [
     exitCode: 2,
     says: ["f.npz", "3", "2"],
     flags: () => ({
-      forget: put("f.npz", npz({ ...images(3), y: { dtype: "int64", dims: [2], values: [0, 1] } })),
+      forget: put("f.npz", encodeNpz({ ...images(3), y: { dtype: "int64", dims: [2], values: [0, 1] } })),
     }),
   },
   {
     name: "an empty forget set",
     exitCode: 2,
     says: ["f.npz", "no samples"],
-    flags: () => ({ forget: put("f.npz", npz(images(0))) }),
+    flags: () => ({ forget: put("f.npz", encodeNpz(images(0))) }),
   },
   {
     name: "data without labels",
     exitCode: 2,
     says: ["f.npz", '"y"'],
-    flags: () => ({ forget: put("f.npz", npz({ x: images(1)["x"]! })) }),
+    flags: () => ({ forget: put("f.npz", encodeNpz({ x: images(1)["x"]! })) }),
   },
   { name: "forget = retain", exitCode: 2, says: ["--allow-overlap"], flags: () => ({ retain: FORGET }) },
   {
@@ -219,8 +223,8 @@ const refusals: readonly Refusal[] = [
     says: ["Sample 1", "sample 2", "f.npz", "r.npz"],
     flags: () => ({
       // First pixels 0, 1 and 9, 8, 1.
-      forget: put("f.npz", npz(images(2, 3))),
-      retain: put("r.npz", npz(images(3, 4, (i) => [9, 8, 1][i]!))),
+      forget: put("f.npz", encodeNpz(images(2, 3))),
+      retain: put("r.npz", encodeNpz(images(3, 4, (i) => [9, 8, 1][i]!))),
     }),
   },
   {
@@ -228,7 +232,7 @@ const refusals: readonly Refusal[] = [
     exitCode: 2,
     says: ["f.npz", "sample 1", "NaN"],
     flags: () => ({
-      forget: put("f.npz", npz(images(2, 0, (i) => (i === 1 ? Number.NaN : 0)))),
+      forget: put("f.npz", encodeNpz(images(2, 0, (i) => (i === 1 ? Number.NaN : 0)))),
     }),
   },
   {

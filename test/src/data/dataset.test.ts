@@ -1,0 +1,55 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import type { OnnxValueInfo } from "../../../converters/onnx/model.ts";
+import { findOverlap, loadDataset } from "../../../src/data/dataset.ts";
+import { encodeNpz, type NpzInput } from "../../../src/data/npz.ts";
+import { temporary } from "../cli/cli.ts";
+
+const folder = temporary();
+let files = 0;
+function put(arrays: Readonly<Record<string, NpzInput>>): string {
+  const path = join(folder, `${files++}.npz`);
+  writeFileSync(path, encodeNpz(arrays));
+  return path;
+}
+const input = (dims: readonly (number | undefined)[], dtype: OnnxValueInfo["dtype"] = "float32") =>
+  ({ name: "x", dtype, dims }) as OnnxValueInfo;
+const labels = (...values: number[]): NpzInput => ({ dtype: "int64", dims: [values.length], values });
+
+// One sample of two channels and 1x2 pixels; x' = (x / 10 − mean) / std with mean 1, 2 and std 2, 4.
+const how = { scale: 10, mean: [1, 2], std: [2, 4] };
+test.each([
+  // Channels first: 10, 30 are of channel 0; 20, 60 of channel 1.
+  ["NCHW", [1, 2, 1, 2], [10, 30, 20, 60], [0, 1, 0, 1]],
+  ["features", [1, 2], [10, 60], [0, 1]],
+  ["one sequence of two channels", [1, 2, 2], [10, 30, 20, 60], [0, 1, 0, 1]],
+] as const)("%s: scale, mean and std go along the right axis", (_, dims, values, wanted) => {
+  const path = put({ x: { dtype: "uint8", dims, values }, y: labels(0) });
+  const { data } = loadDataset(path, [input([undefined, ...dims.slice(1)])], how).inputs["x"]!;
+  expect(Array.from(data)).toEqual(wanted);
+});
+
+test("NHWC: the channel axis is the last where only it is small", () => {
+  // 1x8x8 pixels of 3 channels: x = channel index, so x' = (c − c) / 1 = 0 everywhere.
+  const values = Array.from({ length: 8 * 8 * 3 }, (_, i) => i % 3);
+  const path = put({ x: { dtype: "uint8", dims: [1, 8, 8, 3], values }, y: labels(0) });
+  const how = { scale: 1, mean: [0, 1, 2], std: [1, 1, 1] };
+  const { data } = loadDataset(path, [input([undefined, 8, 8, 3])], how).inputs["x"]!;
+  expect(data.every((v) => v === 0)).toBe(true);
+});
+
+test("integer inputs are never scaled", () => {
+  const path = put({ x: { dtype: "int64", dims: [2, 2], values: [1, 2, 3, 4] }, y: labels(0, 1) });
+  const { data } = loadDataset(path, [input([undefined, 2], "int64")], how).inputs["x"]!;
+  expect(data).toEqual(Int32Array.of(1, 2, 3, 4));
+});
+
+test("overlap is found by the inputs alone, whatever the labels", () => {
+  const sets = [
+    { x: { dtype: "float32", dims: [3, 2], values: [1, 2, 3, 4, 5, 6] }, y: labels(0, 0, 0) },
+    { x: { dtype: "float32", dims: [2, 2], values: [5, 6, 7, 8] }, y: labels(1, 1) },
+  ] as const;
+  const [a, b] = sets.map((arrays) => loadDataset(put(arrays), [input([undefined, 2])]));
+  expect(findOverlap(a!, b!)).toEqual([{ indexA: 2, indexB: 0 }]);
+});
