@@ -15,5 +15,6 @@ export function syntheticBatch(
     retainMask: Float32Array.from({ length: batch }, (_, i) => Number(i >= forgotten)),
     lr: Float32Array.of(1e-4),
     epsilon: Float32Array.of(-0.01),
+    progress: Float32Array.of(0.5),
   };
 }

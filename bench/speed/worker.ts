@@ -1,52 +1,17 @@
 // One process per workload, so that its peak memory is its own. Each line on stdin is a number of steps to run;
 // each line on stdout answers with what they took.
-import { readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import type { TensorSpec } from "../../converters/compile/step.ts";
-import { importModel } from "../../converters/import/graph.ts";
-import { loadModelFile } from "../../converters/onnx/read.ts";
 import type { EngineName, NumberArray } from "../../src/engine/engine.ts";
 import { getEngine } from "../../src/engine/index.ts";
-import { methods } from "../../src/unlearn/methods/index.ts";
 import type { Method } from "../../src/unlearn/types.ts";
-import { syntheticBatch } from "./batch.ts";
+import { jobOf } from "./job.ts";
 import { workloads } from "./workloads.ts";
 
-const [key, threads, engineName = "onnxruntime", methodName = "eupmu"] = process.argv.slice(2);
-const workload = workloads[key!]!;
-const file = join(tmpdir(), `onnx-unlearn-bench-${process.pid}.onnx`);
-writeFileSync(file, workload.model());
-const model = importModel(loadModelFile(file), workload.train ? { train: workload.train } : {});
-const parameters = model.parameters.filter(({ trainable }) => trainable);
-const method = methods[methodName as Method];
-const options = { dual: "adam", beta: 1, momentum: 0.9, weightDecay: 5e-4 } as const;
-
-const float = (shape: readonly number[]): TensorSpec => ({ shape, dtype: "float32" });
-const carry: Record<string, { spec: TensorSpec; data: NumberArray }> = {};
-for (const { name, dims, data } of parameters) {
-  carry[`p:${name}`] = { spec: float(dims), data };
-  carry[`v:${name}`] = { spec: float(dims), data: new Float32Array(data.length) };
-}
-for (const [name, value] of Object.entries(method.dual(options)))
-  carry[`dual:${name}`] = { spec: float([]), data: Float32Array.of(value) };
-const n = workload.batch;
+const [key, threads, engineName = "onnxruntime", method = "eupmu"] = process.argv.slice(2);
+const { step, carry, batchSpecs, batch } = jobOf(workloads[key!]!, method as Method);
 const engine = await getEngine(engineName as EngineName);
-const runner = await engine.prepare(
-  method.step({ apply: model.apply, trainable: parameters.map(({ name }) => name), options }),
-  carry,
-  {
-    "x:input": float([n, ...workload.sample]),
-    labels: { shape: [n], dtype: "int32" },
-    forgetMask: float([n]),
-    retainMask: float([n]),
-    lr: float([]),
-    epsilon: float([]),
-  },
-  { threads: Number(threads) },
-);
-const batch = syntheticBatch(n, workload.sample, 10);
+const runner = await engine.prepare(step, carry, batchSpecs, { threads: Number(threads) });
 
 /** High-water mark of the resident set, in bytes. */
 function peakBytes(): number {

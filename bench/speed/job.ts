@@ -1,0 +1,61 @@
+import { writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
+import { importModel } from "../../converters/import/graph.ts";
+import { loadModelFile } from "../../converters/onnx/read.ts";
+import type { NumberArray } from "../../src/engine/engine.ts";
+import { methods } from "../../src/unlearn/methods/index.ts";
+import { optimizerOf } from "../../src/unlearn/optimizer.ts";
+import type { Method } from "../../src/unlearn/types.ts";
+import { syntheticBatch } from "./batch.ts";
+import type { Workload } from "./workloads.ts";
+
+export interface Job {
+  readonly step: StepFunction;
+  readonly carry: Readonly<Record<string, { readonly spec: TensorSpec; readonly data: NumberArray }>>;
+  readonly batchSpecs: Readonly<Record<string, TensorSpec>>;
+  readonly batch: Readonly<Record<string, NumberArray>>;
+}
+
+/** A workload as what an engine needs to run its step. */
+export function jobOf(workload: Workload, name: Method): Job {
+  const file = join(tmpdir(), `onnx-unlearn-bench-${process.pid}.onnx`);
+  writeFileSync(file, workload.model());
+  const model = importModel(loadModelFile(file), workload.train ? { train: workload.train } : {});
+  const parameters = model.parameters.filter(({ trainable }) => trainable);
+  const method = methods[name];
+  const options = { dual: "adam", beta: 1, optimizer: "sgd", momentum: 0.9, weightDecay: 5e-4 } as const;
+  const optimizer = optimizerOf(options);
+  const float = (shape: readonly number[]): TensorSpec => ({ shape, dtype: "float32" });
+  const scalars = { dual: method.dual(options), optimizer: optimizer.scalars };
+  const n = workload.batch;
+  return {
+    step: method.step({ apply: model.apply, trainable: parameters.map((p) => p.name), options }),
+    carry: Object.fromEntries([
+      ...parameters.flatMap(({ name: weight, dims, data }) => [
+        [`p:${weight}`, { spec: float(dims), data }],
+        ...optimizer.slots.map((slot) => [
+          `${slot}:${weight}`,
+          { spec: float(dims), data: new Float32Array(data.length) },
+        ]),
+      ]),
+      ...Object.entries(scalars).flatMap(([prefix, values]) =>
+        Object.entries(values).map(([key, value]) => [
+          `${prefix}:${key}`,
+          { spec: float([]), data: Float32Array.of(value) },
+        ]),
+      ),
+    ]),
+    batchSpecs: {
+      "x:input": float([n, ...workload.sample]),
+      labels: { shape: [n], dtype: "int32" },
+      forgetMask: float([n]),
+      retainMask: float([n]),
+      lr: float([]),
+      epsilon: float([]),
+      progress: float([]),
+    },
+    batch: syntheticBatch(n, workload.sample, 10),
+  };
+}
