@@ -371,7 +371,12 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       kept.push(node);
     }
     kept.reverse();
-    const nodes = fuseNodes(kept, new Set(outputs.map(({ name }) => name)));
+    const nodes = fuseNodes(kept, new Set(outputs.map(({ name }) => name)), (name) => {
+      const known = this.initializers.get(name);
+      return known?.dtype === "float32" && size(known.dims) === 1
+        ? new Float32Array(known.data.slice().buffer)[0]
+        : undefined;
+    });
     const nodeCounts: Record<string, number> = {};
     for (const { opType } of nodes) nodeCounts[opType] = (nodeCounts[opType] ?? 0) + 1;
     const valueInfo = ({

@@ -3,11 +3,16 @@ import type { EmittedNode } from "./trace.ts";
 
 /**
  * Lets blocked convolutions do what follows them in the same pass over memory: an addition becomes their `Sum` operand, a
- * ReLU their activation. Each only where nobody else reads what stood between.
+ * ReLU or Clip their activation. Each only where nobody else reads what stood between.
  * @param nodes in an order in which every value is made before it is used
+ * @param scalarOf the value of a constant scalar
  * @param kept names that must stay values of the graph: its outputs
  */
-export function fuseNodes(nodes: readonly EmittedNode[], kept: ReadonlySet<string>): readonly EmittedNode[] {
+export function fuseNodes(
+  nodes: readonly EmittedNode[],
+  kept: ReadonlySet<string>,
+  scalarOf: (name: string) => number | undefined,
+): readonly EmittedNode[] {
   const uses = new Map<string, number>();
   for (const { inputs } of nodes)
     for (const name of inputs) if (name) uses.set(name, (uses.get(name) ?? 0) + 1);
@@ -31,7 +36,8 @@ export function fuseNodes(nodes: readonly EmittedNode[], kept: ReadonlySet<strin
   };
   const fuse = (node: EmittedNode): boolean => {
     const [output] = node.outputs as [string];
-    if (node.opType === "Relu") {
+    const activation = activationOf(node, scalarOf);
+    if (activation) {
       const [x] = node.inputs as [string];
       if (!open.has(x) || !once(x)) return false;
       const convolution = fused[open.get(x)!]!;
@@ -39,7 +45,7 @@ export function fuseNodes(nodes: readonly EmittedNode[], kept: ReadonlySet<strin
       return takeOver(x, (c) => ({
         ...c,
         outputs: [output],
-        attributes: { ...c.attributes, activation: { string: "Relu" } },
+        attributes: { ...c.attributes, ...activation },
       }));
     }
     if (node.opType === "Add") {
@@ -68,4 +74,17 @@ export function fuseNodes(nodes: readonly EmittedNode[], kept: ReadonlySet<strin
     if (node.opType === "Conv" && node.domain === NCHWC) open.set(node.outputs[0]!, fused.length - 1);
   }
   return fused.filter((node) => node !== undefined);
+}
+
+/** What a blocked convolution calls this node as its activation. */
+function activationOf(
+  { opType, inputs }: EmittedNode,
+  scalarOf: (name: string) => number | undefined,
+): EmittedNode["attributes"] | undefined {
+  if (opType === "Relu") return { activation: { string: "Relu" } };
+  if (opType !== "Clip") return undefined;
+  const [low, high] = inputs.slice(1).map(scalarOf);
+  return low === undefined || high === undefined
+    ? undefined
+    : { activation: { string: "Clip" }, activation_params: { floats: [low, high] } };
 }

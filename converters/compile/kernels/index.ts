@@ -1,4 +1,5 @@
 import type { LoweringTable } from "../trace.ts";
+import { clipLowerings } from "./clip.ts";
 import { convolutionLowerings } from "./convolution.ts";
 import { elementaryLowerings } from "./elementary.ts";
 import { movementLowerings } from "./movement.ts";
@@ -9,6 +10,7 @@ import { standardLowerings } from "./standard.ts";
 export const loweringTables: readonly LoweringTable[] = [
   standardLowerings,
   elementaryLowerings,
+  clipLowerings,
   convolutionLowerings,
   movementLowerings,
   scatterLowerings,

@@ -1,5 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
+import { clipBetween } from "../../kernels/clip.ts";
 import { expand, where } from "../../kernels/movement.ts";
 import { softmax } from "../../kernels/reduction.ts";
 import type { DataType } from "../../onnx/model.ts";
@@ -16,6 +17,7 @@ import {
 } from "../value.ts";
 import { hostUnary } from "./elementwise.ts";
 
+const [LOWEST, HIGHEST] = [-3.4028234663852886e38, 3.4028234663852886e38];
 const unary =
   (f: (x: tf.Tensor) => tf.Tensor) =>
   ([x]: Inputs): Value =>
@@ -27,7 +29,8 @@ const above = (x: tf.Tensor) => tf.relu(x);
 const below = (x: tf.Tensor) => tf.neg(tf.relu(tf.neg(x)));
 const scaled = (x: tf.Tensor, factor: number) => (factor === 1 ? x : tf.mul(x, tf.scalar(factor)));
 /**
- * x inside, the bound outside; the gradient passes to whichever was taken, x at the bounds themselves.
+ * x inside, the bound outside; the gradient passes to whichever was taken (at a bound itself: to x where the bound is a
+ * tensor, to nothing where it is a number).
  * A choice, not a product with a mask: ±∞ · 0 would be NaN. Where low > high, high wins.
  */
 export const clip = (
@@ -35,6 +38,8 @@ export const clip = (
   low: number | tf.Tensor | undefined,
   high: number | tf.Tensor | undefined,
 ) => {
+  if (x.dtype === "float32" && typeof low !== "object" && typeof high !== "object")
+    return clipBetween(x, low ?? LOWEST, high ?? HIGHEST);
   const spread = (bound: number | tf.Tensor) =>
     typeof bound === "number"
       ? tf.fill(x.shape, bound, x.dtype as "float32")
@@ -108,7 +113,6 @@ export function Gelu([x]: Inputs, { approximate = "none" }: { approximate?: stri
   return tf.mul(scaled(t, 0.5), tf.add(tf.erf(scaled(t, Math.SQRT1_2)), tf.scalar(1)));
 }
 
-const [LOWEST, HIGHEST] = [-3.4028234663852886e38, 3.4028234663852886e38];
 export const Clip = ([x]: Inputs, { min = LOWEST, max = HIGHEST }: { min?: number; max?: number }): Value =>
   isHost(x) ? hostUnary(x, (v) => Math.min(max, Math.max(min, v))) : clip(toTensor(x!), min, max);
 /** Bounds are scalars that may depend on the data, and may be trained. Floats without a bound end at the largest finite one. */

@@ -1,0 +1,30 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { defineKernel, type Kernel } from "./custom.ts";
+
+export interface ClipAttributes {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** dy where low < y < high: read off the output, so that the input need not be kept. The bounds themselves pass nothing, as 0 in ReLU. */
+const clipGradKernel: Kernel<ClipAttributes> = defineKernel<ClipAttributes>({
+  name: "OnnxClipGrad",
+  composed: ([dy, y], { low, high }) => {
+    const inside = tf.logicalAnd(tf.greater(y!, low), tf.less(y!, high));
+    return tf.where(inside, dy!, tf.zerosLike(dy!));
+  },
+  gradient: (ddx, [, y], _dx, attributes) => [() => clipGradKernel([ddx, y!], attributes), undefined],
+});
+
+const clipKernel = defineKernel<ClipAttributes>({
+  name: "OnnxClip",
+  composed: ([x], { low, high }) => {
+    const above = tf.where(tf.less(x!, low), tf.fill(x!.shape, low), x!);
+    return tf.where(tf.greater(above, high), tf.fill(x!.shape, high), above);
+  },
+  gradient: (dy, _x, y, attributes) => [() => clipGradKernel([dy, y], attributes)],
+});
+
+/** Floats between two known bounds; where low > high, high wins. */
+export const clipBetween = (x: tf.Tensor, low: number, high: number): tf.Tensor =>
+  clipKernel([x], { low: Math.fround(low), high: Math.fround(high) });
