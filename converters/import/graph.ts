@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { badInput, notTrainable, OnnxUnlearnError } from "../errors.ts";
 import type { OnnxModel, OnnxNode } from "../onnx/model.ts";
+import { foldBatchNormalization } from "./fold.ts";
 import { findHead } from "./head.ts";
 import type { ImportOptions, TrainableModel } from "./model.ts";
 import { requiredNodes } from "./order.ts";
@@ -88,12 +89,13 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
   const parameters = selectParameters(nodes, graph.initializers, inputNames, options);
   const trainable = new Set(parameters.filter((p) => p.trainable).map((p) => p.name));
 
-  const plan: PlannedNode[] = nodes
+  const unfolded: PlannedNode[] = nodes
     .filter((node) => !(node.opType === "Constant" && trainable.has(node.outputs[0]!)))
     .map((node) => {
       const opset = opsets.get(node.domain === "ai.onnx" ? "" : node.domain) ?? 1;
       return { node, opset, where: describeNode(node, opset), run: getOperator(node, opset) };
     });
+  const plan = foldBatchNormalization(unfolded, head.logits);
   // Values are dropped after their last use only in eager mode, by tfjs's tidy; the map itself holds no memory of note.
   const constants = new Map<string, Value>();
   for (const [name, tensor] of graph.initializers)
