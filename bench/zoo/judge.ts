@@ -7,7 +7,7 @@ import * as ort from "onnxruntime-node";
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
 import { notTrainable, OnnxUnlearnError } from "../../converters/errors.ts";
 import { exportModel } from "../../converters/export/write.ts";
-import { importModel } from "../../converters/import/graph.ts";
+import { importModel, normalizeGraph } from "../../converters/import/graph.ts";
 import { headCandidates } from "../../converters/import/head.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
@@ -442,7 +442,7 @@ export async function judge(path: string): Promise<Verdict> {
     rmSync(folder, { recursive: true, force: true });
   }
   let worst: Verdict | undefined;
-  for (const { logits } of headCandidates(source.graph)) {
+  for (const { logits } of headCandidates(normalizeGraph(source))) {
     const trial = mkdtempSync(join(tmpdir(), "onnx-unlearn-zoo-"));
     try {
       return await judgeHead(source, logits, trial);

@@ -1,66 +1,28 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { badInput, notTrainable, OnnxUnlearnError } from "../errors.ts";
-import type { OnnxModel, OnnxNode } from "../onnx/model.ts";
+import { compileStep } from "../compile/compile.ts";
+import type { TensorSpec } from "../compile/step.ts";
+import { badInput, notTrainable } from "../errors.ts";
+import type { OnnxGraph, OnnxModel } from "../onnx/model.ts";
+import { cut, type Rebatching, type Shapes } from "./batch.ts";
+import { inlineFunctions } from "./functions.ts";
+import { expandLinearModels } from "./classifiers.ts";
 import { foldBatchNormalization } from "./fold.ts";
 import { findHead } from "./head.ts";
-import type { ImportOptions, TrainableModel } from "./model.ts";
+import type { Batching, ImportOptions, TrainableModel } from "./model.ts";
 import { requiredNodes } from "./order.ts";
 import { selectParameters } from "./parameters.ts";
-import { describeNode, getOperator, type Operator } from "./registry.ts";
-import { dimsOf, host, hostFromOnnx, isHost, toTensor, type Value } from "./value.ts";
-
-interface PlannedNode {
-  readonly node: OnnxNode;
-  readonly run: Operator;
-  readonly opset: number;
-  readonly where: string;
-}
-
-/** Runs one operator; what goes wrong inside becomes a sentence with the node's name. */
-export function runNode(planned: PlannedNode, values: ReadonlyMap<string, Value>): readonly Value[] {
-  const { node, run, opset, where } = planned;
-  const inputs = node.inputs.map((name) => {
-    if (!name) return undefined;
-    const value = values.get(name);
-    if (value === undefined) throw badInput("VALUE_UNKNOWN", `${where}: input "${name}" has no value.`);
-    return value;
-  });
-  try {
-    const result = run(inputs, node.attributes as never, { node, opset, where });
-    return Array.isArray(result) ? result : [result];
-  } catch (error) {
-    if (error instanceof OnnxUnlearnError) throw error;
-    const shapes = inputs.map((v) => (v ? `[${dimsOf(v)}]` : "-")).join(", ");
-    throw notTrainable("OPERATOR_FAILED", `${where}: ${(error as Error).message} (input shapes ${shapes}).`);
-  }
-}
+import { expandQuantised } from "./qoperators.ts";
+import { allNodes, qualifySubgraphs } from "./subgraphs.ts";
+import { dimsOf, tensorTypeOf, toTensor, type Value } from "./value.ts";
+import { planGraph, type WalkOptions, walk } from "./walk.ts";
 
 /**
- * A graph exported with a batch of 1 has it baked into constants such as Reshape [1, 512]: where a leading 1 is the only
- * thing that does not fit, it meant "the batch".
+ * The graph that is trained: functions inlined, every name unique, integer operators and linear models written out.
+ * Tensors keep the names the exporter knows them by.
  */
-function rebatchReshape(
-  planned: PlannedNode,
-  values: Map<string, Value>,
-  batch: number,
-): ReadonlyMap<string, Value> {
-  const { node } = planned;
-  if (node.opType !== "Reshape" || batch === 1) return values;
-  const [data, shape] = [values.get(node.inputs[0]!), values.get(node.inputs[1] ?? "")];
-  const target =
-    shape && isHost(shape)
-      ? Array.from(shape.array.data)
-      : (node.attributes["shape"] as number[] | undefined);
-  if (!data || isHost(data) || !target || target[0] !== 1 || dimsOf(data)[0] !== batch) return values;
-  const rest = dimsOf(data)
-    .slice(1)
-    .reduce((a, b) => a * b, 1);
-  const known = target
-    .slice(1)
-    .filter((d) => d > 0)
-    .reduce((a, b) => a * b, 1);
-  if (target.includes(-1) ? rest % known !== 0 : known !== rest) return values;
-  return new Map(values).set(node.inputs[1]!, host("int64", [target.length], [batch, ...target.slice(1)]));
+export function normalizeGraph(source: OnnxModel): OnnxGraph {
+  const graph = qualifySubgraphs({ ...source.graph, nodes: inlineFunctions(source) });
+  return { ...graph, nodes: expandLinearModels(expandQuantised(graph.nodes)) };
 }
 
 /** Logits as [batch, classes]. @throws notTrainable LOGITS_NOT_CLASSES where more than one axis besides the batch is wide */
@@ -82,54 +44,138 @@ function asClasses(logits: tf.Tensor, name: string): tf.Tensor {
  * @throws notTrainable (exit 3) naming node, operator and reason; badInput (exit 2) for a damaged graph
  */
 export function importModel(source: OnnxModel, options: ImportOptions = {}): TrainableModel {
-  const { graph, opsets } = source;
+  const graph = normalizeGraph(source);
   const head = findHead(graph, options.logits);
   const nodes = requiredNodes(graph, [head.logits]);
   const inputNames = new Set(graph.inputs.map(({ name }) => name));
   const parameters = selectParameters(nodes, graph.initializers, inputNames, options);
   const trainable = new Set(parameters.filter((p) => p.trainable).map((p) => p.name));
-
-  const unfolded: PlannedNode[] = nodes
-    .filter((node) => !(node.opType === "Constant" && trainable.has(node.outputs[0]!)))
-    .map((node) => {
-      const opset = opsets.get(node.domain === "ai.onnx" ? "" : node.domain) ?? 1;
-      return { node, opset, where: describeNode(node, opset), run: getOperator(node, opset) };
-    });
-  const plan = foldBatchNormalization(unfolded, head.logits);
-  // Values are dropped after their last use only in eager mode, by tfjs's tidy; the map itself holds no memory of note.
-  const constants = new Map<string, Value>();
-  for (const [name, tensor] of graph.initializers)
-    if (!trainable.has(name) && tensor.dtype !== "string") constants.set(name, hostFromOnnx(tensor));
-
-  const first = graph.inputs.find(({ dims }) => dims !== undefined && dims.length > 0);
-  const fixedBatch = typeof first?.dims?.[0] === "number" ? first.dims[0] : undefined;
-  const used = new Set(nodes.flatMap((node) => node.inputs));
+  const unfolded = planGraph(graph, [head.logits], source.opsets, (name) => trainable.has(name));
+  // A subgraph may use what stands between a convolution and its BatchNormalization.
+  const plan = unfolded.nodes.some(({ subgraphs }) => subgraphs)
+    ? unfolded
+    : { ...unfolded, nodes: foldBatchNormalization(unfolded.nodes, head.logits) };
+  const used = new Set(allNodes(nodes).flatMap((node) => node.inputs));
   const inputs = graph.inputs.filter(({ name }) => used.has(name));
+  // A branch that is not taken leaves its weights without any gradient, which autodiff refuses: they get a zero one.
+  const direct = new Set(nodes.flatMap((node) => node.inputs));
+  const conditional = [...trainable].filter((name) => !direct.has(name));
 
-  const forward: TrainableModel["forward"] = (weights, batch) => {
-    const values = new Map<string, Value>(constants);
+  const run = (
+    weights: Readonly<Record<string, tf.Tensor>>,
+    batch: Readonly<Record<string, tf.Tensor>>,
+    walkOptions: WalkOptions = {},
+  ): tf.Tensor => {
+    const values = new Map<string, Value>(plan.constants);
     for (const name of trainable) {
       const weight = weights[name];
       if (!weight) throw new Error(`apply() needs the weight "${name}"`);
       values.set(name, weight);
     }
-    let count = 1;
     for (const { name } of inputs) {
       const tensor = batch[name];
       if (!tensor) throw badInput("INPUT_MISSING", `The model input "${name}" was not given.`);
       values.set(name, tensor);
-      count = tensor.shape[0] ?? 1;
+      walkOptions.onValue?.(name, tensor);
     }
-    for (const planned of plan) {
-      const seen = fixedBatch === 1 ? rebatchReshape(planned, values, count) : values;
-      const outputs = runNode(planned, seen);
-      planned.node.outputs.forEach((name, i) => {
-        const value = outputs[i];
-        if (name && value !== undefined) values.set(name, value);
+    if (walkOptions.onValue) for (const [name, value] of values) walkOptions.onValue(name, value);
+    walk(plan, values, walkOptions);
+    let logits = toTensor(values.get(head.logits)!);
+    if (logits.dtype !== "float32") logits = tf.cast(logits, "float32");
+    for (const name of conditional)
+      logits = tf.add(logits, tf.mul(tf.sum(values.get(name) as tf.Tensor), tf.scalar(0)));
+    return logits;
+  };
+
+  const fixedBatch = fixedBatchOf(inputs);
+  const specs = (rows: number) => inputSpecs(inputs, fixedBatch, rows);
+  const weightSpecs = Object.fromEntries(
+    parameters
+      .filter(({ name }) => trainable.has(name))
+      .map(({ name, dims }) => [name, { shape: [...dims], dtype: "float32" } satisfies TensorSpec]),
+  );
+  /** Walks the graph without computing anything. */
+  const trace = (batch: Readonly<Record<string, TensorSpec>>, walkOptions: WalkOptions) =>
+    compileStep(
+      (carry, given) => {
+        run(carry, given, walkOptions);
+        return { carry, results: {} };
+      },
+      { carry: weightSpecs, batch },
+    );
+  const { batching, reference } = chooseBatching(fixedBatch, specs, trace);
+
+  const forward: TrainableModel["forward"] = (weights, batch) => {
+    if (batching.kind === "free") return run(weights, batch);
+    const [first] = inputs;
+    const rows = first ? (batch[first.name]?.shape[0] ?? batching.size) : batching.size;
+    if (rows === batching.size) return run(weights, batch);
+    if (batching.kind === "rebatched")
+      return run(weights, batch, {
+        rebatching: { reference: reference!, from: batching.size, to: rows } satisfies Rebatching,
       });
-    }
-    return toTensor(values.get(head.logits)!);
+    if (rows % batching.size !== 0)
+      throw badInput(
+        "BATCH_SIZE",
+        `This model runs ${batching.size} samples at a time (${batching.because}), so a batch of ${rows} cannot be cut into whole ones; choose a --batch-size that is a multiple of ${batching.size}.`,
+      );
+    const parts = rows / batching.size;
+    const outputs = Array.from({ length: parts }, (_, part) => run(weights, cut(batch, part, parts)));
+    return outputs[0]!.rank === 0 ? tf.stack(outputs) : tf.concat(outputs, 0);
   };
   const apply: TrainableModel["apply"] = (weights, batch) => asClasses(forward(weights, batch), head.logits);
-  return { source, parameters, inputs, fixedBatch, head, apply, forward };
+  return { source, parameters, inputs, fixedBatch, batching, head, apply, forward };
+}
+
+/** The batch size baked into the first input that has dimensions. */
+function fixedBatchOf(inputs: TrainableModel["inputs"]): number | undefined {
+  const first = inputs.find(({ dims }) => dims !== undefined && dims.length > 0);
+  return typeof first?.dims?.[0] === "number" ? first.dims[0] : undefined;
+}
+
+/** Shapes of the inputs for `rows` samples; undefined where a dimension besides the batch is open. */
+function inputSpecs(
+  inputs: TrainableModel["inputs"],
+  fixedBatch: number | undefined,
+  rows: number,
+): Record<string, TensorSpec> | undefined {
+  const specs: Record<string, TensorSpec> = {};
+  for (const { name, dims, dtype } of inputs) {
+    if (!dims || fixedBatch === undefined) return undefined;
+    const shape = dims.map((d, i) => (i === 0 && typeof d === "number" ? (d / fixedBatch) * rows : d));
+    if (!shape.every((d): d is number => typeof d === "number" && Number.isInteger(d))) return undefined;
+    specs[name] = { shape, dtype: tensorTypeOf(dtype ?? "float32") };
+  }
+  return specs;
+}
+
+/**
+ * Can a graph with a fixed batch be run at another? It is walked, without computing, at its own batch and at twice that:
+ * every value must hold the batch in one axis or not at all, and no node may mix samples.
+ */
+function chooseBatching(
+  fixedBatch: number | undefined,
+  specs: (rows: number) => Record<string, TensorSpec> | undefined,
+  trace: (batch: Readonly<Record<string, TensorSpec>>, options: WalkOptions) => unknown,
+): { batching: Batching; reference: Shapes | undefined } {
+  if (fixedBatch === undefined) return { batching: { kind: "free" }, reference: undefined };
+  const split = (because: string) => ({
+    batching: { kind: "split", size: fixedBatch, because } as const,
+    reference: undefined,
+  });
+  const [own, doubled] = [specs(fixedBatch), specs(2 * fixedBatch)];
+  if (!own || !doubled) return split("its inputs have open dimensions besides a fixed batch");
+  const reference = new Map<string, readonly number[]>();
+  trace(own, { onValue: (name, value) => reference.set(name, dimsOf(value)) });
+  try {
+    trace(doubled, {
+      rebatching: { reference, from: fixedBatch, to: 2 * fixedBatch },
+      onMixing: (where, why) => {
+        throw notTrainable("BATCH_MIXED", `${where}: ${why}`);
+      },
+    });
+  } catch (error) {
+    return split((error as Error).message);
+  }
+  return { batching: { kind: "rebatched", size: fixedBatch }, reference };
 }

@@ -5,15 +5,22 @@ import { isFloatType } from "./value.ts";
 
 /** Nodes that change neither which class wins nor what a logit is. */
 const TRANSPARENT = new Set(["Identity", "Cast", "CastLike", "Dropout"]);
-/** Nodes that keep the numbers and their order; looked through only where a squashing lies behind them. */
-const RESHAPING = new Set(["Reshape", "Flatten", "Squeeze", "Unsqueeze"]);
+/** Nodes that keep the numbers' order; looked through only where a squashing lies behind them. */
+const RESHAPING = new Set([
+  "Reshape",
+  "Flatten",
+  "Squeeze",
+  "Unsqueeze",
+  "Normalizer",
+  "QuantizeLinear",
+  "DequantizeLinear",
+]);
 
 const KIND: Readonly<Record<string, Head["outputKind"]>> = {
   Softmax: "probabilities",
   LogSoftmax: "log-probabilities",
   Sigmoid: "sigmoid",
   ArgMax: "labels",
-  ZipMap: "probabilities",
 };
 /** Behind one squashing there is no second one. */
 const SQUASHING = new Set(["Softmax", "LogSoftmax", "Sigmoid"]);
@@ -27,14 +34,21 @@ export function producersOf(graph: OnnxGraph): Producers {
 }
 
 /** Walks from a graph output back over the tail (Softmax, ArgMax, ZipMap …) to the logits. */
-function tapBeforeTail(graph: OnnxGraph, producers: Producers, output: string): Head {
+function tapBeforeTail(
+  graph: OnnxGraph,
+  producers: Producers,
+  output: string,
+): Head & { readonly isMap?: boolean } {
   let logits = output;
   let kind: Head["outputKind"] = "logits";
   let value = output;
+  let isMap = false;
   for (;;) {
     const node = producers.get(value);
     if (!node) break;
-    const next = KIND[node.opType];
+    // Maps from label to probability: not a tensor, so nothing the runtime's JavaScript binding hands out.
+    if (node.opType === "ZipMap") isMap = true;
+    const next = node.opType === "ZipMap" ? "probabilities" : KIND[node.opType];
     if (!next && !TRANSPARENT.has(node.opType) && !RESHAPING.has(node.opType)) break;
     value = node.inputs[0]!;
     if (next) {
@@ -45,7 +59,7 @@ function tapBeforeTail(graph: OnnxGraph, producers: Producers, output: string): 
     } else if (TRANSPARENT.has(node.opType) && logits === node.outputs[0]) logits = value;
   }
   if (graph.initializers.has(logits)) logits = output;
-  return { logits, output, outputKind: kind };
+  return { logits, output, outputKind: kind, ...(isMap ? { isMap } : {}) };
 }
 
 /** The nearest ArgMax above an integer output: what it compares are the logits, whatever is counted afterwards. */
@@ -76,14 +90,16 @@ const RANK: readonly Head["outputKind"][] = [
 export function headCandidates(graph: OnnxGraph): Head[] {
   const producers = producersOf(graph);
   const best = new Map<string, Head>();
+  const rank = (head: Head & { readonly isMap?: boolean }) =>
+    head.isMap ? RANK.length : RANK.indexOf(head.outputKind);
   for (const { name, dtype } of graph.outputs) {
-    let head: Head | undefined = tapBeforeTail(graph, producers, name);
+    let head: (Head & { readonly isMap?: boolean }) | undefined = tapBeforeTail(graph, producers, name);
     const isInteger = dtype !== undefined && !isFloatType(dtype);
     if (head.outputKind === "logits" && isInteger) head = tapBehindInteger(graph, producers, name);
     // An output that no node makes is an input or a constant handed through.
     if (!head || !producers.has(head.logits)) continue;
     const known = best.get(head.logits);
-    if (!known || RANK.indexOf(head.outputKind) < RANK.indexOf(known.outputKind)) best.set(head.logits, head);
+    if (!known || rank(head) < rank(known)) best.set(head.logits, head);
   }
   return [...best.values()];
 }

@@ -23,6 +23,15 @@ export interface Head {
   readonly outputKind: "logits" | "probabilities" | "log-probabilities" | "sigmoid" | "labels";
 }
 
+/**
+ * How many samples go through the graph at once. "free": any number. "rebatched": the file says `size`, and the graph was
+ * adapted to any number. "split": the graph works on `size` samples only, so a batch is cut into pieces of that size.
+ */
+export type Batching =
+  | { readonly kind: "free" }
+  | { readonly kind: "rebatched"; readonly size: number }
+  | { readonly kind: "split"; readonly size: number; readonly because: string };
+
 /** The trainable tfjs graph of an ONNX file. */
 export interface TrainableModel {
   readonly source: OnnxModel;
@@ -31,6 +40,7 @@ export interface TrainableModel {
   readonly inputs: readonly OnnxValueInfo[];
   /** The batch size baked into the inputs; undefined if free. */
   readonly fixedBatch: number | undefined;
+  readonly batching: Batching;
   readonly head: Head;
   /**
    * Pure function of tfjs ops: differentiable, runs on any tfjs backend, also the tracing one.

@@ -1,19 +1,26 @@
 import { badInput } from "../errors.ts";
 import type { OnnxGraph, OnnxNode } from "../onnx/model.ts";
+import { usedValues } from "./subgraphs.ts";
 
 /**
  * The nodes that `targets` need, in an order in which every input is made before it is used.
  * Files whose nodes are not topologically sorted exist and run in ONNX Runtime.
+ * @param outer values of the surrounding graphs, which a subgraph may use
  * @throws badInput where the graph has a cycle or a value nobody makes
  */
-export function requiredNodes(graph: OnnxGraph, targets: readonly string[]): OnnxNode[] {
+export function requiredNodes(
+  graph: OnnxGraph,
+  targets: readonly string[],
+  outer: ReadonlySet<string> = new Set(),
+): OnnxNode[] {
   const producer = new Map<string, OnnxNode>();
   for (const node of graph.nodes) for (const output of node.outputs) if (output) producer.set(output, node);
-  const given = new Set([...graph.initializers.keys(), ...graph.inputs.map(({ name }) => name)]);
+  const given = new Set([...outer, ...graph.initializers.keys(), ...graph.inputs.map(({ name }) => name)]);
+  for (const name of producer.keys()) given.delete(name);
   const order: OnnxNode[] = [];
   const state = new Map<OnnxNode, "open" | "done">();
   // Iterative depth-first search: deep graphs would overflow the call stack.
-  const stack: { name: string; node?: OnnxNode; next: number }[] = [];
+  const stack: { readonly node: OnnxNode; readonly needs: readonly string[]; next: number }[] = [];
   const enter = (name: string, user: string) => {
     if (!name || given.has(name)) return;
     const node = producer.get(name);
@@ -26,14 +33,14 @@ export function requiredNodes(graph: OnnxGraph, targets: readonly string[]): Onn
     if (state.get(node) === "open")
       throw badInput("GRAPH_CYCLE", `The graph has a cycle through node "${node.name || node.outputs[0]}".`);
     state.set(node, "open");
-    stack.push({ name, node, next: 0 });
+    stack.push({ node, needs: usedValues(node), next: 0 });
   };
   for (const target of targets) {
     enter(target, "the graph outputs");
     while (stack.length > 0) {
       const top = stack[stack.length - 1]!;
-      const node = top.node!;
-      const input = node.inputs[top.next++];
+      const { node } = top;
+      const input = top.needs[top.next++];
       if (input === undefined) {
         state.set(node, "done");
         order.push(node);

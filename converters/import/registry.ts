@@ -2,6 +2,7 @@ import { notTrainable } from "../errors.ts";
 import type { OnnxNode } from "../onnx/model.ts";
 import * as activation from "./ops/activation.ts";
 import * as attention from "./ops/attention.ts";
+import * as control from "./ops/control.ts";
 import * as convolution from "./ops/convolution.ts";
 import * as einsum from "./ops/einsum.ts";
 import * as elementwise from "./ops/elementwise.ts";
@@ -11,6 +12,7 @@ import * as linalg from "./ops/linalg.ts";
 import * as logical from "./ops/logical.ts";
 import * as loss from "./ops/loss.ts";
 import * as microsoft from "./ops/microsoft.ts";
+import * as ml from "./ops/ml.ts";
 import * as movement from "./ops/movement.ts";
 import * as normalization from "./ops/normalization.ts";
 import * as quantization from "./ops/quantization.ts";
@@ -46,6 +48,7 @@ const AI_ONNX = [
   loss,
   recurrent,
   signal,
+  control,
 ] as const;
 
 /** `Softmax_13` is the variant of Softmax since opset 13; no suffix means since version 1. Only capitalised exports are operators. */
@@ -66,6 +69,7 @@ function collect(modules: readonly object[]): Map<string, Variant[]> {
 
 const domains: Readonly<Record<string, Map<string, Variant[]>>> = {
   "": collect(AI_ONNX),
+  "ai.onnx.ml": collect([ml]),
   "com.microsoft": collect([microsoft]),
 };
 

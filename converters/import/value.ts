@@ -27,6 +27,8 @@ export interface OperatorContext {
   readonly opset: number;
   /** Names the node for an error message: `Conv "layer1.0/conv" (domain ai.onnx, opset 13)`. */
   readonly where: string;
+  /** Runs one of the node's subgraphs (If, Loop, Scan) on values for its inputs. */
+  readonly subgraph?: (attribute: string, inputs: readonly Value[]) => Value[];
 }
 
 export const isHost = (value: Value | undefined): value is HostTensor =>

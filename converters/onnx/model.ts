@@ -65,6 +65,22 @@ export interface OnnxNode {
   readonly outputs: readonly string[];
   /** Integers arrive as numbers (int64 beyond 2^53 loses its last bits). */
   readonly attributes: Readonly<Record<string, AttributeValue>>;
+  /** In a function body: attribute → the function's attribute that it takes its value from. */
+  readonly references?: Readonly<Record<string, string>>;
+  /** Version of the node's domain where it differs from the model's: nodes that came out of a function. */
+  readonly opset?: number;
+}
+
+/** A model-local function: a node of its domain and name stands for its body. */
+export interface OnnxFunction {
+  readonly domain: string;
+  readonly name: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** Attributes with a default. */
+  readonly defaults: Readonly<Record<string, AttributeValue>>;
+  readonly opsets: ReadonlyMap<string, number>;
+  readonly nodes: readonly OnnxNode[];
 }
 
 export interface OnnxValueInfo {
@@ -94,6 +110,8 @@ export interface OnnxModel {
   readonly producer: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly graph: OnnxGraph;
+  /** Model-local functions; absent or empty where there are none. */
+  readonly functions?: readonly OnnxFunction[];
   /** External data: location as the model spells it → that file's bytes. Absent or empty where there is none. */
   readonly sideFiles?: ReadonlyMap<string, Uint8Array>;
 }

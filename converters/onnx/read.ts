@@ -6,6 +6,7 @@ import { dataTypeName, decodePayload, elementCount, rawByteLength, toNumber } fr
 import { externalLocation, readSideFile } from "./external.ts";
 import type {
   AttributeValue,
+  OnnxFunction,
   OnnxGraph,
   OnnxModel,
   OnnxNode,
@@ -229,7 +230,12 @@ function decodeNode(proto: Onnx.INodeProto, context: Context): OnnxNode {
   const outputs = proto.output ?? [];
   const what = `${opType} node "${proto.name || outputs[0] || ""}"`;
   const attributes: Record<string, AttributeValue> = {};
+  const references: Record<string, string> = {};
   for (const attribute of proto.attribute ?? []) {
+    if (attribute.refAttrName) {
+      references[attribute.name ?? ""] = attribute.refAttrName;
+      continue;
+    }
     const value = decodeAttribute(attribute, context, what);
     if (value !== undefined) attributes[attribute.name ?? ""] = value;
   }
@@ -240,6 +246,31 @@ function decodeNode(proto: Onnx.INodeProto, context: Context): OnnxNode {
     inputs: proto.input ?? [],
     outputs,
     attributes,
+    ...(Object.keys(references).length > 0 ? { references } : {}),
+  };
+}
+
+/** Field 11, attributes with defaults, is newer than onnx-proto. */
+function decodeFunction(bytes: Uint8Array, context: Context): OnnxFunction {
+  const proto = onnx.FunctionProto.decode(bytes);
+  const name = proto.name ?? "";
+  const defaults: Record<string, AttributeValue> = {};
+  for (const field of fields(bytes)) {
+    if (field.number !== 11) continue;
+    const attribute = onnx.AttributeProto.decode(bytes.subarray(field.body, field.end));
+    const value = decodeAttribute(attribute, context, `function "${name}"`);
+    if (value !== undefined) defaults[attribute.name ?? ""] = value;
+  }
+  return {
+    domain: domainName(proto.domain),
+    name,
+    inputs: proto.input ?? [],
+    outputs: proto.output ?? [],
+    defaults,
+    opsets: new Map(
+      (proto.opsetImport ?? []).map(({ domain, version }) => [domainName(domain), toNumber(version ?? 0)]),
+    ),
+    nodes: (proto.node ?? []).map((node) => decodeNode(node, context)),
   };
 }
 
@@ -303,6 +334,9 @@ export function readModel(bytes: Uint8Array, path?: string): OnnxModel {
       (model.metadataProps ?? []).map(({ key, value }) => [key ?? "", value ?? ""]),
     ),
     graph: decodeGraph(graph, context),
+    functions: [...fields(bytes)]
+      .filter(({ number, wire }) => number === 25 && wire === 2)
+      .map(({ body, end }) => decodeFunction(bytes.subarray(body, end), context)),
     sideFiles: context.sideFiles,
   };
 }

@@ -6,7 +6,6 @@ import pkg from "onnx-proto";
 import * as ort from "onnxruntime-node";
 import { expect } from "vitest";
 import { compileStep } from "../../../../converters/compile/compile.ts";
-import { runNode } from "../../../../converters/import/graph.ts";
 import { describeNode, getOperator } from "../../../../converters/import/registry.ts";
 import {
   host,
@@ -16,6 +15,7 @@ import {
   toTensor,
   type Value,
 } from "../../../../converters/import/value.ts";
+import { runNode } from "../../../../converters/import/walk.ts";
 import type { AttributeValue, DataType, OnnxNode, OnnxTensor } from "../../../../converters/onnx/model.ts";
 import { blockSize } from "../../../../src/engine/block.ts";
 

@@ -1,0 +1,77 @@
+import type { AttributeValue, OnnxGraph, OnnxNode } from "../onnx/model.ts";
+
+export const isGraph = (value: AttributeValue | undefined): value is OnnxGraph =>
+  typeof value === "object" && "nodes" in value;
+
+/** Names a node where it has no name of its own; unique, as no two nodes make one value. */
+export const firstOutput = (node: Pick<OnnxNode, "name" | "outputs">): string =>
+  node.outputs.find(Boolean) ?? node.name;
+
+/** What stands before every name inside a subgraph; also how the exporter names the tensors there. */
+export const subgraphPrefix = (node: string, attribute: string): string => `${node}/${attribute}/`;
+
+/** The subgraphs that a node holds, by attribute. */
+export const subgraphsOf = (node: OnnxNode): [string, OnnxGraph][] =>
+  Object.entries(node.attributes).filter((entry): entry is [string, OnnxGraph] => isGraph(entry[1]));
+
+/** A node with other value names; values inside its subgraphs get its first output as a prefix, so all names are unique. */
+export function renameNode(node: OnnxNode, names: ReadonlyMap<string, string>): OnnxNode {
+  const to = (name: string) => names.get(name) ?? name;
+  const outputs = node.outputs.map(to);
+  const prefix = firstOutput({ name: node.name, outputs });
+  return {
+    ...node,
+    inputs: node.inputs.map(to),
+    outputs,
+    attributes: Object.fromEntries(
+      Object.entries(node.attributes).map(([key, value]) => [
+        key,
+        isGraph(value) ? renameGraph(value, names, subgraphPrefix(prefix, key)) : value,
+      ]),
+    ),
+  };
+}
+
+function renameGraph(graph: OnnxGraph, outer: ReadonlyMap<string, string>, prefix: string): OnnxGraph {
+  const names = new Map(outer);
+  const own = [
+    ...graph.initializers.keys(),
+    ...graph.inputs.map(({ name }) => name),
+    ...graph.nodes.flatMap(({ outputs }) => outputs),
+  ];
+  for (const name of own) if (name) names.set(name, prefix + name);
+  const to = (name: string) => names.get(name) ?? name;
+  return {
+    name: graph.name,
+    nodes: graph.nodes.map((node) => renameNode(node, names)),
+    initializers: new Map(
+      [...graph.initializers].map(([name, tensor]) => [to(name), { ...tensor, name: to(name) }]),
+    ),
+    inputs: graph.inputs.map((input) => ({ ...input, name: to(input.name) })),
+    outputs: graph.outputs.map((output) => ({ ...output, name: to(output.name) })),
+  };
+}
+
+/** The graph with unique names everywhere: what lies in a subgraph is called `<first output>/<attribute>/<name>`. */
+export const qualifySubgraphs = (graph: OnnxGraph): OnnxGraph => ({
+  ...graph,
+  nodes: graph.nodes.map((node) => renameNode(node, new Map())),
+});
+
+/** Every node, those of subgraphs included. */
+export const allNodes = (nodes: readonly OnnxNode[]): OnnxNode[] =>
+  nodes.flatMap((node) => [node, ...subgraphsOf(node).flatMap(([, graph]) => allNodes(graph.nodes))]);
+
+/** Values of the surrounding graph that a node needs: its inputs and what its subgraphs capture. Names must be unique. */
+export function usedValues(node: OnnxNode): string[] {
+  const captured = subgraphsOf(node).flatMap(([, graph]) => {
+    const own = new Set([
+      ...graph.initializers.keys(),
+      ...graph.inputs.map(({ name }) => name),
+      ...graph.nodes.flatMap(({ outputs }) => outputs),
+    ]);
+    const used = [...graph.nodes.flatMap(usedValues), ...graph.outputs.map(({ name }) => name)];
+    return used.filter((name) => name && !own.has(name));
+  });
+  return captured.length > 0 ? [...node.inputs, ...new Set(captured)] : [...node.inputs];
+}
