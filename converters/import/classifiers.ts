@@ -24,7 +24,12 @@ function expand(node: OnnxNode): OnnxNode[] | undefined {
   if (!Array.isArray(coefficients) || coefficients.length === 0 || !squash) return undefined;
   const labels = node.attributes["classlabels_ints"] ?? node.attributes["classlabels_strings"];
   const classes = Array.isArray(labels) ? labels.length : 0;
-  const rows = Array.isArray(intercepts) && intercepts.length > 0 ? intercepts.length : isClassifier ? classes : Number(targets ?? 1);
+  const rows =
+    Array.isArray(intercepts) && intercepts.length > 0
+      ? intercepts.length
+      : isClassifier
+        ? classes
+        : Number(targets ?? 1);
   if (rows === 0 || coefficients.length % rows !== 0) return undefined;
   const scores = node.outputs[isClassifier ? 1 : 0] || `${firstOutput(node)}/scores`;
   const name = (what: string) => attributeKey(firstOutput(node), what);
@@ -55,8 +60,7 @@ function expand(node: OnnxNode): OnnxNode[] | undefined {
     logits = add("Concat", [add("Neg", [logits], name("opposite")), logits], name("both"), { axis: 1 });
   }
   add(squash[0], [logits], scores, squash[1]);
-  if (isClassifier && node.outputs[0])
-    add("ArgMax", [logits], node.outputs[0], { axis: 1, keepdims: 0 });
+  if (isClassifier && node.outputs[0]) add("ArgMax", [logits], node.outputs[0], { axis: 1, keepdims: 0 });
   return nodes;
 }
 

@@ -15,7 +15,15 @@ function builder(of: OnnxNode) {
     output = `${firstOutput(of)}/float${nodes.length}`,
     domain = "",
   ): string => {
-    nodes.push({ name: of.name, opType, domain, inputs, outputs: [output], attributes, opset: domain ? 1 : 21 });
+    nodes.push({
+      name: of.name,
+      opType,
+      domain,
+      inputs,
+      outputs: [output],
+      attributes,
+      opset: domain ? 1 : 21,
+    });
     return output;
   };
   return {

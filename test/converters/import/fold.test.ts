@@ -4,9 +4,9 @@ import "@tensorflow/tfjs-layers";
 import * as tf from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { foldBatchNormalization } from "../../../converters/import/fold.ts";
-import { runNode } from "../../../converters/import/graph.ts";
 import { describeNode, getOperator } from "../../../converters/import/registry.ts";
 import type { Value } from "../../../converters/import/value.ts";
+import { runNode } from "../../../converters/import/walk.ts";
 import type { OnnxNode } from "../../../converters/onnx/model.ts";
 
 const node = (
