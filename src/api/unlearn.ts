@@ -7,9 +7,11 @@ import { importModel } from "../../converters/import/graph.ts";
 import type { ImportOptions } from "../../converters/import/model.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { loadSets, refuseOverlap, type SetPaths } from "../data/sets.ts";
-import { type Evaluation, evaluateFile } from "../evaluate/evaluation.ts";
+import { answersOf, type Evaluation, evaluationOf } from "../evaluate/evaluation.ts";
+import type { Budget } from "../unlearn/budget.ts";
 import { train } from "../unlearn/train.ts";
-import type { LedgerEntry, TrainingProgress, UnlearnOptions } from "../unlearn/types.ts";
+import type { Candidate, Goal, LedgerEntry, TrainingProgress, UnlearnOptions } from "../unlearn/types.ts";
+import type { Check } from "../unlearn/watch.ts";
 import { checkParity, type Parity } from "../verify/parity.ts";
 import {
   type FileIdentity,
@@ -20,6 +22,7 @@ import {
   verifyStructure,
 } from "../verify/verify.ts";
 import { type SetSizes, sizesOf } from "./evaluate.ts";
+import { BudgetError, checkFile, closestMiss, type FileCheck, type GuardRequest, guardOf } from "./guard.ts";
 import { type Versions, versions } from "./versions.ts";
 
 export const DEFAULT_OPTIONS: UnlearnOptions = {
@@ -36,7 +39,7 @@ export const DEFAULT_OPTIONS: UnlearnOptions = {
   engine: "onnxruntime",
 };
 
-export interface UnlearnRequest extends ImportOptions, SetPaths {
+export interface UnlearnRequest extends ImportOptions, SetPaths, GuardRequest {
   readonly model: string;
   readonly out: string;
   /** Replace an existing output. */
@@ -61,11 +64,28 @@ export interface UnlearnDocument {
     /** ε_t per step, log-ratio units of the utility loss. */
     readonly epsilon: number;
     readonly steps: number;
-    /** Σ of the measured rises of log L_r over the batches; null for methods that do not measure them. */
+    /**
+     * Utility the file lost on validation data, in the budget's unit; without a watch the Σ of the measured rises of log L_r over the
+     * batches, null for methods that do not measure them.
+     */
     readonly spent: number | null;
     /** λ after the last step. */
     readonly lambda: number;
+    /** What the file was held to; null where nothing was watched. */
+    readonly guard:
+      | (FileCheck & {
+          readonly total: Budget | null;
+          readonly validation: { readonly samples: number; readonly withheld: boolean };
+          readonly goal: Goal;
+          readonly minForgetting: number;
+          /** The step whose state was exported, and the condition that ended the run early. */
+          readonly step: number;
+          readonly stoppedBy: string | null;
+        })
+      | null;
   };
+  /** Looks at the watched sets during the run. */
+  readonly checks: readonly Check[];
   readonly ledger: readonly LedgerEntry[];
   readonly export: {
     readonly changedTensors: readonly string[];
@@ -82,7 +102,8 @@ export interface UnlearnDocument {
   };
   readonly seed: number;
   readonly threads: number;
-  readonly options: UnlearnOptions;
+  /** As they were used: `lr` is the rate that was found where it was auto. */
+  readonly options: UnlearnOptions & { readonly lr: number };
   readonly versions: Versions;
 }
 
@@ -98,6 +119,9 @@ function trialFolder(out: string): string {
   }
 }
 
+const spentText = (spent: number, budget: Budget | undefined): string =>
+  budget?.unit === "nats" ? `${spent.toPrecision(3)} nats` : `${(100 * spent).toFixed(2)} points`;
+
 /**
  * The whole road: model file and sets in, verified model file and before/after figures out. The new file is written to a
  * temporary folder, verified and measured there, and only then put in place; a failure leaves nothing behind.
@@ -106,7 +130,9 @@ function trialFolder(out: string): string {
 export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {}): Promise<UnlearnDocument> {
   const started = performance.now();
   const threads = request.options?.threads ?? availableParallelism();
-  const options: UnlearnOptions = { ...DEFAULT_OPTIONS, ...request.options, threads };
+  // With a budget no other number needs tuning.
+  const automatic = request.budget === undefined ? {} : { lr: "auto" as const };
+  const options: UnlearnOptions = { ...DEFAULT_OPTIONS, ...automatic, ...request.options, threads };
   const { seed } = options;
   const phase = (name: string) => {
     if (hooks.signal?.aborted)
@@ -121,24 +147,53 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
   try {
     phase("importing the model and reading the data");
     const model = importModel(source, request);
-    const sets = loadSets(request, model.inputs);
-    if (!request.allowOverlap) refuseOverlap(sets.forget, sets.retain);
+    const given = loadSets(request, model.inputs);
+    if (!request.allowOverlap) refuseOverlap(given.forget, given.retain);
 
+    const { retain, watch } = guardOf(request, given, options);
+    const sets = watch ? { ...given, validation: watch.validation } : given;
     phase("measuring the model as it is");
-    const before = await evaluateFile(request.model, model, sets, { threads, seed });
+    const answersBefore = await answersOf(request.model, model, sets, { threads });
+    const before = evaluationOf(answersBefore, { threads, seed });
     phase("training");
-    const trained = await train(model, sets.forget, sets.retain, options, hooks.onStep, hooks.signal);
+    const trained = await train(model, sets.forget, retain, options, hooks.onStep, hooks.signal, watch);
 
-    phase("exporting and verifying");
     const trial = join(folder, "model.onnx");
-    const { changed, changedBytes } = await exportModel(source, trained.weights, trial, {});
-    const changedTensors = changed.filter((t) => t.changedElements > 0).map((t) => t.name);
-    verifyStructure(source, await verifyLoads(trial), changedTensors);
-    const parity = await checkParity(trial, request, sets.forget, threads);
-    phase("measuring the new file");
-    const after = await evaluateFile(trial, model, sets, { threads, seed });
+    const attempt = async (candidate: Candidate) => {
+      phase("exporting and verifying");
+      rmSync(trial, { force: true });
+      const { changed, changedBytes } = await exportModel(source, candidate.weights, trial, {});
+      const changedTensors = changed.filter((t) => t.changedElements > 0).map((t) => t.name);
+      verifyStructure(source, await verifyLoads(trial), changedTensors);
+      const parity = await checkParity(trial, request, sets.forget, threads);
+      phase("measuring the new file");
+      const answers = await answersOf(trial, model, sets, { threads });
+      const check = watch && checkFile(watch, answersBefore, answers);
+      return { candidate, changedTensors, changedBytes, parity, answers, check };
+    };
+    const guarded = watch !== undefined && (watch.budget !== undefined || watch.limits.length > 0);
+    let found: Awaited<ReturnType<typeof attempt>> | undefined;
+    for (const candidate of trained.candidates) {
+      const tried = await attempt(candidate);
+      // What counts is the file: rounding may have moved it over the line (METHOD section 6).
+      if (guarded && !(tried.check?.within && tried.check.forgets)) continue;
+      found = tried;
+      break;
+    }
+    if (!found) {
+      const closest = closestMiss(trained.checks);
+      throw new BudgetError(
+        closest
+          ? `No state of this run both keeps to the budget and forgets by at least ${request.minForgetting ?? 1} points, so no model was written; the closest, at step ${closest.step}, ${closest.within ? `kept to it but forgot too little (forget accuracy ${(100 * closest.forgetAccuracy).toFixed(2)} %)` : `lost ${spentText(closest.spent, watch?.budget)} of utility`}. Allow a larger budget, more epochs, or another method.`
+          : "No state of this run could be measured, so no model was written; lower the learning rate.",
+        closest,
+        trained.checks,
+      );
+    }
+    const { candidate, changedTensors, changedBytes, parity, check } = found;
+    const after = evaluationOf(found.answers, { threads, seed });
     phase("putting the new file in place");
-    await exportModel(source, trained.weights, out, request.force ? { force: true } : {});
+    await exportModel(source, candidate.weights, out, request.force ? { force: true } : {});
     const written = readFileSync(out);
     verifyBytes(out, written, sha256(readFileSync(trial)));
 
@@ -149,9 +204,22 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
       budget: {
         epsilon: options.epsilon,
         steps: trained.steps,
-        spent: rises.length ? rises.reduce((sum, rise) => sum + rise, 0) : null,
+        spent: check ? check.spent : rises.length ? rises.reduce((sum, rise) => sum + rise, 0) : null,
         lambda: trained.lambda,
+        guard:
+          watch && check
+            ? {
+                ...check,
+                total: watch.budget ?? null,
+                validation: { samples: watch.validation.count, withheld: given.validation === undefined },
+                goal: watch.goal,
+                minForgetting: request.minForgetting ?? 1,
+                step: candidate.step,
+                stoppedBy: trained.checks.at(-1)?.stop ?? null,
+              }
+            : null,
       },
+      checks: trained.checks,
       ledger: trained.ledger,
       export: { changedTensors, changedBytes, parity },
       model: { before: identify(source.bytes), after: identify(written) },
@@ -164,7 +232,7 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
       },
       seed,
       threads,
-      options,
+      options: { ...options, lr: trained.lr },
       versions: versions(),
     };
   } finally {

@@ -33,8 +33,8 @@ async function demo({ json }: { readonly json?: boolean }, io: Io): Promise<void
     import("./diff.ts"),
     import("../api/diff.ts"),
   ]);
-  const options = { epochs: 20, lr: 0.003, batchSize: 64, seed: 0, threads: 2 };
-  const unlearned = await runUnlearn({ ...sets, model, out, options }, io);
+  const options = { batchSize: 64, seed: 0, threads: 2 };
+  const unlearned = await runUnlearn({ ...sets, model, out, budget: "0.5pp", options }, io);
   const document = await diff({
     ...sets,
     before: model,

@@ -18,6 +18,8 @@ export const positive = (text: string): number => {
   if (value <= 0) throw new InvalidArgumentError("it must be greater than 0.");
   return value;
 };
+/** A learning rate, or `auto`. */
+export const rate = (text: string): number | "auto" => (text === "auto" ? text : positive(text));
 export const positiveCount = (text: string): number => positive(String(count(text)));
 const list = (text: string): number[] => text.split(",").map(number);
 const positiveList = (text: string): number[] => text.split(",").map(positive);

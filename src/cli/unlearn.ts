@@ -6,6 +6,8 @@ import {
   type EpsilonSchedule,
   FORGET_OBJECTIVES,
   type ForgetObjectiveName,
+  GOALS,
+  type Goal,
   LEARNING_RATE_SCHEDULES,
   type LearningRateSchedule,
   LOSSES,
@@ -18,10 +20,12 @@ import {
 import { type Io, printJson } from "./io.ts";
 import {
   collect,
+  collectNamed,
   count,
   number,
   positive,
   positiveCount,
+  rate,
   type SetFlags,
   setPaths,
   setting,
@@ -48,8 +52,14 @@ interface UnlearnFlags extends SetFlags {
   readonly clipNorm?: number;
   readonly saliency?: number;
   readonly set: Readonly<Record<string, number>>;
+  readonly budget?: string;
+  readonly minForgetting?: number;
+  readonly goal?: Goal;
+  readonly also: Readonly<Record<string, string>>;
+  readonly limit: Readonly<Record<string, string>>;
+  readonly stopWhen: readonly string[];
   readonly epochs: number;
-  readonly lr: number;
+  readonly lr?: number | "auto";
   readonly batchSize: number;
   readonly seed: number;
   readonly threads?: number;
@@ -73,6 +83,17 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
     ).requiredOption("--out <file>", "the scrubbed model"),
   )
     .addOption(new Option("--method <name>").choices(METHODS).default("eupmu"))
+    .option(
+      "--budget <amount>",
+      "largest loss of utility on validation data: 0.5pp or 0.02nats; no other number needs tuning",
+    )
+    .option("--min-forgetting <points>", "an export must forget at least so much", number)
+    .addOption(
+      new Option("--goal <name>", "what forgotten samples should look like to the model").choices(GOALS),
+    )
+    .option("--also <name=file>", "a further set, measured before and after (repeatable)", collectNamed, {})
+    .option("--limit <name=points>", "how far its accuracy may change: a=+1pp (repeatable)", collectNamed, {})
+    .option("--stop-when <condition>", "forgetAccuracy<=validationAccuracy (repeatable)", collect, [])
     .option("--epsilon <number>", "ε_t per step, log-ratio units of the utility loss", number, -0.01)
     .addOption(
       new Option("--epsilon-schedule <name>", "how ε_t goes from --epsilon to 0").choices(EPSILON_SCHEDULES),
@@ -93,7 +114,11 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
     .option("--saliency <share>", "only this share of the weights may change, by forget gradient", positive)
     .option("--set <name=number>", "a setting of the method, such as alpha=0.5 (repeatable)", setting, {})
     .option("--epochs <count>", "passes over the union of both sets; 0 exports without training", count, 5)
-    .option("--lr <number>", "learning rate", positive, 0.001)
+    .option(
+      "--lr <number>",
+      "learning rate, or auto: a short range test (default: 0.001; auto with --budget)",
+      rate,
+    )
     .option("--batch-size <count>", "samples per step", positiveCount, 128)
     .option("--train <glob>", "train only these weights (repeatable)", collect, [])
     .option("--freeze <glob>", "never train these weights (repeatable)", collect, [])
@@ -112,7 +137,15 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
         const taken = [model, out, forget, retain, test, validation].filter((file) => file !== undefined);
         refuseBadReport(report, taken);
       }
-      const document = await runUnlearn(requestOf(flags), io);
+      const document = await runUnlearn(requestOf(flags), io).catch(async (error: unknown) => {
+        const { BudgetError } = await import("../api/guard.ts");
+        // A run that found nothing still says how close it came.
+        if (report !== undefined && error instanceof BudgetError) {
+          const { writeFailure } = await import("../report/write.ts");
+          writeFailure(report, error);
+        }
+        throw error;
+      });
       if (report !== undefined) writeReport(report, document);
       if (flags.json) printJson(io, document);
       else await printUnlearn(document, flags.out, io);
@@ -127,6 +160,12 @@ const requestOf = (flags: UnlearnFlags): UnlearnRequest => ({
   logits: flags.logits,
   force: flags.force,
   allowOverlap: flags.allowOverlap,
+  also: flags.also,
+  budget: flags.budget,
+  minForgetting: flags.minForgetting,
+  goal: flags.goal,
+  limits: flags.limit,
+  stopWhen: flags.stopWhen,
   options: {
     method: flags.method,
     epsilon: flags.epsilon,
@@ -145,7 +184,7 @@ const requestOf = (flags: UnlearnFlags): UnlearnRequest => ({
     saliency: flags.saliency,
     settings: flags.set,
     epochs: flags.epochs,
-    lr: flags.lr,
+    ...(flags.lr === undefined ? {} : { lr: flags.lr }),
     batchSize: flags.batchSize,
     seed: flags.seed,
     threads: flags.threads,
@@ -163,7 +202,7 @@ export async function runUnlearn(request: UnlearnRequest, io: Io): Promise<Unlea
 }
 
 export async function printUnlearn(document: UnlearnDocument, out: string, io: Io): Promise<void> {
-  const { metricsTable } = await import("../report/terminal.ts");
+  const { guardText, metricsTable } = await import("../report/terminal.ts");
   const { changedTensors, changedBytes, parity } = document.export;
   io.out(
     `${metricsTable([
@@ -171,6 +210,8 @@ export async function printUnlearn(document: UnlearnDocument, out: string, io: I
       { title: "after", metrics: document.after },
     ])}\n`,
   );
+  const { guard } = document.budget;
+  if (guard) io.out(`${guardText(guard)}\n`);
   io.out(
     `${out}: ${changedTensors.length} tensors changed (${changedBytes} bytes); largest deviation from the trained graph ${parity.maxAbsDiff ?? "not measured"} on ${parity.samples} samples; ${document.timing.samplesPerSecond.toFixed(0)} samples/s.\n`,
   );

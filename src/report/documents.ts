@@ -114,8 +114,41 @@ const ledgerEntry = z.object({
   forgetLoss: z.number().nullable(),
   retainLoss: z.number().nullable(),
   batchRise: z.number().nullable().meta({ description: "log L_r after − before, on the step's batch." }),
+  validationRise: z
+    .number()
+    .nullable()
+    .meta({ description: "Utility lost on validation data so far; null where it was not measured." }),
   epsilon: z.number(),
   lambda: z.number().min(0),
+});
+const budgetAmount = z.object({ amount: z.number().min(0), unit: z.enum(["accuracy", "nats"]) });
+// A state that is no longer finite has null figures: JSON has no NaN.
+const check = z.object({
+  step: count,
+  validationAccuracy: z.number().nullable(),
+  validationLoss: z.number().nullable(),
+  forgetAccuracy: z.number().nullable(),
+  forgetLoss: z.number().nullable(),
+  spent: z.number().nullable(),
+  also: z.record(z.string(), z.number().nullable()),
+  within: z.boolean(),
+  forgets: z.boolean(),
+  stop: z.string().optional(),
+});
+const guard = z.object({
+  spent: z.number(),
+  interval: z
+    .object({ lower: z.number(), upper: z.number() })
+    .meta({ description: "95 % confidence interval of spent, paired by sample." }),
+  within: z.boolean(),
+  forgets: z.boolean(),
+  also: z.record(z.string(), z.object({ before: fraction, after: fraction })),
+  total: budgetAmount.nullable(),
+  validation: z.object({ samples: count, withheld: z.boolean() }),
+  goal: z.enum(["unseen", "gone"]),
+  minForgetting: z.number(),
+  step: count,
+  stoppedBy: z.string().nullable(),
 });
 const tensorChange = z.object({
   name: z.string(),
@@ -135,7 +168,11 @@ export const unlearnDocument = z
       steps: count,
       spent: z.number().nullable(),
       lambda: z.number(),
+      guard: guard
+        .nullable()
+        .meta({ description: "The exported file against the budget, limits and validation data." }),
     }),
+    checks: z.array(check).meta({ description: "Looks at the watched sets during the run." }),
     ledger: z.union([z.array(ledgerEntry), z.object({ file: z.string(), steps: count })]).meta({
       description: "One entry per step, or the name of the file beside the report that holds them.",
     }),

@@ -1,4 +1,5 @@
 import Table from "cli-table3";
+import type { UnlearnDocument } from "../api/unlearn.ts";
 import type { Evaluation, Gap, Metric } from "../evaluate/evaluation.ts";
 import type { CheckStatus, GateReport } from "../gates/judge.ts";
 
@@ -55,5 +56,21 @@ export function gatesText({ verdict, checks }: GateReport): string {
   return [
     ...sorted.map(({ name, status, limit, sentence }) => `${MARKS[status]}  ${name} (${limit}): ${sentence}`),
     `Gates ${verdict}: ${order.map((status) => `${count(status)} ${status}`).join(", ")}.`,
+  ].join("\n");
+}
+
+/** What the exported file was held to, and how it stands: one line each. */
+export function guardText(guard: NonNullable<UnlearnDocument["budget"]["guard"]>): string {
+  const nats = guard.total?.unit === "nats";
+  const amount = (value: number) =>
+    nats ? `${value.toFixed(4)} nats` : `${(100 * value).toFixed(2)} points`;
+  const { spent, interval, total, validation, also, stoppedBy } = guard;
+  return [
+    `Utility lost on ${validation.samples} validation samples${validation.withheld ? " withheld from the retained ones" : ""}: ${amount(spent)}${total ? ` of ${amount(total.amount)} allowed` : ""} (95 % interval ${amount(interval.lower)} to ${amount(interval.upper)}).`,
+    ...Object.entries(also).map(
+      ([name, { before, after }]) =>
+        `Accuracy on ${name}: ${percent(before)} before, ${percent(after)} after.`,
+    ),
+    ...(stoppedBy === null ? [] : [`Stopped at step ${guard.step}: ${stoppedBy}.`]),
   ].join("\n");
 }

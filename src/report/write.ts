@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { badInput } from "../../converters/errors.ts";
+import type { BudgetError } from "../api/guard.ts";
 import type { UnlearnDocument } from "../api/unlearn.ts";
 
 /** Longer ledgers get a file of their own beside the report. */
@@ -48,4 +49,10 @@ export function writeReport(path: string, document: UnlearnDocument): void {
   const beside = ledgerPath(path);
   write(beside, document.ledger);
   write(path, { ...document, ledger: { file: basename(beside), steps: document.ledger.length } });
+}
+
+/** The report of a run that found nothing to export: the error, its closest miss, and every look that was taken. */
+export function writeFailure(path: string, { code, message, exitCode, closest, checks }: BudgetError): void {
+  const document = { error: { code, message, exitCode, closest }, checks };
+  writeFileSync(path, `${JSON.stringify(document, null, 2)}\n`);
 }

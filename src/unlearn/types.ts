@@ -1,4 +1,5 @@
 import type { EngineName } from "../engine/engine.ts";
+import type { Check } from "./watch.ts";
 
 // Lists, not only types: the command line offers them without loading the methods themselves.
 export const METHODS = [
@@ -32,6 +33,13 @@ export type EpsilonSchedule = (typeof EPSILON_SCHEDULES)[number];
 export const OPTIMIZERS = ["sgd", "adamw"] as const;
 export type OptimizerName = (typeof OPTIMIZERS)[number];
 
+/**
+ * What a forgotten sample should look like: `unseen`, like data the model never saw (a person's random samples), or `gone`, never given its
+ * label again (a class, a poisoned batch).
+ */
+export const GOALS = ["unseen", "gone"] as const;
+export type Goal = (typeof GOALS)[number];
+
 export interface UnlearnOptions {
   readonly method: Method;
   /** ε_t per step in the paper's sign, log-ratio units of the utility loss (METHOD: > 0 allows a rise). */
@@ -47,7 +55,8 @@ export interface UnlearnOptions {
   /** λ₀; undefined = the method's own (0; 1 for eupmu-fast). */
   readonly lambda?: number;
   readonly epochs: number;
-  readonly lr: number;
+  /** `auto`: found by a short range test on validation data, see learning-rate.ts. */
+  readonly lr: number | "auto";
   /** undefined = constant. */
   readonly schedule?: LearningRateSchedule;
   /** Share of the run over which the learning rate rises from 0; undefined = none. */
@@ -85,6 +94,8 @@ export interface LedgerEntry {
   readonly retainLoss: number | null;
   /** log L_r(θ_{t+1}) − log L_r(θ_t) on the batch; null where it was not measured. */
   readonly batchRise: number | null;
+  /** Utility lost on validation data since the start, in the budget's unit; null where it was not measured after this step. */
+  readonly validationRise: number | null;
   readonly epsilon: number;
   /** max(λ, 0) as used in this step; 0 for methods without one. */
   readonly lambda: number;
@@ -115,4 +126,16 @@ export interface TrainingResult {
   readonly seconds: number;
   readonly compileSeconds: number;
   readonly samplesPerSecond: number;
+  /** The learning rate that was used, where it was `auto` the one that was found. */
+  readonly lr: number;
+  /** Every look at the watched sets, in order; empty without a watch. */
+  readonly checks: readonly Check[];
+  /** With a budget: states within it that forget enough, the last one first. Without: the last state alone. */
+  readonly candidates: readonly Candidate[];
+}
+
+/** A state of the run that may be exported. */
+export interface Candidate {
+  readonly step: number;
+  readonly weights: ReadonlyMap<string, Float32Array>;
 }

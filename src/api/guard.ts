@@ -1,0 +1,160 @@
+import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
+import type { Sets } from "../data/sets.ts";
+import { columnsOf } from "../evaluate/columns.ts";
+import type { ModelAnswers } from "../evaluate/comparison.ts";
+import type { Scored } from "../evaluate/scored.ts";
+import {
+  type Budget,
+  isWithin,
+  pairedInterval,
+  parseBudget,
+  spentOf,
+  type Utility,
+} from "../unlearn/budget.ts";
+import { figuresOf, parseStopCondition } from "../unlearn/conditions.ts";
+import type { Goal, UnlearnOptions } from "../unlearn/types.ts";
+import { goalOf, withhold } from "../unlearn/validation.ts";
+import { type Check, forgetsEnough, type Limit, type Watch } from "../unlearn/watch.ts";
+
+/** What a run is held to, in the user's words (METHOD section 6). */
+export interface GuardRequest {
+  /** The total utility that may be lost on validation data: `0.5pp` or `0.02nats`. */
+  readonly budget?: string;
+  /** An export must forget at least so many points (accuracy), or hundredths of a nat (loss). Default 1. */
+  readonly minForgetting?: number;
+  /** Per `also` set, by how many points its accuracy may change: `-1pp` fall, `+1pp` rise. */
+  readonly limits?: Readonly<Record<string, string>>;
+  /** Each ends the run where it holds: `forgetAccuracy<=validationAccuracy`. */
+  readonly stopWhen?: readonly string[];
+  /** Undefined: `gone` where the forget set has a class of its own, else `unseen`. */
+  readonly goal?: Goal;
+}
+
+/** Share of the retained set that is kept out of training where a run needs validation data and none was given. */
+const WITHHELD = 0.1;
+
+const parseLimit = (name: string, text: string): Limit => {
+  const [, change] = /^\s*([+-][0-9.]+)\s*pp\s*$/.exec(text) ?? [];
+  if (change === undefined || !Number.isFinite(Number(change)))
+    throw badInput(
+      "LIMIT_FORM",
+      `the limit "${text}" of ${name} cannot be read; write how far its accuracy may fall (-1pp) or rise (+1pp).`,
+    );
+  return { name, change: Number(change) / 100 };
+};
+
+/**
+ * The watch a request asks for, and what is then trained on: with no `validation` a seeded tenth of the retained set is withheld.
+ * @throws badInput BUDGET_FORM, LIMIT_FORM, LIMIT_UNKNOWN, STOP_WHEN, STOP_NEEDS_TEST, MIN_FORGETTING
+ */
+export function guardOf(request: GuardRequest, sets: Sets, options: UnlearnOptions) {
+  const budget = request.budget === undefined ? undefined : parseBudget(request.budget);
+  const also = sets.also ?? {};
+  const limits = Object.entries(request.limits ?? {}).map(([name, text]) => {
+    if (!Object.hasOwn(also, name))
+      throw badInput("LIMIT_UNKNOWN", `the limit of ${name} has no set; give it with --also ${name}=FILE.`);
+    return parseLimit(name, text);
+  });
+  const stopWhen = (request.stopWhen ?? []).map((text) => parseStopCondition(text, Object.keys(also)));
+  if (!sets.test && stopWhen.some((one) => figuresOf(one).includes("testAccuracy")))
+    throw badInput("STOP_NEEDS_TEST", "a condition on testAccuracy needs --test; or use validationAccuracy.");
+  const minimum = request.minForgetting ?? 1;
+  if (!(minimum >= 0 && minimum <= 100))
+    throw badInput("MIN_FORGETTING", `the least forgetting is ${minimum} points; it must be 0 to 100.`);
+  const needed = budget !== undefined || limits.length > 0 || stopWhen.length > 0 || options.lr === "auto";
+  if (!needed) return { retain: sets.retain, watch: undefined };
+  const split = sets.validation
+    ? { train: sets.retain, withheld: sets.validation }
+    : withhold(sets.retain, WITHHELD, options.seed);
+  const watch: Watch = {
+    validation: split.withheld,
+    minForgetting: minimum / 100,
+    goal: request.goal ?? goalOf(sets.forget, sets.retain),
+    also,
+    limits,
+    stopWhen,
+    ...(budget ? { budget } : {}),
+    ...(sets.test ? { test: sets.test } : {}),
+  };
+  return { retain: split.train, watch };
+}
+
+/** A file's utility and forgetting against the shipped file's, both run in ONNX Runtime. */
+export interface FileCheck {
+  /** Utility lost on V, in the budget's unit (accuracy without one); negative where it grew. */
+  readonly spent: number;
+  /** Of `spent`, paired by sample, 95 %. */
+  readonly interval: { readonly lower: number; readonly upper: number };
+  readonly within: boolean;
+  readonly forgets: boolean;
+  readonly also: Readonly<Record<string, { readonly before: number; readonly after: number }>>;
+}
+
+const utilityOf = (set: Scored): Utility => {
+  const { accuracy, loss } = columnsOf(set);
+  return { right: accuracy, losses: loss ?? accuracy.map(() => Number.NaN) };
+};
+const mean = (values: ArrayLike<number>) => Array.from(values).reduce((sum, v) => sum + v, 0) / values.length;
+
+/** Holds a written file to the watch. */
+export function checkFile(watch: Watch, before: ModelAnswers, after: ModelAnswers): FileCheck {
+  const unit: Pick<Budget, "unit"> = watch.budget ?? { unit: "accuracy" };
+  const [v0, v1] = [utilityOf(before.validation!), utilityOf(after.validation!)];
+  const [f0, f1] = [utilityOf(before.forget), utilityOf(after.forget)];
+  const also = Object.fromEntries(
+    Object.keys(before.also).map((name) => [
+      name,
+      { before: mean(utilityOf(before.also[name]!).right), after: mean(utilityOf(after.also[name]!).right) },
+    ]),
+  );
+  const spent = spentOf(unit, v0, v1);
+  const kept = watch.limits.every(({ name, change }) => {
+    const moved = also[name]!.after - also[name]!.before;
+    return change < 0 ? moved >= change - 1e-9 : moved <= change + 1e-9;
+  });
+  const figures = ({ right, losses }: Utility) => ({ accuracy: mean(right), loss: mean(losses) });
+  return {
+    spent,
+    interval: pairedInterval(unit, v0, v1),
+    within: kept && (watch.budget === undefined || isWithin(watch.budget, spent)),
+    forgets: forgetsEnough(figures(f0), figures(f1), watch.minForgetting),
+    also,
+  };
+}
+
+/** What a run that found nothing came closest with. */
+export interface ClosestMiss {
+  /** Utility lost and accuracy on the forget set, as measured on the running weights. */
+  readonly step: number;
+  readonly spent: number;
+  readonly forgetAccuracy: number;
+  readonly within: boolean;
+  readonly forgets: boolean;
+}
+
+/** Nothing may be exported: exit 1, with the closest miss. */
+export class BudgetError extends OnnxUnlearnError {
+  readonly closest: ClosestMiss | null;
+  readonly checks: readonly Check[];
+
+  constructor(message: string, closest: ClosestMiss | null, checks: readonly Check[]) {
+    super("BUDGET", message, 1);
+    this.closest = closest;
+    this.checks = checks;
+  }
+}
+
+/** Among the looks that failed: of those within the budget the one that forgot most, else the one that overspent least. */
+export function closestMiss(checks: readonly Check[]): ClosestMiss | null {
+  const finite = checks.filter((check) => Number.isFinite(check.spent) && Number.isFinite(check.forgetLoss));
+  const within = finite.filter((check) => check.within);
+  const best =
+    within.length > 0
+      ? within.reduce((a, b) => (b.forgetAccuracy < a.forgetAccuracy ? b : a))
+      : finite.length > 0
+        ? finite.reduce((a, b) => (b.spent < a.spent ? b : a))
+        : undefined;
+  if (!best) return null;
+  const { step, spent, forgetAccuracy, forgets } = best;
+  return { step, spent, forgetAccuracy, within: best.within, forgets };
+}

@@ -1,0 +1,58 @@
+import { uniformInt } from "pure-rand/distribution/uniformInt";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { badInput } from "../../converters/errors.ts";
+import type { Dataset, Goal } from "./types.ts";
+
+/** Some samples of a set, in the given order. */
+export function pick(set: Dataset, samples: readonly number[], path: string): Dataset {
+  const rows = <T extends Float32Array | Int32Array>(data: T): T => {
+    const width = data.length / set.count;
+    const out = new (data.constructor as new (length: number) => T)(samples.length * width);
+    samples.forEach((i, row) => {
+      out.set(data.subarray(i * width, (i + 1) * width), row * width);
+    });
+    return out;
+  };
+  return {
+    path,
+    count: samples.length,
+    labels: set.labels.length === 0 ? set.labels : rows(set.labels),
+    inputs: Object.fromEntries(
+      Object.entries(set.inputs).map(([name, { data, dims }]) => [
+        name,
+        { data: rows(data), dims: dims[0] === set.count ? [samples.length, ...dims.slice(1)] : dims },
+      ]),
+    ),
+    ...(set.targets ? { targets: { data: rows(set.targets.data), width: set.targets.width } } : {}),
+  };
+}
+
+/**
+ * Keeps a seeded share of a set out of training (METHOD section 6). The file alone decides the draw with the seed, so the same share is withheld from every method.
+ * @throws badInput TOO_FEW where nothing would be left on one side
+ */
+export function withhold(set: Dataset, share: number, seed: number) {
+  const rng = xoroshiro128plus(seed ^ 0x7a11da7e);
+  const order = Array.from({ length: set.count }, (_, i) => i);
+  for (let i = order.length - 1; i > 0; i--) {
+    const j = uniformInt(rng, 0, i);
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  const count = Math.max(1, Math.round(share * set.count));
+  if (count >= set.count)
+    throw badInput(
+      "TOO_FEW",
+      `${set.path} has ${set.count} samples, too few to withhold some for validation; give --validation.`,
+    );
+  const ascending = (samples: number[]) => samples.sort((a, b) => a - b);
+  return {
+    withheld: pick(set, ascending(order.slice(0, count)), `${set.path} (withheld)`),
+    train: pick(set, ascending(order.slice(count)), set.path),
+  };
+}
+
+/** `gone` where a class stands in the forget set only; else the forget samples should look like data the model never saw. */
+export const goalOf = (forget: Dataset, retain: Dataset): Goal => {
+  const kept = new Set(retain.labels);
+  return forget.labels.some((label) => !kept.has(label)) ? "gone" : "unseen";
+};
