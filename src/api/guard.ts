@@ -26,7 +26,9 @@ export interface GuardRequest {
   readonly limits?: Readonly<Record<string, string>>;
   /** Each ends the run where it holds: `forgetAccuracy<=validationAccuracy`. */
   readonly stopWhen?: readonly string[];
-  /** Undefined: `gone` where the forget set has a class of its own, else `unseen`. */
+  /**
+   * Undefined: `unseen` with a `validation` set to compare with, unless the forget set has a class of its own; else `gone`.
+   */
   readonly goal?: Goal;
 }
 
@@ -45,7 +47,7 @@ const parseLimit = (name: string, text: string): Limit => {
 
 /**
  * The watch a request asks for, and what is then trained on: with no `validation` a seeded tenth of the retained set is withheld.
- * @throws badInput BUDGET_FORM, LIMIT_FORM, LIMIT_UNKNOWN, STOP_WHEN, STOP_NEEDS_TEST, MIN_FORGETTING
+ * @throws badInput BUDGET_FORM, LIMIT_FORM, LIMIT_UNKNOWN, GOAL_NEEDS_VALIDATION, STOP_WHEN, STOP_NEEDS_TEST, MIN_FORGETTING
  */
 export function guardOf(request: GuardRequest, sets: Sets, options: UnlearnOptions) {
   const budget = request.budget === undefined ? undefined : parseBudget(request.budget);
@@ -63,13 +65,18 @@ export function guardOf(request: GuardRequest, sets: Sets, options: UnlearnOptio
     throw badInput("MIN_FORGETTING", `the least forgetting is ${minimum} points; it must be 0 to 100.`);
   const needed = budget !== undefined || limits.length > 0 || stopWhen.length > 0 || options.lr === "auto";
   if (!needed) return { retain: sets.retain, watch: undefined };
+  if (request.goal === "unseen" && !sets.validation)
+    throw badInput(
+      "GOAL_NEEDS_VALIDATION",
+      "the goal unseen compares with data the model never saw; give it with --validation.",
+    );
   const split = sets.validation
     ? { train: sets.retain, withheld: sets.validation }
     : withhold(sets.retain, WITHHELD, options.seed);
   const watch: Watch = {
     validation: split.withheld,
     minForgetting: minimum / 100,
-    goal: request.goal ?? goalOf(sets.forget, sets.retain),
+    goal: request.goal ?? (sets.validation ? goalOf(sets.forget, sets.retain) : "gone"),
     also,
     limits,
     stopWhen,

@@ -119,6 +119,23 @@ function trialFolder(out: string): string {
   }
 }
 
+/**
+ * With a budget no other number needs tuning: what was not given is found or follows from the goal. Data that should be gone is driven out
+ * by bounded ascent; random labels would teach it wrong answers at random, some of them the right one.
+ */
+function automatic({ budget, options = {}, goal, validation }: UnlearnRequest): Partial<UnlearnOptions> {
+  if (budget === undefined) return {};
+  const choosing = ["eupmu", "eupmu-fast", "explicit", "pcgrad"].includes(options.method ?? "eupmu");
+  const gone = goal === "gone" || (goal === undefined && validation === undefined);
+  return {
+    ...(options.lr === undefined ? { lr: "auto" } : {}),
+    ...(options.epochs === undefined ? { epochs: 10 } : {}),
+    ...(options.forgetObjective === undefined && choosing && gone
+      ? { forgetObjective: "bounded-ascent" }
+      : {}),
+  };
+}
+
 const spentText = (spent: number, budget: Budget | undefined): string =>
   budget?.unit === "nats" ? `${spent.toPrecision(3)} nats` : `${(100 * spent).toFixed(2)} points`;
 
@@ -130,9 +147,7 @@ const spentText = (spent: number, budget: Budget | undefined): string =>
 export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {}): Promise<UnlearnDocument> {
   const started = performance.now();
   const threads = request.options?.threads ?? availableParallelism();
-  // With a budget no other number needs tuning.
-  const automatic = request.budget === undefined ? {} : { lr: "auto" as const };
-  const options: UnlearnOptions = { ...DEFAULT_OPTIONS, ...automatic, ...request.options, threads };
+  const options: UnlearnOptions = { ...DEFAULT_OPTIONS, ...request.options, ...automatic(request), threads };
   const { seed } = options;
   const phase = (name: string) => {
     if (hooks.signal?.aborted)

@@ -58,7 +58,7 @@ interface UnlearnFlags extends SetFlags {
   readonly also: Readonly<Record<string, string>>;
   readonly limit: Readonly<Record<string, string>>;
   readonly stopWhen: readonly string[];
-  readonly epochs: number;
+  readonly epochs?: number;
   readonly lr?: number | "auto";
   readonly batchSize: number;
   readonly seed: number;
@@ -113,7 +113,11 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
     .option("--clip-norm <number>", "largest norm of all gradients together", positive)
     .option("--saliency <share>", "only this share of the weights may change, by forget gradient", positive)
     .option("--set <name=number>", "a setting of the method, such as alpha=0.5 (repeatable)", setting, {})
-    .option("--epochs <count>", "passes over the union of both sets; 0 exports without training", count, 5)
+    .option(
+      "--epochs <count>",
+      "passes over the union of both sets; 0 exports without training (default: 5; 10 with --budget)",
+      count,
+    )
     .option(
       "--lr <number>",
       "learning rate, or auto: a short range test (default: 0.001; auto with --budget)",
@@ -183,7 +187,7 @@ const requestOf = (flags: UnlearnFlags): UnlearnRequest => ({
     clipNorm: flags.clipNorm,
     saliency: flags.saliency,
     settings: flags.set,
-    epochs: flags.epochs,
+    ...(flags.epochs === undefined ? {} : { epochs: flags.epochs }),
     ...(flags.lr === undefined ? {} : { lr: flags.lr }),
     batchSize: flags.batchSize,
     seed: flags.seed,

@@ -20,7 +20,7 @@ import {
 import { budgetEpsilon, natsOf } from "./budget.ts";
 import { type Forward, prepareForward, type WeightArrays } from "./forward.ts";
 import { inputShapes, inputSpecs } from "./inputs.ts";
-import { rangeOf, scoreOf, trialSteps } from "./learning-rate.ts";
+import { rangeOf, type Score, scoreOf, totalOf, trialSteps } from "./learning-rate.ts";
 import { methods } from "./methods/index.ts";
 import { settingOf } from "./methods/method.ts";
 import { measure } from "./metrics.ts";
@@ -38,10 +38,12 @@ import type {
   TrainingResult,
   UnlearnOptions,
 } from "./types.ts";
-import { type Check, sampleOf, startWatching, type Watch } from "./watch.ts";
+import { type Check, rankOf, sampleOf, startWatching, type Watch } from "./watch.ts";
 
 /** Looks at the watched sets per run. */
 const LOOKS = 24;
+/** How a run that was slowed down by breaking its budget speeds up again at every look that keeps to it. */
+const RECOVERY = 1.3;
 /** States within the budget that are kept: rounding on export may break the budget of the last one. */
 const KEPT = 4;
 
@@ -312,17 +314,23 @@ export async function train(
         const from: Draw = (low, high) => uniformInt(trialRng, low, high);
         const trialPlan = makePlan(from);
         await runner.write(startState);
-        let left = trialSteps(steps);
-        for (let epoch = 0; left > 0; epoch++) {
+        const count = trialSteps(steps);
+        let taken = 0;
+        let score: Score | undefined;
+        for (let epoch = 0; taken < count; epoch++) {
           const targets = forgetTargetsOf(from);
           for (const samples of trialPlan.epoch(epoch)) {
-            if (left-- <= 0) break;
-            const progress = 1 - (left + 1) / trialSteps(steps);
-            const { finite } = await step(samples, targets, { lr, epsilon: options.epsilon, progress });
+            if (taken === count) break;
+            const at = { lr, epsilon: options.epsilon, progress: taken / count };
+            const { finite } = await step(samples, targets, at);
             if (!finite) return Number.POSITIVE_INFINITY;
+            taken++;
+            // Utility at its worst, forgetting at the end: a rate that only recovers from its first steps is too high.
+            if (taken === Math.ceil(count / 2) || taken === count)
+              score = scoreOf(await look(weightsOf(await runner.read())), before, watching!.target, score);
           }
         }
-        return scoreOf({ lr, ...(await look(weightsOf(await runner.read()))) }, before, watch!.goal);
+        return totalOf(score!);
       };
       let best = { lr: rangeOf(options.optimizer ?? "sgd")[0]!, score: Number.POSITIVE_INFINITY };
       let worse = 0;
@@ -353,6 +361,7 @@ export async function train(
     let inARow = 0;
     let validationLoss = watching?.start.validation.loss ?? 0;
     let stopped = false;
+    const rank = ({ check }: Candidate) => rankOf(check!, watching!.start, watching!.target);
     for (let epoch = 0; epoch < options.epochs && !stopped; epoch++) {
       const forgetTargets = forgetTargetsOf(draw);
       for (const samples of plan.epoch(epoch)) {
@@ -381,9 +390,11 @@ export async function train(
           if (check.within && Object.values(state).every((values) => values.every(Number.isFinite))) {
             good = state;
             inARow = 0;
+            pace = Math.min(1, pace * RECOVERY);
             validationLoss = check.validationLoss;
             if (check.forgets) {
-              candidates.unshift({ step: done + 1, weights: new Map(Object.entries(weights)) });
+              candidates.unshift({ step: done + 1, check, weights: new Map(Object.entries(weights)) });
+              candidates.sort((a, b) => rank(a) - rank(b));
               candidates.splice(KEPT);
             }
           } else if (guarded) {
@@ -399,7 +410,7 @@ export async function train(
               ),
             );
           }
-          if (check.stop !== undefined && check.within) stopped = true;
+          if (check.stop !== undefined && (!guarded || (check.within && check.forgets))) stopped = true;
         }
         const entry: LedgerEntry = {
           step: done + 1,

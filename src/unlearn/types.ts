@@ -130,12 +130,14 @@ export interface TrainingResult {
   readonly lr: number;
   /** Every look at the watched sets, in order; empty without a watch. */
   readonly checks: readonly Check[];
-  /** With a budget: states within it that forget enough, the last one first. Without: the last state alone. */
+  /** With a budget or limits: states within them that forget enough, the best first, see `rankOf`. Without: the last state alone. */
   readonly candidates: readonly Candidate[];
 }
 
 /** A state of the run that may be exported. */
 export interface Candidate {
   readonly step: number;
+  /** The look that found it; undefined for the last state of a run without a watch. */
+  readonly check?: Check;
   readonly weights: ReadonlyMap<string, Float32Array>;
 }

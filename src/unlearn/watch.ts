@@ -67,6 +67,18 @@ export const forgetsEnough = (
 ): boolean =>
   before.accuracy - after.accuracy >= minimum - 1e-9 || after.loss - before.loss >= minimum - 1e-9;
 
+/**
+ * Ranks states within a budget, smaller is better: distance of the forget accuracy from its target, plus what utility was lost, in accuracy and in
+ * nats; then, far below any difference in accuracy, how sure the model still is of the forgotten labels.
+ * @param target forget accuracy to arrive at
+ */
+export function rankOf(check: Check, start: { readonly validation: Measure }, target: number): number {
+  const lost =
+    Math.max(0, start.validation.accuracy - check.validationAccuracy) +
+    Math.max(0, check.validationLoss - start.validation.loss);
+  return Math.abs(check.forgetAccuracy - target) + lost + 1e-6 * Math.exp(-check.forgetLoss);
+}
+
 /** Measures the start once, then any weights against it. */
 export async function startWatching(
   watch: Watch,
@@ -102,7 +114,10 @@ export async function startWatching(
 
   const first = await measures(start);
   const unit = watch.budget?.unit ?? "accuracy";
+  // What was never seen is known no better than validation data (METHOD section 5): going further would leave a scar.
+  const target = watch.goal === "unseen" ? first["validationAccuracy"]!.accuracy : 0;
   return {
+    target,
     start: { validation: first["validationAccuracy"]!, forget: first["forgetAccuracy"]! },
     async check(step: number, weights: WeightArrays): Promise<Check> {
       const now = await measures(weights);
@@ -114,7 +129,6 @@ export async function startWatching(
       });
       const finite = Object.values(now).every((m) => Number.isFinite(m.loss));
       const condition = watch.stopWhen.find((one) => isMet(one, figures(first), figures(now)));
-      // What was never seen is known no better than validation data: going further would leave a scar (METHOD section 5).
       const unseen =
         watch.goal === "unseen" &&
         watch.budget &&

@@ -1,0 +1,291 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as ort from "onnxruntime-node";
+import { afterAll, describe, expect, test } from "vitest";
+import { importModel } from "../../../converters/import/graph.ts";
+import { loadModelFile } from "../../../converters/onnx/read.ts";
+import { BudgetError } from "../../../src/api/guard.ts";
+import { DEFAULT_OPTIONS, unlearn } from "../../../src/api/unlearn.ts";
+import { loadDataset } from "../../../src/data/dataset.ts";
+import { budgetEpsilon, natsOf, pairedInterval, parseBudget, spentOf } from "../../../src/unlearn/budget.ts";
+import { isMet, parseStopCondition } from "../../../src/unlearn/conditions.ts";
+import { train } from "../../../src/unlearn/train.ts";
+import type { Dataset } from "../../../src/unlearn/types.ts";
+import { pick, withhold } from "../../../src/unlearn/validation.ts";
+import { run } from "../cli/cli.ts";
+
+const digits = join(import.meta.dirname, "../../../models/digits");
+const preprocessing = { scale: 16, mean: [0.5], std: [0.5] };
+const at = (name: string) => join(digits, name);
+const paths = {
+  model: at("digits.onnx"),
+  forget: at("digits-forget.npz"),
+  retain: at("digits-retain.npz"),
+  preprocessing,
+};
+const model = importModel(loadModelFile(paths.model));
+const load = (name: string) => loadDataset(at(name), model.inputs, preprocessing);
+const folder = mkdtempSync(join(tmpdir(), "onnx-unlearn-budget-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const options = { batchSize: 64, threads: 1, seed: 0 } as const;
+
+test("a budget is points of accuracy or nats, and nothing else", () => {
+  expect(parseBudget("0.5pp")).toEqual({ amount: 0.005, unit: "accuracy" });
+  expect(parseBudget("0.02nats")).toEqual({ amount: 0.02, unit: "nats" });
+  for (const text of ["0.5", "0.5%", "-1pp", "pp", "1.2.3nats", ""])
+    expect(() => parseBudget(text), text).toThrow(/cannot be read/);
+});
+
+describe("what was spent", () => {
+  const before = { right: [1, 1, 1, 0], losses: [0.1, 0.2, 0.3, 2.1] };
+  const after = { right: [1, 0, 1, 0], losses: [0.2, 0.9, 0.3, 1.7] };
+  test("one sample in four, and the mean loss", () => {
+    expect(spentOf({ unit: "accuracy" }, before, after)).toBeCloseTo(0.25, 12);
+    expect(spentOf({ unit: "nats" }, before, after)).toBeCloseTo(0.1, 12);
+  });
+  test("an accuracy budget steers by what a wrong sample costs", () => {
+    expect(natsOf({ amount: 0.01, unit: "accuracy" }, before)).toBeCloseTo(0.021, 12);
+    // No mistake yet: a coin's toss.
+    expect(natsOf({ amount: 0.01, unit: "accuracy" }, { right: [1], losses: [0] })).toBeCloseTo(
+      0.01 * Math.LN2,
+      12,
+    );
+  });
+  test("the interval is Agresti and Min's: b = 6 newly wrong, c = 2 newly right of n = 50", () => {
+    const right = Array.from({ length: 50 }, (_, i) => Number(i < 30));
+    const now = right.map((r, i) => (i < 6 || (i >= 30 && i < 32) ? 1 - r : r));
+    const losses = right.map(() => 0);
+    const interval = pairedInterval({ unit: "accuracy" }, { right, losses }, { right: now, losses });
+    const [n, b, c] = [52, 6.5, 2.5];
+    const half = (1.96 * Math.sqrt(b + c - (b - c) ** 2 / n)) / n;
+    expect(interval.lower).toBeCloseTo((b - c) / n - half, 12);
+    expect(interval.upper).toBeCloseTo((b - c) / n + half, 12);
+  });
+});
+
+test("steps that do what ε_t says end exactly at the budget", () => {
+  let loss = 0.4;
+  for (let t = 0; t < 20; t++)
+    loss = Math.exp(Math.log(loss + 1e-8) + budgetEpsilon(0.4, loss, 0.05, 20 - t)) - 1e-8;
+  expect(loss).toBeCloseTo(0.45, 6);
+  // Overspent: the rest of the run must win it back.
+  expect(budgetEpsilon(0.4, 0.5, 0.05, 10)).toBeLessThan(0);
+});
+
+test("stop conditions: figures, numbers, the start model", () => {
+  const met = (text: string) =>
+    isMet(
+      parseStopCondition(text, ["a"]),
+      { forgetAccuracy: 0.9, "a.accuracy": 0.1 },
+      { forgetAccuracy: 0.5, validationAccuracy: 0.6, "a.accuracy": 0.2 },
+    );
+  expect(met("forgetAccuracy<=validationAccuracy")).toBe(true);
+  expect(met("forgetAccuracy <= 0.4")).toBe(false);
+  expect(met("forgetAccuracy<=before.forgetAccuracy")).toBe(true);
+  expect(met("a.accuracy>=before.a.accuracy")).toBe(true);
+  for (const text of ["forgetAccuracy", "forgetAccuracy<0.5", "loss<=1", "b.accuracy<=1", "<=1"])
+    expect(() => parseStopCondition(text, ["a"]), text).toThrow(/cannot be read/);
+});
+
+describe("withheld validation data", () => {
+  const retain = load("digits-retain.npz");
+  test("a seeded tenth; both parts together are the set", () => {
+    const { withheld, train: rest } = withhold(retain, 0.1, 0);
+    expect([withheld.count, rest.count]).toEqual([105, 945]);
+    const rows = (set: Dataset) =>
+      Array.from({ length: set.count }, (_, i) =>
+        set.inputs["input"]!.data.subarray(i * 64, i * 64 + 64).join(),
+      );
+    expect([...rows(withheld), ...rows(rest)].sort()).toEqual(rows(retain).sort());
+    expect(withhold(retain, 0.1, 0).withheld.labels).toEqual(withheld.labels);
+    expect(rows(withhold(retain, 0.1, 1).withheld)).not.toEqual(rows(withheld));
+  });
+
+  test("is never trained on: other pixels there leave every weight as it was", async () => {
+    const forget = load("digits-forget.npz");
+    const { withheld, train: rest } = withhold(retain, 0.1, 0);
+    const ruined: Dataset = {
+      ...withheld,
+      inputs: {
+        input: { ...withheld.inputs["input"]!, data: withheld.inputs["input"]!.data.map((v) => -v) },
+      },
+    };
+    const weights = async (validation: Dataset) =>
+      (
+        await train(
+          model,
+          forget,
+          rest,
+          { ...DEFAULT_OPTIONS, ...options, epochs: 1 },
+          undefined,
+          undefined,
+          {
+            validation,
+            minForgetting: 0,
+            goal: "gone",
+            also: {},
+            limits: [],
+            stopWhen: [parseStopCondition("forgetAccuracy<=-1", [])],
+          },
+        )
+      ).weights;
+    expect(await weights(ruined)).toEqual(await weights(withheld));
+  });
+});
+
+/** Accuracy of a file by ONNX Runtime alone. */
+async function accuracyOf(file: string, set: Dataset): Promise<number> {
+  const session = await ort.InferenceSession.create(file);
+  const input = new ort.Tensor("float32", set.inputs["input"]!.data as Float32Array, [set.count, 1, 8, 8]);
+  const logits = (await session.run({ input }))["logits"]!.data as Float32Array;
+  await session.release();
+  const right = set.labels.filter((label, i) => {
+    const row = logits.subarray(i * 10, i * 10 + 10);
+    return row.indexOf(Math.max(...row)) === label;
+  });
+  return right.length / set.count;
+}
+
+describe("--budget", () => {
+  test("half a point, nothing else tuned: the file keeps to it on data it was not trained on, and forgets", async () => {
+    const out = join(folder, "budget.onnx");
+    const document = await unlearn({ ...paths, out, budget: "0.5pp", options });
+    const { withheld } = withhold(load("digits-retain.npz"), 0.1, 0);
+    const lost = (await accuracyOf(paths.model, withheld)) - (await accuracyOf(out, withheld));
+    expect(lost).toBeLessThanOrEqual(0.005);
+    const guard = document.budget.guard!;
+    expect(guard.spent).toBeCloseTo(lost, 9);
+    expect(guard.interval.lower).toBeLessThanOrEqual(lost);
+    expect(guard.interval.upper).toBeGreaterThanOrEqual(lost);
+    expect(document.before.forgetAccuracy - document.after.forgetAccuracy).toBeGreaterThan(0.5);
+    // The ledger's validation rises are those of the looks.
+    const rises = document.ledger.flatMap(({ validationRise }) =>
+      validationRise === null ? [] : [validationRise],
+    );
+    expect(rises).toEqual(document.checks.map(({ spent }) => spent));
+  });
+
+  test("the same seed, the same bytes", async () => {
+    const [a, b] = [join(folder, "a.onnx"), join(folder, "b.onnx")];
+    for (const out of [a, b])
+      await unlearn({ ...paths, out, budget: "1pp", options: { ...options, epochs: 2 } });
+    expect(readFileSync(a).equals(readFileSync(b))).toBe(true);
+  });
+
+  test("an absurd learning rate breaks nothing: a file within the budget or none", async () => {
+    const out = join(folder, "absurd.onnx");
+    const result = await unlearn({
+      ...paths,
+      out,
+      budget: "0.5pp",
+      options: { ...options, lr: 1000, epochs: 3 },
+    }).catch((error: unknown) => error);
+    if (result instanceof BudgetError) expect(existsSync(out)).toBe(false);
+    else {
+      const { withheld } = withhold(load("digits-retain.npz"), 0.1, 0);
+      expect(
+        (await accuracyOf(paths.model, withheld)) - (await accuracyOf(out, withheld)),
+      ).toBeLessThanOrEqual(0.005);
+    }
+  });
+
+  test("nothing found: exit 1, no model, the closest miss in the report", async () => {
+    const [out, report] = [join(folder, "none.onnx"), join(folder, "none.json")];
+    const { code, stdout, stderr } = await run(
+      "unlearn",
+      ...["--model", paths.model, "--forget", paths.forget, "--retain", paths.retain],
+      ...["--scale", "16", "--mean", "0.5", "--std", "0.5", "--threads", "1", "--batch-size", "64"],
+      ...["--budget", "0.5pp", "--method", "finetune", "--lr", "1e-7", "--epochs", "1"],
+      ...["--out", out, "--report", report, "--json"],
+    );
+    expect(code).toBe(1);
+    expect(stderr).toContain("no model was written");
+    expect(JSON.parse(stdout).error.code).toBe("BUDGET");
+    expect(existsSync(out)).toBe(false);
+    const { error } = JSON.parse(readFileSync(report, "utf8"));
+    expect(error.exitCode).toBe(1);
+    expect(error.closest).toMatchObject({ within: true, forgets: false, forgetAccuracy: 1 });
+  });
+
+  test("a stop condition ends the run early", async () => {
+    const out = join(folder, "stopped.onnx");
+    const { budget, after } = await unlearn({
+      ...paths,
+      out,
+      budget: "2pp",
+      stopWhen: ["forgetAccuracy<=0.6"],
+      options: { ...options, lr: 0.001 },
+    });
+    expect(budget.guard!.stoppedBy).toBe("forgetAccuracy<=0.6");
+    expect(after.forgetAccuracy).toBeLessThanOrEqual(0.6);
+    expect(budget.steps).toBeLessThan(Math.ceil((150 + 945) / 64) * 10);
+  });
+
+  test.each<[string, readonly string[], string]>([
+    ["a budget that cannot be read", ["--budget", "much"], "BUDGET_FORM"],
+    ["a limit without its set", ["--budget", "1pp", "--limit", "a=+1pp"], "LIMIT_UNKNOWN"],
+    [
+      "a limit without a sign",
+      ["--budget", "1pp", "--also", `a=${paths.forget}`, "--limit", "a=1pp"],
+      "LIMIT_FORM",
+    ],
+    ["a condition that cannot be read", ["--stop-when", "loss<=1"], "STOP_WHEN"],
+    ["a condition on a test set that was not given", ["--stop-when", "testAccuracy<=1"], "STOP_NEEDS_TEST"],
+    ["more than all to forget", ["--budget", "1pp", "--min-forgetting", "101"], "MIN_FORGETTING"],
+    ["unseen data without any", ["--budget", "1pp", "--goal", "unseen"], "GOAL_NEEDS_VALIDATION"],
+  ])("%s is refused with exit 2", async (_, flags, code) => {
+    const out = join(folder, "refused.onnx");
+    const { stdout, code: exit } = await run(
+      "unlearn",
+      ...["--model", paths.model, "--forget", paths.forget, "--retain", paths.retain, "--out", out, "--json"],
+      ...flags,
+    );
+    expect(exit).toBe(2);
+    expect(JSON.parse(stdout).error.code).toBe(code);
+    expect(existsSync(out)).toBe(false);
+  });
+});
+
+test("a later request does not bring back what was forgotten: A, then B with --also a=A", async () => {
+  // Two halves of the bad batch, as two requests.
+  const forget = load("digits-forget.npz");
+  const [a, b] = [0, 1].map((half) =>
+    pick(
+      forget,
+      Array.from({ length: 75 }, (_, i) => 2 * i + half),
+      `half ${half}`,
+    ),
+  ) as [Dataset, Dataset];
+  const { writeNpz } = await import("./npz.ts");
+  const files = { a: join(folder, "a.npz"), b: join(folder, "b.npz") };
+  // Undo x' = (x / 16 − 0.5) / 0.5: the files hold pixels.
+  for (const [name, set] of [
+    ["a", a],
+    ["b", b],
+  ] as const)
+    writeNpz(
+      files[name],
+      set.inputs["input"]!.data.map((v) => Math.round((v * 0.5 + 0.5) * 16)),
+      [75, 1, 8, 8],
+      set.labels,
+    );
+  const first = join(folder, "without-a.onnx");
+  const second = join(folder, "without-a-and-b.onnx");
+  await unlearn({ ...paths, forget: files.a, out: first, budget: "1pp", options });
+  const before = { a: await accuracyOf(first, a), b: await accuracyOf(first, b) };
+  expect(before.a).toBeLessThan(0.5);
+  const document = await unlearn({
+    ...paths,
+    model: first,
+    forget: files.b,
+    out: second,
+    budget: "1pp",
+    also: { a: files.a },
+    limits: { a: "+1pp" },
+    options,
+  });
+  expect(await accuracyOf(second, a)).toBeLessThanOrEqual(before.a + 0.01);
+  expect(document.budget.guard!.also["a"]!.after).toBeCloseTo(await accuracyOf(second, a), 9);
+  expect(await accuracyOf(second, b)).toBeLessThanOrEqual(before.b - 0.05);
+});
