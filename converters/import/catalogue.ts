@@ -1,7 +1,7 @@
 import { registeredOperators } from "./registry.ts";
 
 /** Domains with operators of their own, in the order in which they are listed. */
-export const DOMAINS = ["", "com.microsoft"] as const;
+export const DOMAINS = ["", "ai.onnx.ml", "com.microsoft"] as const;
 
 /**
  * Integer, boolean, shape or piecewise constant: the gradient is zero wherever it exists, and does not stop the rest.
@@ -33,19 +33,25 @@ export const ZERO_GRADIENT: ReadonlySet<string> = new Set([
   "Less",
   "LessOrEqual",
   "MelWeightMatrix",
+  "NonMaxSuppression",
   "NonZero",
   "Not",
   "OneHot",
+  "OptionalHasElement",
   "Or",
   "And",
   "QuantizeLinear",
   "Range",
   "Round",
+  "SequenceEmpty",
+  "SequenceLength",
   "Shape",
   "Sign",
   "Size",
   "Unique",
   "Xor",
+  "ai.onnx.ml/Binarizer",
+  "ai.onnx.ml/OneHotEncoder",
 ]);
 
 const RECURRENT = "unrolled over the steps of the sequence";
@@ -65,6 +71,8 @@ const NOTES: Readonly<Record<string, string>> = {
   LSTM: RECURRENT,
   RNN: RECURRENT,
   LpNormalization: "the gradient of a vector of zeros is zero",
+  MaxRoiPool: "regions are constants",
+  NonMaxSuppression: KNOWN_SHAPE,
   NonZero: KNOWN_SHAPE,
   Unique: KNOWN_SHAPE,
   QuantizeLinear:
@@ -77,6 +85,8 @@ const NOTES: Readonly<Record<string, string>> = {
   STFT: "a product with a constant matrix",
   SimplifiedLayerNormalization: "ONNX Runtime's own, in the domain ai.onnx",
   Upsample: "before opset 10; later Resize",
+  "ai.onnx.ml/LinearRegressor": "frozen: its weights are attributes",
+  "ai.onnx.ml/OneHotEncoder": "integer categories",
   "com.microsoft/Attention": "do_rotary=1 is refused",
   "com.microsoft/EmbedLayerNormalization": "ids are data, embeddings are trained",
   "com.microsoft/MultiHeadAttention": "queries, keys and values apart; packed ones are refused",
@@ -100,7 +110,7 @@ export const operatorCatalogue = (): CatalogueEntry[] =>
         domain,
         operator,
         since,
-        gradient: domain === "" && ZERO_GRADIENT.has(operator) ? "zero" : "checked",
+        gradient: ZERO_GRADIENT.has(domain ? `${domain}/${operator}` : operator) ? "zero" : "checked",
         note: NOTES[domain ? `${domain}/${operator}` : operator] ?? "",
       })),
   );

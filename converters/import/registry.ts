@@ -4,6 +4,7 @@ import * as activation from "./ops/activation.ts";
 import * as attention from "./ops/attention.ts";
 import * as control from "./ops/control.ts";
 import * as convolution from "./ops/convolution.ts";
+import * as detection from "./ops/detection.ts";
 import * as einsum from "./ops/einsum.ts";
 import * as elementwise from "./ops/elementwise.ts";
 import * as image from "./ops/image.ts";
@@ -18,6 +19,7 @@ import * as normalization from "./ops/normalization.ts";
 import * as quantization from "./ops/quantization.ts";
 import * as recurrent from "./ops/recurrent.ts";
 import * as reduction from "./ops/reduction.ts";
+import * as sequence from "./ops/sequence.ts";
 import * as shape from "./ops/shape.ts";
 import * as signal from "./ops/signal.ts";
 import type { Inputs, OperatorContext, Value } from "./value.ts";
@@ -49,6 +51,8 @@ const AI_ONNX = [
   recurrent,
   signal,
   control,
+  sequence,
+  detection,
 ] as const;
 
 /** `Softmax_13` is the variant of Softmax since opset 13; no suffix means since version 1. Only capitalised exports are operators. */

@@ -131,6 +131,7 @@ export function Resize_11(
   );
 }
 
+const LOWEST = -3.4028234663852886e38;
 const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 
 const INTERPOLATION: Readonly<Record<string, "nearest" | "linear" | "cubic">> = {
@@ -269,25 +270,34 @@ function roiAlign(
       }
   });
   const taps = Math.max(4, ...bins.map(({ places }) => places.length));
-  const average = mode === "avg";
-  const places = bins.flatMap((bin) =>
-    Array.from({ length: taps }, (_, i) => bin.places[i] ?? bin.places[0] ?? 0),
-  );
+  const places = bins.flatMap((bin) => Array.from({ length: taps }, (_, i) => bin.places[i] ?? 0));
   const weights = bins.flatMap(({ weights: own }) =>
-    Array.from({ length: taps }, (_, i) =>
-      average ? (own[i] ?? 0) / Math.max(1, own.length / 4) : (own[i] ?? own[0] ?? 0),
+    Array.from(
+      { length: taps },
+      (_, i) => (own[i] ?? 0) / (mode === "avg" ? Math.max(1, own.length / 4) : 1),
     ),
   );
   const rows = tf.reshape(tf.transpose(t, [0, 2, 3, 1]), [n * h * w, c]);
   const values = gather(rows, tf.tensor1d(Int32Array.from(places), "int32"), 0);
-  const weighed = tf.reshape(tf.mul(values, tf.tensor2d(Float32Array.from(weights), [weights.length, 1])), [
-    bins.length,
-    taps,
-    c,
-  ]);
-  const pooled = average ? tf.sum(weighed, 1) : tf.max(weighed, 1);
+  const column = tf.tensor2d(Float32Array.from(weights), [weights.length, 1]);
+  const weighed = tf.reshape(tf.mul(values, column), [bins.length, taps, c]);
+  const used = bins.map((bin) => bin.places.length);
+  const pooled = mode === "avg" ? tf.sum(weighed, 1) : firstMaxima(weighed, used);
   return tf.transpose(tf.reshape(pooled, [images.length, oh, ow, c]), [0, 3, 1, 2]);
 }
+
+/** Largest of the first used[b] entries of values [bins, entries, channels]; the gradient goes to the first of equals. */
+export function firstMaxima(values: tf.Tensor, used: readonly number[]): tf.Tensor {
+  const [bins, entries, c] = values.shape as [number, number, number];
+  const beyond = used.flatMap((count) => Array.from({ length: entries }, (_, i) => (i < count ? 0 : LOWEST)));
+  const bounded = tf.add(values, tf.tensor3d(Float32Array.from(beyond), [bins, entries, 1]));
+  const int = (v: number) => tf.scalar(v, "int32");
+  const bin = tf.reshape(tf.range(0, bins, 1, "int32"), [bins, 1]);
+  const rows = tf.add(tf.mul(bin, int(entries)), tf.argMax(bounded, 1));
+  const flat = tf.add(tf.mul(rows, int(c)), tf.range(0, c, 1, "int32"));
+  return tf.reshape(gather(tf.reshape(values, [-1]), tf.reshape(flat, [-1]), 0), [bins, c]);
+}
+
 export const RoiAlign = (inputs: Inputs, attributes: RoiAttributes, context: OperatorContext): Value =>
   roiAlign(inputs, false, attributes, context);
 export const RoiAlign_16 = (

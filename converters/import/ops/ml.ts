@@ -1,52 +1,105 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { notTrainable } from "../../errors.ts";
-import { dimsOf, type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
+import { gather, slice, where } from "../../kernels/movement.ts";
+import { type Inputs, isHost, toTensor, type Value } from "../value.ts";
 
+/** ai.onnx.ml: what scikit-learn's and ML.NET's exporters put before and after a network. */
 const float = (value: Value) => tf.cast(toTensor(value), "float32");
+/** One number for all features, or one per feature: the last axis. */
+const perFeature = (numbers: readonly number[]) =>
+  numbers.length === 1 ? tf.scalar(numbers[0]!) : tf.tensor1d(Float32Array.from(numbers));
 
-/** Each row divided by its largest, summed absolute or Euclidean length. */
-export function Normalizer([x]: Inputs, { norm = "MAX" }: { norm?: string }): Value {
-  const t = float(x!);
-  const at = t.rank - 1;
-  if (norm === "L1") return tf.div(t, tf.sum(tf.abs(t), at, true));
-  if (norm === "L2") return tf.div(t, tf.sqrt(tf.sum(tf.mul(t, t), at, true)));
-  return tf.div(t, tf.max(t, at, true));
-}
-
-/** (x − offset) · scale, one of each per feature or one for all. */
-export function Scaler(
+/** (x − offset) · scale */
+export const Scaler = (
   [x]: Inputs,
   { offset = [0], scale = [1] }: { offset?: readonly number[]; scale?: readonly number[] },
-): Value {
-  return tf.mul(tf.sub(float(x!), tf.tensor1d([...offset])), tf.tensor1d([...scale]));
+): Value => tf.mul(tf.sub(float(x!), perFeature(offset)), perFeature(scale));
+
+interface ImputerAttributes {
+  readonly imputed_value_floats?: readonly number[];
+  readonly imputed_value_int64s?: readonly number[];
+  readonly replaced_value_float?: number;
+  readonly replaced_value_int64?: number;
 }
-
-/** Rows side by side. */
-export const FeatureVectorizer = (inputs: Inputs): Value => {
-  const parts = inputs.map((value) => {
-    const t = float(value!);
-    return t.rank === 1 ? tf.reshape(t, [1, t.size]) : t;
-  });
-  return parts.length === 1 ? parts[0]! : tf.concat(parts, 1);
-};
-
-/** 1 above the threshold, else 0. */
-export const Binarizer = ([x]: Inputs, { threshold = 0 }: { threshold?: number }): Value =>
-  tf.cast(tf.greater(float(x!), tf.scalar(threshold)), "float32");
-
-/** The one value that stands for "missing" replaced, feature by feature. */
+/** Puts a value, or one per feature, in the place of a marker (or of NaN). */
 export function Imputer(
   [x]: Inputs,
   {
-    imputed_value_floats: filled,
-    replaced_value_float: missing = 0,
-  }: { imputed_value_floats?: readonly number[]; replaced_value_float?: number },
-  { where }: OperatorContext,
+    imputed_value_floats,
+    imputed_value_int64s = [],
+    replaced_value_float = 0,
+    replaced_value_int64 = 0,
+  }: ImputerAttributes,
 ): Value {
-  if (!filled)
-    throw notTrainable("IMPUTER_TYPE", `${where}: only float values can be imputed; convert the model.`);
+  const t = toTensor(x!);
+  const dtype = t.dtype as "float32" | "int32";
+  const marker = dtype === "float32" ? replaced_value_float : replaced_value_int64;
+  const missing = Number.isNaN(marker) ? tf.isNaN(t) : tf.equal(t, tf.scalar(marker, dtype));
+  const values = imputed_value_floats ?? imputed_value_int64s;
+  const fill = tf.add(tf.zeros(t.shape, dtype), tf.cast(perFeature(values), dtype));
+  return where(missing, fill, t);
+}
+
+/** Rows divided by their largest entry, their sum of magnitudes or their length; rows of zeros stay. */
+export function Normalizer([x]: Inputs, { norm = "MAX" }: { norm?: string }): Value {
   const t = float(x!);
-  const is = Number.isNaN(missing) ? tf.isNaN(t) : tf.equal(t, tf.scalar(missing));
-  const fill = tf.add(tf.zeros(dimsOf(t)), tf.tensor1d([...filled]));
-  return tf.where(is, fill, t);
+  const axis = t.rank - 1;
+  const size =
+    norm === "MAX"
+      ? tf.max(t, axis, true)
+      : norm === "L1"
+        ? tf.sum(tf.abs(t), axis, true)
+        : tf.sqrt(tf.sum(tf.mul(t, t), axis, true));
+  return tf.div(t, tf.add(size, tf.cast(tf.equal(size, tf.scalar(0)), "float32")));
+}
+
+/** Features side by side, each cut off or filled with zeros to its width. */
+export function FeatureVectorizer(
+  inputs: Inputs,
+  { inputdimensions = [] }: { inputdimensions?: readonly number[] },
+): Value {
+  const columns = inputs.map((input, i) => {
+    const t = float(input!);
+    const rows = t.shape[0] ?? 1;
+    const flat = tf.reshape(t, [rows, t.size / rows]);
+    const [width, wanted] = [flat.shape[1]!, inputdimensions[i] ?? flat.shape[1]!];
+    if (width >= wanted) return slice(flat, [0, 0], [rows, wanted], [1, 1]);
+    return tf.concat([flat, tf.zeros([rows, wanted - width])], 1);
+  });
+  return columns.length === 1 ? columns[0]! : tf.concat(columns, 1);
+}
+
+/** The entries of the last axis at the given places. */
+export function ArrayFeatureExtractor([x, indices]: Inputs): Value {
+  const t = toTensor(x!);
+  const places = isHost(indices)
+    ? tf.tensor1d(Int32Array.from(indices.array.data), "int32")
+    : tf.reshape(tf.cast(toTensor(indices!), "int32"), [-1]);
+  const y = gather(t, places, t.rank - 1);
+  return t.rank === 1 ? tf.reshape(y, [1, y.size]) : y;
+}
+
+export const Binarizer = ([x]: Inputs, { threshold = 0 }: { threshold?: number }): Value =>
+  tf.cast(tf.greater(toTensor(x!), tf.scalar(threshold)), "float32");
+
+/** One column per category; what is in none gives zeros. */
+export function OneHotEncoder([x]: Inputs, { cats_int64s }: { cats_int64s: readonly number[] }): Value {
+  const t = tf.cast(toTensor(x!), "int32");
+  const categories = tf.tensor1d(Int32Array.from(cats_int64s), "int32");
+  return tf.cast(tf.equal(tf.reshape(t, [...t.shape, 1]), categories), "float32");
+}
+
+interface LinearAttributes {
+  readonly coefficients: readonly number[];
+  readonly intercepts?: readonly number[];
+  readonly targets?: number;
+}
+/** x Wᵀ + b with the weights in attributes: it runs, but there is no tensor in the file to train. */
+export function LinearRegressor(
+  [x]: Inputs,
+  { coefficients, intercepts, targets = 1 }: LinearAttributes,
+): Value {
+  const t = float(x!) as tf.Tensor2D;
+  const weights = tf.tensor2d(Float32Array.from(coefficients), [targets, coefficients.length / targets]);
+  const y = tf.matMul(t, weights, false, true);
+  return intercepts ? tf.add(y, tf.tensor1d(Float32Array.from(intercepts))) : y;
 }

@@ -134,6 +134,8 @@ const FLOAT_ATTRIBUTES = new Set([
   "scale",
   "softcap",
   "clip",
+  "replaced_value_float",
+  "threshold",
 ]);
 const FLOAT_LISTS = new Set([
   "scales",
@@ -141,6 +143,11 @@ const FLOAT_LISTS = new Set([
   "activation_alpha",
   "activation_beta",
   "activation_params",
+  "offset",
+  "scale",
+  "imputed_value_floats",
+  "coefficients",
+  "intercepts",
 ]);
 
 const matches = (actual: ArrayLike<number>, wanted: ArrayLike<number>, what: string) => {

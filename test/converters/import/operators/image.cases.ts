@@ -92,6 +92,17 @@ export const cases: readonly OperatorCase[] = [
   ]),
   one(
     "RoiAlign",
+    "max, samples by size",
+    16,
+    [
+      distinct(1, 2, 6, 6),
+      known([2, 4], [0.3, 0.2, 4.1, 5.3, 1.4, 2.2, 2.6, 2.9], "float32"),
+      known([2], [0, 0]),
+    ],
+    { mode: "max", output_height: 2, output_width: 2 },
+  ),
+  one(
+    "RoiAlign",
     "half_pixel, samples by size",
     16,
     [
@@ -109,6 +120,39 @@ export const cases: readonly OperatorCase[] = [
     { output_height: 2, output_width: 1, coordinate_transformation_mode: "output_half_pixel" },
   ),
 
+  one(
+    "MaxRoiPool",
+    "regions of several sizes",
+    11,
+    [distinct(2, 2, 6, 6), known([3, 5], [0, 0, 1, 4, 5, 1, 1, 2, 3, 3, 0, 4.4, 4.6, 9, 9], "float32")],
+    { pooled_shape: [2, 3] },
+  ),
+  one("MaxRoiPool", "scaled", 11, [distinct(1, 1, 6, 6), known([1, 5], [0, 2, 2, 10, 9], "float32")], {
+    pooled_shape: [2, 2],
+    spatial_scale: 0.5,
+  }),
+  one("NonMaxSuppression", "two classes", 11, [
+    known(
+      [1, 6, 4],
+      [0, 0, 1, 1, 0, 0.1, 1, 1.1, 0, -0.1, 1, 0.9, 0, 10, 1, 11, 0, 10.1, 1, 11.1, 0, 100, 1, 101],
+      "float32",
+    ),
+    known([1, 2, 6], [0.9, 0.75, 0.6, 0.95, 0.5, 0.3, 0.2, 0.8, 0.6, 0.1, 0.5, 0.3], "float32"),
+    known([1], [2]),
+    known([1], [0.5], "float32"),
+    known([1], [0.15], "float32"),
+  ]),
+  one(
+    "NonMaxSuppression",
+    "centre and size, corners flipped, no thresholds",
+    10,
+    [
+      known([1, 3, 4], [0.5, 0.5, 1, 1, 0.5, 0.6, 1, 1, 0.5, 10.5, 1, 1], "float32"),
+      known([1, 1, 3], [0.9, 0.75, 0.6], "float32"),
+      known([], [3]),
+    ],
+    { center_point_box: 1 },
+  ),
   ...[8, 12].flatMap((opset) => [
     one(
       "MaxPool",

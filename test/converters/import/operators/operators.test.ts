@@ -24,19 +24,21 @@ const differentiated = ({ inputs, differentiate }: OperatorCase) =>
     ? differentiate.length > 0
     : inputs.some((input) => input && !input.constant && isFloatType(input.dtype ?? "float32"));
 
+/** Sequences, optional values and subgraphs do not fit a case of one node: small graphs of their own try these. */
+const ELSEWHERE = /^(Sequence|Optional|SplitToSequence$|ConcatFromSequence$|If$|Loop$|Scan$)/;
+
 describe.each(DOMAINS)("every operator of domain %j has its cases", (domain) => {
-  test.each(operatorCatalogue().filter((entry) => entry.domain === domain))(
-    "$operator, each variant, with a gradient where there is one",
-    ({ operator, since, gradient }) => {
-      const own = all.filter((c) => c.op === operator && (c.domain ?? "") === domain);
-      since.forEach((from, i) => {
-        const until = since[i + 1] ?? Number.POSITIVE_INFINITY;
-        const tried = own.some(({ opset = 17 }) => opset >= from && opset < until);
-        expect(tried, `${operator} since opset ${from}`).toBe(true);
-      });
-      expect(own.some(differentiated), `${operator}: gradient`).toBe(gradient === "checked");
-    },
-  );
+  test.each(
+    operatorCatalogue().filter((entry) => entry.domain === domain && !ELSEWHERE.test(entry.operator)),
+  )("$operator, each variant, with a gradient where there is one", ({ operator, since, gradient }) => {
+    const own = all.filter((c) => c.op === operator && (c.domain ?? "") === domain);
+    since.forEach((from, i) => {
+      const until = since[i + 1] ?? Number.POSITIVE_INFINITY;
+      const found = own.some(({ opset = 17 }) => opset >= from && opset < until);
+      expect(found, `${operator} since opset ${from}`).toBe(true);
+    });
+    expect(own.some(differentiated), `${operator}: gradient`).toBe(gradient === "checked");
+  });
 });
 
 test("at least 90 distinct ai.onnx operators have a non-zero gradient held to an independent oracle", () => {

@@ -1,0 +1,94 @@
+import { notTrainable } from "../../errors.ts";
+import { dimsOf, host, type Inputs, type OperatorContext, toNumbers, type Value } from "../value.ts";
+import { Concat, Slice_10, Squeeze_13, Unsqueeze_13 } from "./movement.ts";
+
+/** A list of values on its way from one operator of this file to the next; no other operator takes it. */
+interface SequenceValue {
+  readonly lane: "sequence";
+  readonly items: readonly Value[];
+  /** Stands in for a tensor's shape in messages. */
+  readonly shape: readonly number[];
+}
+
+const sequence = (items: readonly Value[]): Value =>
+  ({ lane: "sequence", items, shape: [items.length] }) satisfies SequenceValue as unknown as Value;
+function itemsOf(value: Value | undefined, { where }: OperatorContext): readonly Value[] {
+  const given = value as unknown as SequenceValue | undefined;
+  if (given?.lane !== "sequence")
+    throw notTrainable("NOT_A_SEQUENCE", `${where}: a sequence is needed, but a tensor was given.`);
+  return given.items;
+}
+/** The place of an index that may count from the end; the last place without one. */
+function placeOf(index: Value | undefined, last: number, length: number, context: OperatorContext): number {
+  if (index === undefined) return last;
+  const at = toNumbers(index, "position", context)[0]!;
+  return at < 0 ? at + length : at;
+}
+
+export const SequenceConstruct = (inputs: Inputs): Value => sequence(inputs as readonly Value[]);
+export const SequenceEmpty = (): Value => sequence([]);
+export const SequenceLength = ([list]: Inputs, _: object, context: OperatorContext): Value =>
+  host("int64", [], [itemsOf(list, context).length]);
+export function SequenceAt([list, position]: Inputs, _: object, context: OperatorContext): Value {
+  const items = itemsOf(list, context);
+  const item = items[placeOf(position, items.length - 1, items.length, context)];
+  if (!item)
+    throw notTrainable(
+      "SEQUENCE_POSITION",
+      `${context.where}: the sequence has ${items.length} entries; the position lies outside.`,
+    );
+  return item;
+}
+export function SequenceInsert([list, item, position]: Inputs, _: object, context: OperatorContext): Value {
+  const items = itemsOf(list, context);
+  const at = placeOf(position, items.length, items.length, context);
+  return sequence([...items.slice(0, at), item!, ...items.slice(at)]);
+}
+export function SequenceErase([list, position]: Inputs, _: object, context: OperatorContext): Value {
+  const items = itemsOf(list, context);
+  const at = placeOf(position, items.length - 1, items.length, context);
+  return sequence(items.filter((_item, i) => i !== at));
+}
+
+const ints = (...values: number[]) => host("int64", [values.length], values);
+/** Parts of one size, of given sizes, or single slices without their axis. */
+export function SplitToSequence(
+  [x, split]: Inputs,
+  { axis = 0, keepdims = 1 }: { axis?: number; keepdims?: number },
+  context: OperatorContext,
+): Value {
+  const dims = dimsOf(x!);
+  const at = axis < 0 ? axis + dims.length : axis;
+  const given = split ? toNumbers(split, "split", context) : [1];
+  const one = !split || dimsOf(split).length === 0;
+  const sizes = one
+    ? Array.from({ length: Math.ceil(dims[at]! / given[0]!) }, (_, i) =>
+        Math.min(given[0]!, dims[at]! - i * given[0]!),
+      )
+    : given;
+  let start = 0;
+  const parts = sizes.map((size) => {
+    const part = Slice_10([x, ints(start), ints(start + size), ints(at)], {}, context);
+    start += size;
+    return split || keepdims ? part : Squeeze_13([part, ints(at)], {}, context);
+  });
+  return sequence(parts);
+}
+export function ConcatFromSequence(
+  [list]: Inputs,
+  { axis, new_axis = 0 }: { axis: number; new_axis?: number },
+  context: OperatorContext,
+): Value {
+  const items = itemsOf(list, context);
+  const parts = new_axis ? items.map((item) => Unsqueeze_13([item, ints(axis)], {}, context)) : items;
+  return Concat(parts, { axis });
+}
+
+/** Optional values: what is there is itself. */
+export const Optional = ([x]: Inputs, _: object, { where }: OperatorContext): Value => {
+  if (x === undefined)
+    throw notTrainable("OPTIONAL_EMPTY", `${where}: an empty optional value cannot be imported.`);
+  return x;
+};
+export const OptionalGetElement = ([x]: Inputs): Value => x!;
+export const OptionalHasElement = ([x]: Inputs): Value => host("bool", [], [x === undefined ? 0 : 1]);
