@@ -4,6 +4,8 @@ export { importModel } from "../converters/import/graph.ts";
 export { loadModelFile as loadModel, readModel } from "../converters/onnx/read.ts";
 export { type DiffDocument, type DiffRequest, diff } from "./api/diff.ts";
 export { type EvaluateDocument, type EvaluateRequest, evaluate } from "./api/evaluate.ts";
+export { BudgetError, type GuardRequest } from "./api/guard.ts";
+export { paretoFront, type SweepDocument, type SweepRequest, sweep } from "./api/sweep.ts";
 export {
   DEFAULT_OPTIONS,
   type UnlearnDocument,

@@ -8,6 +8,10 @@ export interface Io {
   readonly terminal?: NodeJS.WriteStream;
   /** The work is done and printed, but its verdict is no: exit with this code all the same. */
   readonly exitWith?: (code: ExitCode) => void;
+  /** Runs a command of this program elsewhere; undefined: in a process of its own. */
+  readonly runCommand?: (
+    argv: readonly string[],
+  ) => Promise<{ readonly code: number; readonly stdout: string }>;
   /** Asks a long command to stop: exit 130, nothing half-written. */
   readonly signal?: AbortSignal;
 }

@@ -9,6 +9,7 @@ import { registerDiff } from "./diff.ts";
 import { registerEvaluate } from "./evaluate.ts";
 import { registerInspect } from "./inspect.ts";
 import type { Io } from "./io.ts";
+import { registerSweep } from "./sweep.ts";
 import { registerUnlearn } from "./unlearn.ts";
 import { registerVerify } from "./verify.ts";
 
@@ -22,6 +23,7 @@ function program(io: Io): Command {
   for (const register of [
     registerInspect,
     registerUnlearn,
+    registerSweep,
     registerEvaluate,
     registerDiff,
     registerVerify,
@@ -40,7 +42,8 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     return exitCode;
   };
   // With --json a person is not watching: progress is left out.
-  const quiet: Io = { out: io.out, err: () => {}, signal: io.signal };
+  const { terminal: _, ...rest } = io;
+  const quiet: Io = { ...rest, err: () => {} };
   let verdict = 0;
   const exitWith = (code: ExitCode): void => {
     verdict = code;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { DiffDocument } from "../api/diff.ts";
 import type { EvaluateDocument } from "../api/evaluate.ts";
+import type { SweepDocument } from "../api/sweep.ts";
 import type { UnlearnDocument } from "../api/unlearn.ts";
 import type { VerifyDocument } from "../api/verify.ts";
 import {
@@ -296,6 +297,34 @@ export const demoDocument = z
   .object({ unlearn: unlearnDocument, diff: diffDocument })
   .meta({ title: "onnx-unlearn demo" });
 
+export const sweepDocument = z
+  .object({
+    before: evaluation.nullable(),
+    utility: z
+      .enum(["validationAccuracy", "retainAccuracy"])
+      .meta({ description: "The figure that stands for utility on the front." }),
+    runs: z.array(
+      z.object({
+        name: z.string(),
+        method: z.string(),
+        knob: z.enum(["epsilon", "budget"]),
+        value: z.string(),
+        seed: count,
+        exitCode: z.number().int(),
+        after: evaluation.nullable(),
+        averageGap: z.number().min(0).nullable(),
+        seconds: z.number().min(0).nullable(),
+        model: z.string().nullable(),
+        error: z.string().nullable(),
+        onFront: z.boolean(),
+      }),
+    ),
+    front: z.array(z.string()).meta({ description: "Names along the front, by falling forget accuracy." }),
+    reference: evaluation.nullable(),
+    versions,
+  })
+  .meta({ title: "onnx-unlearn sweep" });
+
 export const errorDocument = z
   .object({
     error: z.object({
@@ -312,6 +341,7 @@ type Described<Document, Schema extends z.ZodType> = Mutable<Document> extends z
 true satisfies Described<UnlearnDocument, typeof unlearnDocument>;
 true satisfies Described<EvaluateDocument, typeof evaluateDocument>;
 true satisfies Described<DiffDocument, typeof diffDocument>;
+true satisfies Described<SweepDocument, typeof sweepDocument>;
 true satisfies Described<VerifyDocument, typeof verifyDocument>;
 
 /** What users write: held to its schema when it is read. */
@@ -323,6 +353,7 @@ export const documents: Readonly<Record<string, z.ZodType>> = {
   evaluate: evaluateDocument,
   diff: diffDocument,
   verify: verifyDocument,
+  sweep: sweepDocument,
   demo: demoDocument,
   error: errorDocument,
 };

@@ -1,4 +1,5 @@
 import Table from "cli-table3";
+import type { SweepDocument } from "../api/sweep.ts";
 import type { UnlearnDocument } from "../api/unlearn.ts";
 import type { Evaluation, Gap, Metric } from "../evaluate/evaluation.ts";
 import type { CheckStatus, GateReport } from "../gates/judge.ts";
@@ -73,4 +74,35 @@ export function guardText(guard: NonNullable<UnlearnDocument["budget"]["guard"]>
     ),
     ...(stoppedBy === null ? [] : [`Stopped at step ${guard.step}: ${stoppedBy}.`]),
   ].join("\n");
+}
+
+/** Every run of a sweep, those on the front marked; what failed says why. */
+export function sweepTable({ runs, utility }: SweepDocument): string {
+  const gaps = runs.some(({ averageGap }) => averageGap !== null);
+  const table = new Table({
+    head: [
+      "",
+      "run",
+      "forget",
+      utility === "validationAccuracy" ? "validation" : "retain",
+      "test",
+      ...(gaps ? ["gap"] : []),
+      "s",
+    ],
+    colAligns: ["left", "left", "right", "right", "right", ...(gaps ? ["right" as const] : []), "right"],
+    style: { head: [], border: [] },
+  });
+  for (const { name, after, averageGap, seconds, onFront, error } of runs)
+    if (after)
+      table.push([
+        onFront ? "●" : "",
+        name,
+        percent(after.forgetAccuracy),
+        percent(after[utility]),
+        percent(after.testAccuracy),
+        ...(gaps ? [points(averageGap)] : []),
+        seconds?.toFixed(1) ?? "–",
+      ]);
+    else table.push(["", name, { colSpan: gaps ? 5 : 4, content: (error ?? "").split(/[;,.]/)[0]! }]);
+  return `${table.toString()}\n● on the Pareto front: no other run forgets more at no less utility.`;
 }

@@ -1,7 +1,8 @@
 import { accessSync, constants, existsSync, realpathSync, statSync, writeFileSync } from "node:fs";
-import { basename, dirname, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { badInput } from "../../converters/errors.ts";
 import type { BudgetError } from "../api/guard.ts";
+import type { SweepDocument } from "../api/sweep.ts";
 import type { UnlearnDocument } from "../api/unlearn.ts";
 
 /** Longer ledgers get a file of their own beside the report. */
@@ -55,4 +56,11 @@ export function writeReport(path: string, document: UnlearnDocument): void {
 export function writeFailure(path: string, { code, message, exitCode, closest, checks }: BudgetError): void {
   const document = { error: { code, message, exitCode, closest }, checks };
   writeFileSync(path, `${JSON.stringify(document, null, 2)}\n`);
+}
+
+/** `sweep.json` and the picture `front.svg`, beside the runs. */
+export async function writeSweep(folder: string, document: SweepDocument): Promise<void> {
+  const { frontPicture } = await import("./front.ts");
+  writeFileSync(join(folder, "sweep.json"), `${JSON.stringify(document, null, 2)}\n`);
+  writeFileSync(join(folder, "front.svg"), await frontPicture(document));
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as ort from "onnxruntime-node";
@@ -8,6 +8,7 @@ import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { BudgetError } from "../../../src/api/guard.ts";
 import { DEFAULT_OPTIONS, unlearn } from "../../../src/api/unlearn.ts";
 import { loadDataset } from "../../../src/data/dataset.ts";
+import { encodeNpz } from "../../../src/data/npz.ts";
 import { budgetEpsilon, natsOf, pairedInterval, parseBudget, spentOf } from "../../../src/unlearn/budget.ts";
 import { isMet, parseStopCondition } from "../../../src/unlearn/conditions.ts";
 import { train } from "../../../src/unlearn/train.ts";
@@ -257,18 +258,22 @@ test("a later request does not bring back what was forgotten: A, then B with --a
       `half ${half}`,
     ),
   ) as [Dataset, Dataset];
-  const { writeNpz } = await import("./npz.ts");
   const files = { a: join(folder, "a.npz"), b: join(folder, "b.npz") };
-  // Undo x' = (x / 16 − 0.5) / 0.5: the files hold pixels.
   for (const [name, set] of [
     ["a", a],
     ["b", b],
   ] as const)
-    writeNpz(
+    writeFileSync(
       files[name],
-      set.inputs["input"]!.data.map((v) => Math.round((v * 0.5 + 0.5) * 16)),
-      [75, 1, 8, 8],
-      set.labels,
+      encodeNpz({
+        // Undo x' = (x / 16 − 0.5) / 0.5: the files hold pixels.
+        x: {
+          dtype: "float32",
+          dims: [75, 1, 8, 8],
+          values: set.inputs.input!.data.map((v) => Math.round((v * 0.5 + 0.5) * 16)),
+        },
+        y: { dtype: "int64", dims: [75], values: set.labels },
+      }),
     );
   const first = join(folder, "without-a.onnx");
   const second = join(folder, "without-a-and-b.onnx");

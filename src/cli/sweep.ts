@@ -1,0 +1,115 @@
+import { spawn } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Command, InvalidArgumentError } from "commander";
+import type { SweepDocument, SweepRequest } from "../api/sweep.ts";
+import { METHODS, type Method } from "../unlearn/types.ts";
+import { type Io, printJson } from "./io.ts";
+import { collectNamed, count, number, positiveCount, type SetFlags, setPaths, withSets } from "./options.ts";
+
+interface SweepFlags extends SetFlags {
+  readonly model: string;
+  readonly reference?: string;
+  readonly folder: string;
+  readonly methods: readonly Method[];
+  readonly epsilons?: readonly string[];
+  readonly budgets?: readonly string[];
+  readonly seeds: readonly number[];
+  readonly also: Readonly<Record<string, string>>;
+  readonly jobs?: number;
+  readonly threads: number;
+  readonly json?: boolean;
+}
+
+const words = (text: string): string[] => text.split(",").map((word) => word.trim());
+const methodList = (text: string): Method[] =>
+  words(text).map((word) => {
+    const method = METHODS.find((name) => name === word);
+    if (!method) throw new InvalidArgumentError(`"${word}" is no method; there are ${METHODS.join(", ")}.`);
+    return method;
+  });
+const numberList = (text: string): string[] => {
+  words(text).forEach(number);
+  return words(text);
+};
+const countList = (text: string): number[] => words(text).map(count);
+
+/** ε_t per step that span the field's settings (METHOD section 3): demanding an improvement to allowing a little. */
+const EPSILONS = ["-0.05", "-0.02", "-0.01", "-0.005", "0"] as const;
+
+export const registerSweep = (root: Command, io: Io): Command =>
+  withSets(
+    root
+      .command("sweep")
+      .description("the Pareto front of forgetting against utility over ε_t or budgets, and methods")
+      .requiredOption("--model <file>", "the shipped model; never touched"),
+  )
+    .requiredOption(
+      "--folder <folder>",
+      "where runs, models and the picture go; finished runs are not run again",
+    )
+    .option("--reference <file>", "a model retrained without the forget set; only measured")
+    .option("--methods <list>", "separated by commas", methodList, ["eupmu"])
+    .option("--epsilons <list>", `separated by commas (default: ${EPSILONS.join(",")})`, numberList)
+    .option("--budgets <list>", "budgets in place of ε_t, such as 0.2pp,0.5pp,1pp", words)
+    .option("--seeds <list>", "separated by commas", countList, [0])
+    .option("--also <name=file>", "a further set, measured before and after (repeatable)", collectNamed, {})
+    .option("--jobs <count>", "runs at the same time (default: one per processor)", positiveCount)
+    .option("--threads <count>", "threads of each run", positiveCount, 1)
+    .option("--json", "print one JSON document on stdout")
+    .argument("[options...]", "after --: options of unlearn for every run, such as --epochs 3")
+    .action(async (options: string[], flags: SweepFlags) => {
+      const { pointsOf, sweep } = await import("../api/sweep.ts");
+      if (flags.epsilons && flags.budgets)
+        throw new InvalidArgumentError("give --epsilons or --budgets, not both.");
+      const { model, reference, folder, methods, seeds, also, threads } = flags;
+      const document = await sweep({
+        ...setPaths(flags),
+        model,
+        reference,
+        folder,
+        also,
+        points: flags.budgets
+          ? pointsOf(methods, "budget", flags.budgets, seeds)
+          : pointsOf(methods, "epsilon", flags.epsilons ?? EPSILONS, seeds),
+        jobs: flags.jobs ?? Math.max(1, Math.floor(availableParallelism() / threads)),
+        threads,
+        options,
+        run: io.runCommand ?? inProcessOfItsOwn(io.signal),
+        onRun: (done, all, { name, error }) =>
+          io.err(`${done} of ${all}: ${name}${error ? `: ${error}` : ""}\n`),
+        signal: io.signal,
+      });
+      const { writeSweep } = await import("../report/write.ts");
+      await writeSweep(folder, document);
+      if (flags.json) printJson(io, document);
+      else await printSweep(document, folder, io);
+    });
+
+/** A child process per run: ONNX Runtime's threads are those of the run alone, and a crash costs one run. */
+const inProcessOfItsOwn =
+  (signal: AbortSignal | undefined): SweepRequest["run"] =>
+  (argv) =>
+    new Promise((resolve, reject) => {
+      const main = fileURLToPath(new URL("./main.js", import.meta.url));
+      const child = spawn(process.execPath, [main, ...argv], {
+        stdio: ["ignore", "pipe", "ignore"],
+        ...(signal ? { signal } : {}),
+      });
+      let stdout = "";
+      child.stdout.setEncoding("utf8").on("data", (part: string) => {
+        stdout += part;
+      });
+      child.on("error", (error) =>
+        (error as NodeJS.ErrnoException).code === "ABORT_ERR"
+          ? resolve({ code: 130, stdout: "" })
+          : reject(error),
+      );
+      child.on("close", (code) => resolve({ code: code ?? 70, stdout }));
+    });
+
+async function printSweep(document: SweepDocument, folder: string, io: Io): Promise<void> {
+  const { sweepTable } = await import("../report/terminal.ts");
+  io.out(`${sweepTable(document)}\n${join(folder, "front.svg")} shows every run and the front.\n`);
+}
