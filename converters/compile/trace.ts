@@ -67,6 +67,8 @@ export interface Trace {
   fromBlocked(raw: TensorInfo, shape: readonly number[]): TensorInfo;
   /** A tensor [N, C, H, W] as [N, H, W, C]. */
   channelsLast(tensor: TensorInfo): TensorInfo;
+  /** A scalar operand that broadcasts like the splat it stands for; other tensors stay as they are. */
+  scalarOf(tensor: TensorInfo): Operand;
 }
 
 export interface LoweringArguments {

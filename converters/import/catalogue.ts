@@ -10,6 +10,7 @@ export const DOMAINS = ["", "ai.onnx.ml", "com.microsoft"] as const;
 export const ZERO_GRADIENT: ReadonlySet<string> = new Set([
   "ArgMax",
   "ArgMin",
+  "BitCast",
   "BitShift",
   "BitwiseAnd",
   "BitwiseNot",
@@ -60,8 +61,10 @@ const KNOWN_SHAPE = "host values only: the output's shape hangs on the data";
 const NOTES: Readonly<Record<string, string>> = {
   Attention: "opset 23 and 24, grouped heads, past keys and values",
   BatchNormalization: "running statistics, frozen by default; training_mode=1 is refused",
+  BitCast: "host values only",
   BitShift: "on data a left shift may not overflow the element type: it is carried as 32 bits",
   Cast: "between float types the float32 master is kept",
+  CumProd: "the axis is a constant; differentiable at zeros too",
   CumSum: "the axis is a constant",
   DequantizeLinear: "weights are trained straight through on the file's own scale",
   DFT: "a product with a constant matrix",

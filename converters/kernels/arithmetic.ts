@@ -74,3 +74,24 @@ const rootKernel = defineKernel<object>({
 });
 /** √x of a sum of squares: at 0 its gradient is 0 by choice, where the root's own would be infinite and spoil the rest. */
 export const normRoot = (x: tf.Tensor): tf.Tensor => rootKernel([x], {});
+
+const matMulKernel = defineKernel<object>({
+  name: "OnnxIntegerMatMul",
+  composed: ([a, b]) => {
+    const [m, k] = a!.shape.slice(-2) as [number, number];
+    const n = b!.shape[b!.rank - 1]!;
+    const [x, y] = [a!.dataSync(), b!.dataSync()];
+    const out = new Int32Array((a!.size / k) * n);
+    for (let row = 0; row < out.length / n; row++) {
+      const from = Math.floor(row / m) * k * n;
+      for (let i = 0; i < k; i++) {
+        const factor = x[row * k + i]!;
+        for (let j = 0; j < n; j++) out[row * n + j]! += Math.imul(factor, y[from + i * n + j]!);
+      }
+    }
+    return tf.tensor(out, [...a!.shape.slice(0, -1), n], "int32");
+  },
+  gradient: () => [],
+});
+/** [batch…, m, k] · [batch…, k, n] of int32 with equal batch axes; sums wrap around as 32 bits do. */
+export const integerMatMul = (a: tf.Tensor, b: tf.Tensor): tf.Tensor => matMulKernel([a, b], {});

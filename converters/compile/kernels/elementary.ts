@@ -37,7 +37,24 @@ const extreme =
     return trace.emit(opType, [x!, trace.ints(axes)], shape, x!.dtype, { keepdims: { int: 1 } });
   };
 
-/** Lowerings of converters/kernels/{arithmetic,reduction}.ts. */
+/** One node with all three outputs, whichever of them is asked for: equal emissions are one node. */
+const layerNormalization =
+  (output: 0 | 2): Lowering =>
+  ({ inputs: [x], attrs, trace }) => {
+    const { axis, epsilon } = attrs as { axis: number; epsilon: number };
+    const shape = x!.shape;
+    const inner = shape.slice(axis);
+    const ones = trace.constant(new Float32Array(inner.reduce((a, b) => a * b, 1)).fill(1), inner, "float32");
+    const statistics = { shape: shape.map((d, i) => (i >= axis ? 1 : d)), dtype: "float32" };
+    return trace.emitMany(
+      "LayerNormalization",
+      [x!, ones],
+      [{ shape, dtype: "float32" }, statistics, statistics],
+      { axis: { int: axis }, epsilon: { float: epsilon } },
+    )[output]!;
+  };
+
+/** Lowerings of converters/kernels/{arithmetic,normalization,reduction}.ts. */
 export const elementaryLowerings: LoweringTable = {
   OnnxIntegerDiv: broadcasting("Div"),
   OnnxIntegerMul: broadcasting("Mul"),
@@ -47,7 +64,11 @@ export const elementaryLowerings: LoweringTable = {
   OnnxBitwiseXor: broadcasting("BitwiseXor"),
   OnnxShiftLeft: shift("LEFT"),
   OnnxShiftRight: shift("RIGHT"),
+  OnnxIntegerMatMul: ({ inputs: [a, b], trace }) =>
+    trace.emit("MatMul", [a!, b!], [...a!.shape.slice(0, -1), b!.shape[b!.shape.length - 1]!], "int32"),
   OnnxMod: (args) => broadcasting("Mod", { fmod: { int: args.attrs["fmod"] ? 1 : 0 } })(args),
+  OnnxStandardize: layerNormalization(0),
+  OnnxInverseDeviation: layerNormalization(2),
   OnnxNormRoot: ({ inputs: [x], trace }) => trace.emit("Sqrt", [x!], x!.shape, "float32"),
   OnnxReduceMax: extreme("ReduceMax"),
   OnnxReduceMin: extreme("ReduceMin"),

@@ -81,5 +81,6 @@ export const movementLowerings: LoweringTable = {
     if (splat !== undefined) return trace.splat(splat, shape, x!.dtype as "float32");
     return trace.emit("Expand", [x!, trace.ints(shape)], shape, x!.dtype);
   },
-  OnnxWhere: ({ inputs: [c, a, b], trace }) => trace.emit("Where", [c!, a!, b!], a!.shape, a!.dtype),
+  OnnxWhere: ({ inputs: [c, a, b], trace }) =>
+    trace.emit("Where", [c!, trace.scalarOf(a!), trace.scalarOf(b!)], a!.shape, a!.dtype),
 };

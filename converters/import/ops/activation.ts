@@ -67,10 +67,8 @@ export const HardSwish = unary((x) =>
 );
 
 /** max(0, x) + alpha · min(0, x) */
-export const LeakyRelu = ([x]: Inputs, { alpha = 0.01 }: { alpha?: number }): Value => {
-  const t = toTensor(x!);
-  return tf.add(above(t), scaled(below(t), alpha));
-};
+export const LeakyRelu = ([x]: Inputs, { alpha = 0.01 }: { alpha?: number }): Value =>
+  tf.leakyRelu(toTensor(x!), alpha);
 
 /** max(0, x) + slope · min(0, x); before opset 7 a slope of rank 1 belongs to the channel axis. */
 export function PRelu([x, slope]: Inputs, _: object, { opset }: OperatorContext): Value {
@@ -225,4 +223,27 @@ export function Cast([x]: Inputs, { to }: { to: number | string }, { where }: Op
   const dtype = dataTypeOf(to);
   if (!dtype) throw notTrainable("CAST_TYPE", `${where}: cannot cast to ONNX element type ${to}.`);
   return convert(x!, dtype);
+}
+
+const TYPED = {
+  float32: Float32Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+} as const;
+const typedOf = (dtype: DataType | undefined) => TYPED[dtype as keyof typeof TYPED];
+/** The same bits read as another type of the same width; host values only. */
+export function BitCast([x]: Inputs, { to }: { to: number }, { where: at }: OperatorContext): Value {
+  const dtype = dataTypeOf(to);
+  const target = typedOf(dtype);
+  const source = isHost(x) ? typedOf(x.dtype) : undefined;
+  if (!isHost(x) || !dtype || !target || source?.BYTES_PER_ELEMENT !== target.BYTES_PER_ELEMENT)
+    throw notTrainable(
+      "BITCAST",
+      `${at}: only values known from shapes and constants can be read as another type, of 8, 16 or 32 bits.`,
+    );
+  return host(dtype, x.array.shape, new target(source.from(x.array.data).buffer));
 }

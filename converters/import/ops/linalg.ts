@@ -1,4 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { integerMatMul } from "../../kernels/arithmetic.ts";
 import { determinant } from "../../kernels/determinant.ts";
 import { expand } from "../../kernels/movement.ts";
 import { type Inputs, toTensor, type Value } from "../value.ts";
@@ -17,24 +18,29 @@ export function matMul(a: tf.Tensor, b: tf.Tensor, transA = false, transB = fals
     const y = matMul(a, tf.reshape(b, [b.size, 1]), transA);
     return tf.reshape(y, y.shape.slice(0, -1));
   }
+  if (a.dtype === "int32") return integerProduct(a, b);
   if (a.rank > 2 && b.rank === 2 && !transA) {
     const k = a.shape[a.rank - 1]!;
     const y = tf.matMul(tf.reshape(a, [a.size / k, k]) as tf.Tensor2D, b as tf.Tensor2D, false, transB);
     return tf.reshape(y, [...a.shape.slice(0, -1), y.shape[1]!]);
   }
+  const [left, right] = sameBatch(a, b);
+  return tf.matMul(left, right, transA, transB);
+}
+
+/** tfjs's gradient of a product does not undo broadcasting over the batch axes. */
+function sameBatch(a: tf.Tensor, b: tf.Tensor): [tf.Tensor, tf.Tensor] {
   const rank = Math.max(a.rank, b.rank);
   const lift = (t: tf.Tensor) =>
     t.rank < rank ? tf.reshape(t, [...Array(rank - t.rank).fill(1), ...t.shape]) : t;
   const [left, right] = [lift(a), lift(b)];
-  // tfjs's gradient of a product does not undo broadcasting over the batch axes.
   const batch = left.shape.slice(0, -2).map((d, i) => Math.max(d, right.shape[i]!));
-  return tf.matMul(
+  return [
     expand(left, [...batch, ...left.shape.slice(-2)]),
     expand(right, [...batch, ...right.shape.slice(-2)]),
-    transA,
-    transB,
-  );
+  ];
 }
+const integerProduct = (a: tf.Tensor, b: tf.Tensor): tf.Tensor => integerMatMul(...sameBatch(a, b));
 
 export const MatMul = ([a, b]: Inputs): Value => matMul(toTensor(a!), toTensor(b!));
 

@@ -106,9 +106,11 @@ export const FusedGemm = (
 export function SkipLayerNormalization(
   [x, skip, gamma, beta, bias]: Inputs,
   { epsilon = 1e-5 }: { epsilon?: number },
+  context: OperatorContext,
 ): Value[] {
   const sum = summed(x, skip, bias);
-  return [...normalization.LayerNormalization([sum, gamma, beta], { epsilon }), sum];
+  const [y, mean, inverse] = normalization.LayerNormalization([sum, gamma, beta], { epsilon }, context);
+  return [y!, mean ?? sum, inverse ?? sum, sum];
 }
 export function SkipSimplifiedLayerNormalization(
   [x, skip, gamma, bias]: Inputs,
@@ -130,13 +132,14 @@ const summed = (x: Value | undefined, skip: Value | undefined, bias: Value | und
 export function EmbedLayerNormalization(
   [ids, segments, words, places, kinds, gamma, beta, mask, placeIds]: Inputs,
   { epsilon = 1e-12 }: { epsilon?: number },
+  context: OperatorContext,
 ): Value[] {
   const tokens = tf.cast(toTensor(ids!), "int32");
   const [batch, length] = tokens.shape as [number, number];
   const positions = placeIds ? tf.cast(toTensor(placeIds), "int32") : tf.range(0, length, 1, "int32");
   let sum = tf.add(gather(toTensor(words!), tokens, 0), gather(toTensor(places!), positions, 0));
   if (segments && kinds) sum = tf.add(sum, gather(toTensor(kinds), tf.cast(toTensor(segments), "int32"), 0));
-  const [y] = normalization.LayerNormalization([sum, gamma, beta], { epsilon });
+  const [y] = normalization.LayerNormalization([sum, gamma, beta], { epsilon }, context);
   const counts = mask ? tf.sum(tf.cast(toTensor(mask), "int32"), 1) : tf.zeros<tf.Rank>([batch], "int32");
   return [y!, counts, sum];
 }

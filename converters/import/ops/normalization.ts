@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import { normRoot } from "../../kernels/arithmetic.ts";
+import { inverseDeviation, standardize } from "../../kernels/normalization.ts";
 import { sumPool } from "../../kernels/pool.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 
@@ -44,21 +45,12 @@ export function BatchNormalization(
   return node.outputs.length > 1 ? [y, m, v, m, v] : y;
 }
 
-/** (x − mean) / √(variance + ε) over `axes`, biased variance. */
-const standardize = (x: tf.Tensor, axes: number[], epsilon: number) => {
-  const mean = tf.mean(x, axes, true);
-  const centered = tf.sub(x, mean);
-  const variance = tf.mean(tf.mul(centered, centered), axes, true);
-  const deviation = tf.sqrt(tf.add(variance, tf.scalar(epsilon)));
-  return { y: tf.div(centered, deviation), mean, deviation };
-};
-
 export function InstanceNormalization(
   [x, scale, bias]: Inputs,
   { epsilon = 1e-5 }: { epsilon?: number },
 ): Value {
   const t = toTensor(x!);
-  const { y } = standardize(t, axesFrom(t, 2), epsilon);
+  const y = standardize(t, 2, epsilon);
   return tf.add(tf.mul(y, perChannel(toTensor(scale!), t.rank)), perChannel(toTensor(bias!), t.rank));
 }
 
@@ -69,7 +61,7 @@ interface GroupAttributes {
 /** [N, groups, everything of a group] */
 const grouped = (x: tf.Tensor, { num_groups, epsilon = 1e-5 }: GroupAttributes) => {
   const n = x.shape[0]!;
-  return standardize(tf.reshape(x, [n, num_groups, x.size / (n * num_groups)]), [2], epsilon).y;
+  return standardize(tf.reshape(x, [n, num_groups, x.size / (n * num_groups)]), 2, epsilon);
 };
 /** Opset 18: scale and bias per group. */
 export function GroupNormalization([x, scale, bias]: Inputs, attributes: GroupAttributes): Value {
@@ -91,11 +83,14 @@ export function GroupNormalization_21([x, scale, bias]: Inputs, attributes: Grou
 export function LayerNormalization(
   [x, scale, bias]: Inputs,
   { axis = -1, epsilon = 1e-5 }: { axis?: number; epsilon?: number },
+  { node: { outputs } }: OperatorContext,
 ): Value[] {
   const t = toTensor(x!);
-  const { y, mean, deviation } = standardize(t, axesFrom(t, positiveAxis(axis, t.rank)), epsilon);
-  const scaled = tf.mul(y, toTensor(scale!));
-  return [bias ? tf.add(scaled, toTensor(bias)) : scaled, mean, tf.reciprocal(deviation)];
+  const first = positiveAxis(axis, t.rank);
+  const scaled = tf.mul(standardize(t, first, epsilon), toTensor(scale!));
+  const y = bias ? tf.add(scaled, toTensor(bias)) : scaled;
+  if (outputs.length < 2) return [y];
+  return [y, tf.mean(t, axesFrom(t, first), true), inverseDeviation(t, first, epsilon)];
 }
 
 /** x / √(mean(x²) + ε) · scale, and the factor's root. */

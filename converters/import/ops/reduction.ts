@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { integerDivide, normRoot } from "../../kernels/arithmetic.ts";
+import { integerDivide, integerMultiply, normRoot } from "../../kernels/arithmetic.ts";
 import { slice } from "../../kernels/movement.ts";
 import { cumulativeSum, peak, reduceMax, reduceMin } from "../../kernels/reduction.ts";
 import {
@@ -234,4 +234,27 @@ export function CumSum(
     }
   }
   return out;
+}
+
+/** Π along the axis: each pass multiplies by what lies 1, 2, 4 … places before. Differentiable at zeros too. */
+export function CumProd(
+  [x, axis]: Inputs,
+  { exclusive = 0, reverse = 0 }: CumulativeAttributes,
+  context: OperatorContext,
+): Value {
+  let y = toTensor(x!);
+  const at = positiveAxis(toNumbers(axis, "axis", context)[0]!, y.rank);
+  const length = y.shape[at]!;
+  const flipped = (t: tf.Tensor) => (reverse ? tf.reverse(t, at) : t);
+  const times = y.dtype === "float32" ? tf.mul<tf.Tensor> : integerMultiply;
+  y = flipped(y);
+  for (let step = 1; step < length; step *= 2) {
+    const product = times(along(y, at, step, length - step), along(y, at, 0, length - step));
+    y = tf.concat([along(y, at, 0, step), product], at);
+  }
+  if (exclusive && length > 0) {
+    const one = tf.fill(keptShape(y.shape, [at]), 1, y.dtype as "float32");
+    y = tf.concat([one, along(y, at, 0, length - 1)], at);
+  }
+  return flipped(y);
 }

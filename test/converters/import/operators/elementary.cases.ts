@@ -5,6 +5,7 @@ const int32 = (...data: number[]): CaseInput => ({ dims: [data.length], data, dt
 const int64 = (...data: number[]): CaseInput => ({ dims: [data.length], data, dtype: "int64" });
 const bool = (...data: number[]): CaseInput => ({ dims: [data.length], data, dtype: "bool" });
 const floats = (...data: number[]): CaseInput => ({ dims: [data.length], data });
+const from = (low: number, high: number, ...dims: number[]): CaseInput => ({ dims, range: [low, high] });
 const known = (input: CaseInput): CaseInput => ({ ...input, constant: true });
 const scalar = (value: number, dtype: "float32" | "int32" | "int64" = "float32"): CaseInput => ({
   dims: [],
@@ -321,4 +322,40 @@ export const cases: readonly OperatorCase[] = [
       ],
     }),
   ),
+  ...[0, 1].flatMap((exclusive) =>
+    [0, 1].map((reverse) => ({
+      name: `exclusive ${exclusive}, reverse ${reverse}`,
+      op: "CumProd",
+      opset: 26,
+      attributes: { exclusive, reverse },
+      inputs: [from(0.5, 1.5, 2, 5, 2), known(scalar(-2, "int64"))],
+    })),
+  ),
+  {
+    name: "with a zero",
+    op: "CumProd",
+    opset: 26,
+    inputs: [floats(2, -1, 0, 3, 0.5), known(scalar(0, "int64"))],
+  },
+  plain("CumProd", "integers", [int32(2, -3, 5, 7), known(scalar(0, "int64"))], { opset: 26 }),
+  // --- bits and integer products ---
+  ...[
+    [6, floats(1, -2.5, 0)],
+    [1, int32(1065353216, -1071644672, 0)],
+  ].map(([to, input]) =>
+    onHost(
+      plain("BitCast", `to element type ${to}`, [input as CaseInput], {
+        opset: 26,
+        attributes: { to: to as number },
+      }),
+    ),
+  ),
+  plain("MatMul", "integers above 2^24", [
+    { dims: [2, 3], data: [16777217, 2, -3, 4, 5, 6], dtype: "int32" },
+    { dims: [3, 2], data: [1, 3, -5, 7, 11, 13], dtype: "int32" },
+  ]),
+  plain("MatMul", "integers, broadcast batches", [
+    { dims: [2, 1, 2, 2], data: [1, 2, -3, 4, 5, 6, 7, 8], dtype: "int32" },
+    { dims: [2, 2, 2], data: [1, 3, -5, 7, 11, 13, 2, 4], dtype: "int32" },
+  ]),
 ];
