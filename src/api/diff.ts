@@ -20,6 +20,7 @@ import {
 import { compareAnswers } from "../evaluate/figures.ts";
 import { type Latency, measureLatency } from "../evaluate/latency.ts";
 import { type Relearning, relearn } from "../evaluate/relearn.ts";
+import { type ShownSample, shownSamples } from "../evaluate/samples.ts";
 import type { Shadow } from "../evaluate/shadow.ts";
 import { type WeightChanges, weightChanges } from "../evaluate/weights.ts";
 import { measureGolden } from "../gates/golden.ts";
@@ -38,6 +39,8 @@ export interface DiffRequest extends SetPaths, Measuring {
   readonly shadow?: string;
   /** A gates file: `gates` of the document says which of its checks hold. */
   readonly gates?: string;
+  /** Put ids and thumbnails of samples into the document: it then reveals data. */
+  readonly showSamples?: boolean;
   /** Count the steps until the forget accuracy is back (METHOD section 5). */
   readonly relearn?: RelearnSettings;
 }
@@ -84,6 +87,8 @@ export interface DiffDocument extends Comparison {
   readonly latency: Latency;
   readonly relearning: RelearnTest | null;
   readonly golden: Golden | null;
+  /** Null unless asked for. */
+  readonly shown: readonly ShownSample[] | null;
   /** Null without a gates file. */
   readonly gates: GateReport | null;
   readonly model: { readonly before: FileIdentity; readonly after: FileIdentity };
@@ -220,6 +225,7 @@ export async function diff(request: DiffRequest): Promise<DiffDocument> {
     latency,
     relearning,
     golden,
+    shown: request.showSamples ? shownSamples(sets, answers.before, answers.after) : null,
     model: { before: identify(before.source.bytes), after: identify(after.source.bytes) },
     samples: sizesOf(sets),
     seed,

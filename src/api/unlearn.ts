@@ -8,6 +8,7 @@ import type { ImportOptions } from "../../converters/import/model.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { loadSets, refuseOverlap, type SetPaths } from "../data/sets.ts";
 import { answersOf, type Evaluation, evaluationOf } from "../evaluate/evaluation.ts";
+import type { GateReport } from "../gates/judge.ts";
 import type { Budget } from "../unlearn/budget.ts";
 import { train } from "../unlearn/train.ts";
 import type { Candidate, Goal, LedgerEntry, TrainingProgress, UnlearnOptions } from "../unlearn/types.ts";
@@ -105,6 +106,8 @@ export interface UnlearnDocument {
   /** As they were used: `lr` is the rate that was found where it was auto. */
   readonly options: UnlearnOptions & { readonly lr: number };
   readonly versions: Versions;
+  /** With --gates: what the checks on the comparison of both files say. */
+  readonly gates?: GateReport;
 }
 
 /** A folder beside the output, so that putting a file in place never copies across file systems. */

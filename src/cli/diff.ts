@@ -1,14 +1,21 @@
 import type { Command } from "commander";
 import type { DiffDocument } from "../api/diff.ts";
 import { type Io, printJson } from "./io.ts";
-import { collectNamed, type SetFlags, setPaths, withMeasuring, withSets } from "./options.ts";
+import {
+  collectNamed,
+  type SetFlags,
+  setPaths,
+  type ViewFlags,
+  withMeasuring,
+  withSets,
+  withViews,
+} from "./options.ts";
 
-interface DiffFlags extends SetFlags {
+interface DiffFlags extends SetFlags, ViewFlags {
   readonly reference?: string;
   readonly also: Readonly<Record<string, string>>;
   readonly shadow?: string;
   readonly relearn?: boolean;
-  readonly gates?: string;
   readonly logits?: string;
   readonly threads?: number;
   readonly seed: number;
@@ -16,22 +23,27 @@ interface DiffFlags extends SetFlags {
 }
 
 export const registerDiff = (root: Command, io: Io): Command =>
-  withMeasuring(
-    withSets(
-      root
-        .command("diff")
-        .description("what changed between two model files, in behaviour and in bytes")
-        .argument("<before>")
-        .argument("<after>"),
-    ).option("--reference <file>", "a model retrained without the forget set"),
+  withViews(
+    withMeasuring(
+      withSets(
+        root
+          .command("diff")
+          .description("what changed between two model files, in behaviour and in bytes")
+          .argument("<before>")
+          .argument("<after>"),
+      ).option("--reference <file>", "a model retrained without the forget set"),
+    ),
   )
     .option("--also <name=file>", "a further set, measured like the test set (repeatable)", collectNamed, {})
     .option("--shadow <folder>", "reference models for LiRA, U-LiRA and RMIA")
-    .option("--gates <file>", "checks that must hold (YAML); exit 1 where one does not")
     .option("--relearn", "count the steps until the forget accuracy is back")
     .option("--json", "print one JSON document on stdout")
     .action(async (before: string, after: string, flags: DiffFlags) => {
-      const { diff } = await import("../api/diff.ts");
+      const [{ diff }, { refuseBadViews, writeViews }] = await Promise.all([
+        import("../api/diff.ts"),
+        import("../report/views.ts"),
+      ]);
+      refuseBadViews(flags, flags.gates);
       const { reference, also, shadow, gates, logits, threads, seed } = flags;
       const document = await diff({
         ...setPaths(flags),
@@ -41,11 +53,13 @@ export const registerDiff = (root: Command, io: Io): Command =>
         also,
         shadow,
         gates,
+        showSamples: flags.showSamples,
         relearn: flags.relearn ? {} : undefined,
         logits,
         threads,
         seed,
       });
+      if (flags.gates ?? flags.html ?? flags.markdown ?? flags.junit) await writeViews(flags, document);
       if (flags.json) printJson(io, document);
       else await printDiff(document, io);
       if (document.gates?.verdict === "failed") io.exitWith?.(1);

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { SetPaths } from "../data/sets.ts";
+import type { ViewPaths } from "../report/views.ts";
 
 export const number = (text: string): number => {
   const value = Number(text);
@@ -80,6 +81,20 @@ export const withMeasuring = (command: Command): Command =>
     .option("--logits <name>", "value name of the logits")
     .option("--threads <count>", "threads of ONNX Runtime", positiveCount)
     .option("--seed <count>", "seed of every draw", count, 0);
+
+export interface ViewFlags extends ViewPaths {
+  readonly gates?: string;
+  readonly showSamples?: boolean;
+}
+
+/** Flags of commands that compare two files and judge the result. */
+export const withViews = (command: Command): Command =>
+  command
+    .option("--gates <file>", "checks that must hold (YAML); exit 1 where one does not")
+    .option("--html <file>", "write a report to look at, one self-contained file")
+    .option("--markdown <file>", "write a summary for a pull request")
+    .option("--junit <file>", "write the gates as JUnit test cases")
+    .option("--show-samples", "put ids and thumbnails of samples into the reports; they then reveal data");
 
 export const setPaths = (flags: SetFlags): SetPaths => ({
   forget: flags.forget,

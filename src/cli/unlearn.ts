@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import type { DiffDocument } from "../api/diff.ts";
 import type { UnlearnDocument, UnlearnRequest } from "../api/unlearn.ts";
 import type { EngineName } from "../engine/engine.ts";
 import {
@@ -29,11 +30,13 @@ import {
   type SetFlags,
   setPaths,
   setting,
+  type ViewFlags,
   withMeasuring,
   withSets,
+  withViews,
 } from "./options.ts";
 
-interface UnlearnFlags extends SetFlags {
+interface UnlearnFlags extends SetFlags, ViewFlags {
   readonly model: string;
   readonly out: string;
   readonly method: Method;
@@ -74,13 +77,15 @@ interface UnlearnFlags extends SetFlags {
 }
 
 export const registerUnlearn = (root: Command, io: Io): Command =>
-  withMeasuring(
-    withSets(
-      root
-        .command("unlearn")
-        .description("scrub a model: ONNX in, verified ONNX out, before/after figures")
-        .requiredOption("--model <file>", "the shipped model; never touched"),
-    ).requiredOption("--out <file>", "the scrubbed model"),
+  withViews(
+    withMeasuring(
+      withSets(
+        root
+          .command("unlearn")
+          .description("scrub a model: ONNX in, verified ONNX out, before/after figures")
+          .requiredOption("--model <file>", "the shipped model; never touched"),
+      ).requiredOption("--out <file>", "the scrubbed model"),
+    ),
   )
     .addOption(new Option("--method <name>").choices(METHODS).default("eupmu"))
     .option(
@@ -141,7 +146,10 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
         const taken = [model, out, forget, retain, test, validation].filter((file) => file !== undefined);
         refuseBadReport(report, taken);
       }
-      const document = await runUnlearn(requestOf(flags), io).catch(async (error: unknown) => {
+      const { refuseBadViews } = await import("../report/views.ts");
+      refuseBadViews(flags, flags.gates);
+      const request = requestOf(flags);
+      const unlearned = await runUnlearn(request, io).catch(async (error: unknown) => {
         const { BudgetError } = await import("../api/guard.ts");
         // A run that found nothing still says how close it came.
         if (report !== undefined && error instanceof BudgetError) {
@@ -150,10 +158,39 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
         }
         throw error;
       });
+      const compared = await compareResult(request, flags, unlearned);
+      const document = { ...unlearned, ...(compared?.gates ? { gates: compared.gates } : {}) };
       if (report !== undefined) writeReport(report, document);
       if (flags.json) printJson(io, document);
       else await printUnlearn(document, flags.out, io);
+      if (compared?.gates?.verdict === "failed") io.exitWith?.(1);
     });
+
+/** The comparison behind gates and views, where one of them was asked for. */
+async function compareResult(
+  request: UnlearnRequest,
+  flags: ViewFlags,
+  unlearned: UnlearnDocument,
+): Promise<DiffDocument | undefined> {
+  const { gates, html, markdown, junit, showSamples } = flags;
+  if ((gates ?? html ?? markdown ?? junit) === undefined) return undefined;
+  const [{ diff }, { writeViews }] = await Promise.all([
+    import("../api/diff.ts"),
+    import("../report/views.ts"),
+  ]);
+  const { threads, seed } = unlearned;
+  const compared = await diff({
+    ...request,
+    before: request.model,
+    after: request.out,
+    gates,
+    showSamples,
+    threads,
+    seed,
+  });
+  await writeViews({ html, markdown, junit }, compared, unlearned);
+  return compared;
+}
 
 const requestOf = (flags: UnlearnFlags): UnlearnRequest => ({
   ...setPaths(flags),
@@ -206,7 +243,7 @@ export async function runUnlearn(request: UnlearnRequest, io: Io): Promise<Unlea
 }
 
 export async function printUnlearn(document: UnlearnDocument, out: string, io: Io): Promise<void> {
-  const { guardText, metricsTable } = await import("../report/terminal.ts");
+  const { gatesText, guardText, metricsTable } = await import("../report/terminal.ts");
   const { changedTensors, changedBytes, parity } = document.export;
   io.out(
     `${metricsTable([
@@ -219,4 +256,5 @@ export async function printUnlearn(document: UnlearnDocument, out: string, io: I
   io.out(
     `${out}: ${changedTensors.length} tensors changed (${changedBytes} bytes); largest deviation from the trained graph ${parity.maxAbsDiff ?? "not measured"} on ${parity.samples} samples; ${document.timing.samplesPerSecond.toFixed(0)} samples/s.\n`,
   );
+  if (document.gates) io.out(`${gatesText(document.gates)}\n`);
 }

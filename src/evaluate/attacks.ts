@@ -121,7 +121,7 @@ export function leakOf(
     return { verdict: "not measured", sentence: `Leak not measured: ${membership}.` };
   const [low, high] = membership.intervals.miaAuc!;
   const expected = typeof reference === "object" ? reference.values.miaAuc! : 0.5;
-  const like = typeof reference === "object" ? "than to the reference" : "than unseen data";
+  const like = typeof reference === "object" ? "than it is to the reference" : "than unseen data";
   const range = `membership AUC ${membership.values.miaAuc!.toFixed(3)}, 95 % interval ${low.toFixed(3)} to ${high.toFixed(3)}, ${typeof reference === "object" ? "the reference" : "a coin"} ${expected.toFixed(3)}`;
   if (low > expected)
     return {

@@ -2,8 +2,8 @@
 export const SETS = ["forget", "retain", "test"] as const;
 export type SetName = (typeof SETS)[number];
 
-/** How a value is written: a share (percent), nats, a plain number, milliseconds, bytes. */
-export type Unit = "share" | "nats" | "number" | "milliseconds" | "bytes";
+/** How a value is written: a share (percent), an area between 0 and 1, nats, a plain number, milliseconds, bytes. */
+export type Unit = "share" | "area" | "nats" | "number" | "milliseconds" | "bytes";
 
 /** Which way a metric is good; "half" = like a coin, "reference" = like the retrained model. */
 export type Direction = "higher" | "lower" | "half" | "reference";
@@ -113,7 +113,7 @@ const others = {
   ],
   miaAuc: [
     "membership AUC",
-    "share",
+    "area",
     "half",
     `area under the ROC curve of an attack that calls samples with a high probability of their label members. ${attack}`,
   ],
@@ -143,13 +143,13 @@ const others = {
   ],
   maxConfidenceAuc: [
     "confidence attack AUC",
-    "share",
+    "area",
     "half",
     "area under the ROC curve of an attack that looks at the highest probability only and needs no label (Salem et al. 2019)",
   ],
   liraAuc: [
     "LiRA AUC",
-    "share",
+    "area",
     "half",
     "area under the ROC curve of the likelihood-ratio attack with the given shadow models (Carlini et al. 2022)",
   ],
@@ -167,7 +167,7 @@ const others = {
   ],
   uLiraAuc: [
     "U-LiRA AUC",
-    "share",
+    "area",
     "half",
     "LiRA whose member models were trained on the sample and then made to forget it (Hayes et al. 2024)",
   ],
@@ -179,7 +179,7 @@ const others = {
   ],
   rmiaAuc: [
     "RMIA AUC",
-    "share",
+    "area",
     "half",
     "area under the ROC curve of the robust membership attack with the given shadow models (Zarifzadeh et al. 2024); half of the test set is its population",
   ],

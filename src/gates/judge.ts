@@ -100,7 +100,10 @@ export function judge(judged: Judged, gates: Gates): GateReport {
   add("finite.outputs", always, "0 samples", {
     value: broken,
     holds: broken === 0,
-    what: `AFTER's outputs are not numbers on ${broken} samples`,
+    what:
+      broken === 0
+        ? "all of AFTER's outputs are numbers"
+        : `AFTER's outputs are not numbers on ${broken} samples`,
   });
   const badWeights = judged.weights.tensors.filter(({ nonFinite }) => nonFinite > 0);
   add("finite.weights", always, "0 tensors", {
@@ -282,7 +285,7 @@ function addRule(
       return {
         value: moved,
         holds: within(moved, allowed, value[from]),
-        what: `${exact(value[from])} → ${exact(value.after)}: a ${word} of ${exact(moved)}, ${allowed.text} is allowed`,
+        what: `${exact(value[from])} → ${exact(value.after)}: ${moved < 0 ? `no ${word}` : `a ${word} of ${exact(moved)}`}, ${allowed.text} is allowed`,
       };
     });
   }

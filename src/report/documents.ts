@@ -7,6 +7,7 @@ import type { VerifyDocument } from "../api/verify.ts";
 import {
   type MetricName,
   metricNames,
+  SETS,
   type SetMetric,
   setMetrics,
   uncapitalized,
@@ -190,6 +191,7 @@ export const unlearnDocument = z
     threads: count,
     options: z.object({ method: z.string(), epochs: count, lr: z.number(), batchSize: count }),
     versions,
+    gates: gateReport.optional().meta({ description: "With --gates." }),
   })
   .meta({ title: "onnx-unlearn unlearn" });
 
@@ -274,6 +276,19 @@ export const diffDocument = z
         against: z.enum(["recorded outputs", "BEFORE"]),
       })
       .nullable(),
+    shown: z
+      .array(
+        z.object({
+          set: z.enum(SETS),
+          index: count,
+          label: count,
+          before: z.number().int(),
+          after: z.number().int(),
+          thumbnail: z.string().nullable(),
+        }),
+      )
+      .nullable()
+      .meta({ description: "Samples, only with --show-samples." }),
     gates: gateReport.nullable().meta({ description: "Null without --gates." }),
     seed: count,
     model: z.object({ before: file, after: file }),

@@ -1,0 +1,81 @@
+import { encodePng } from "../data/png.ts";
+import type { Dataset } from "../unlearn/types.ts";
+import type { ModelAnswers } from "./comparison.ts";
+import { SETS, type SetName } from "./glossary.ts";
+
+/** One sample that a report may show; only on request, for it reveals data. */
+export interface ShownSample {
+  readonly set: SetName;
+  /** Position in the data file, from 0. */
+  readonly index: number;
+  readonly label: number;
+  /** Predicted classes. */
+  readonly before: number;
+  readonly after: number;
+  /** A PNG as a data URI, where the first model input is an image; stretched to the range of its values. */
+  readonly thumbnail: string | null;
+}
+
+const MOST_PER_SET = 24;
+/** Larger images are thinned to at most this many pixels a side. */
+const MOST_PIXELS = 64;
+
+/** Channel count and sides of [C, H, W] or [H, W, C], C = 1 or 3; undefined for what is no image. */
+function imageShape(dims: readonly number[]) {
+  const [a, b, c] = dims;
+  if (dims.length !== 3 || !a || !b || !c) return undefined;
+  if (a === 1 || a === 3) return { channels: a as 1 | 3, height: b, width: c, first: true };
+  if (c === 1 || c === 3) return { channels: c as 1 | 3, height: a, width: b, first: false };
+  return undefined;
+}
+
+function thumbnail(set: Dataset, index: number): string | null {
+  const [input] = Object.values(set.inputs);
+  const shape = input && imageShape(input.dims.slice(1));
+  if (!input || !shape) return null;
+  const { channels, height, width, first } = shape;
+  const size = channels * height * width;
+  const values = input.data.subarray(index * size, (index + 1) * size);
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  const step = Math.max(1, Math.ceil(Math.max(height, width) / MOST_PIXELS));
+  const [rows, columns] = [Math.ceil(height / step), Math.ceil(width / step)];
+  const pixels = new Uint8Array(rows * columns * channels);
+  for (let y = 0; y < rows; y++)
+    for (let x = 0; x < columns; x++)
+      for (let c = 0; c < channels; c++) {
+        const [py, px] = [y * step, x * step];
+        const at = first ? (c * height + py) * width + px : (py * width + px) * channels + c;
+        pixels[(y * columns + x) * channels + c] = (255 * (values[at]! - low)) / (high - low || 1);
+      }
+  const png = encodePng(pixels, columns, rows, channels);
+  return `data:image/png;base64,${Buffer.from(png).toString("base64")}`;
+}
+
+/** The forget samples that AFTER still classifies as before, and on the other sets the newly wrong ones; at most 24 of each. */
+export function shownSamples(
+  sets: Partial<Record<SetName, Dataset>>,
+  before: ModelAnswers,
+  after: ModelAnswers,
+): readonly ShownSample[] {
+  return SETS.flatMap((name) => {
+    const [set, b, a] = [sets[name], before[name], after[name]];
+    if (!set || !b || !a) return [];
+    const wanted = Array.from(b.truth.keys()).filter((i) =>
+      name === "forget"
+        ? a.predicted[i] === b.predicted[i]
+        : b.predicted[i] === b.truth[i] && a.predicted[i] !== a.truth[i],
+    );
+    return wanted.slice(0, MOST_PER_SET).map((index) => ({
+      set: name,
+      index,
+      label: b.truth[index]!,
+      before: b.predicted[index]!,
+      after: a.predicted[index]!,
+      thumbnail: thumbnail(set, index),
+    }));
+  });
+}

@@ -1,0 +1,345 @@
+import { BarChart, LineChart, ScatterChart } from "echarts/charts";
+import {
+  AriaComponent,
+  GridComponent,
+  LegendComponent,
+  MarkLineComponent,
+  TitleComponent,
+} from "echarts/components";
+import { type EChartsCoreOption, init, use } from "echarts/core";
+import { SVGRenderer } from "echarts/renderers";
+import type { DiffDocument } from "../api/diff.ts";
+import { SETS } from "../evaluate/glossary.ts";
+import type { LedgerEntry } from "../unlearn/types.ts";
+
+use([
+  AriaComponent,
+  BarChart,
+  GridComponent,
+  LegendComponent,
+  LineChart,
+  MarkLineComponent,
+  ScatterChart,
+  SVGRenderer,
+  TitleComponent,
+]);
+
+/** A figure of the report: an SVG and the sentence under it. */
+export interface Plot {
+  readonly title: string;
+  readonly caption: string;
+  readonly svg: string;
+}
+
+// Dark enough on white for print, apart for every kind of colour vision; shape and dash say the same without colour.
+const BEFORE = { color: "#b35806", dash: "dashed", symbol: "circle" } as const;
+const AFTER = { color: "#1f4e9c", dash: "solid", symbol: "rect" } as const;
+const REFERENCE = { color: "#444444", dash: "dotted", symbol: "triangle" } as const;
+const FONT = { fontFamily: "system-ui, sans-serif", fontSize: 12, color: "#222" };
+
+/** What only an interactive chart needs: styles under the mouse, and marks for scripts. */
+const HOVER =
+  /<style ><!\[CDATA\[.*?\]\]><\/style>| class="zr\d+-cls-\d+"| ecmeta_\w+="[^"]*"| pointer-events="visible"/g;
+
+/** Renders without a browser. */
+function render(width: number, height: number, option: EChartsCoreOption): string {
+  const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
+  try {
+    chart.setOption({ animation: false, textStyle: FONT, backgroundColor: "#fff", ...option });
+    return chart.renderToSVGString().replaceAll("\n", "").replace(HOVER, "");
+  } finally {
+    chart.dispose();
+  }
+}
+
+const axis = (name: string, extra: object = {}) => ({
+  name,
+  nameLocation: "middle",
+  nameGap: 32,
+  nameTextStyle: FONT,
+  axisLabel: { color: "#222" },
+  axisLine: { show: true, lineStyle: { color: "#666" } },
+  splitLine: { lineStyle: { color: "#e4e4e4" } },
+  ...extra,
+});
+// The line itself, dash and all, instead of a dot.
+const LEGEND = { top: 4, textStyle: FONT, itemWidth: 36, itemStyle: { opacity: 0 } };
+const GRID = { left: 64, right: 24, top: 40, bottom: 56 };
+const percentages = { axisLabel: { formatter: "{value} %", color: "#222" } };
+
+type Style = {
+  readonly color: string;
+  readonly dash: "solid" | "dashed" | "dotted";
+  readonly symbol: string;
+};
+const line = (
+  name: string,
+  { color, dash }: Style,
+  data: readonly (readonly (number | null)[])[],
+  extra: object = {},
+) => ({
+  type: "line",
+  name,
+  data,
+  symbol: "none",
+  lineStyle: { color, type: dash, width: 2 },
+  itemStyle: { color },
+  ...extra,
+});
+
+function tradeOff({ before, after, reference }: DiffDocument): Plot {
+  const utility = (of: DiffDocument["before"]) => 100 * (of.testAccuracy ?? of.retainAccuracy);
+  const forgotten = (of: DiffDocument["before"]) => 100 * (1 - of.forgetAccuracy);
+  const point = (name: string, of: DiffDocument["before"], { color, symbol }: Style) => ({
+    type: "scatter",
+    name,
+    symbol,
+    symbolSize: 12,
+    itemStyle: { color },
+    label: { show: true, formatter: name, position: "top", color: "#222" },
+    data: [[utility(of), forgotten(of)]],
+  });
+  const shown = [before, after, ...(reference ? [reference.metrics] : [])];
+  /** A percent axis around the points, with room on both sides. */
+  const around = (values: readonly number[]) => {
+    const room = Math.max(1, 0.25 * (Math.max(...values) - Math.min(...values)));
+    return {
+      min: Math.max(0, Math.floor(Math.min(...values) - room)),
+      max: Math.min(100, Math.ceil(Math.max(...values) + room)),
+    };
+  };
+  const measured = before.testAccuracy === null ? "accuracy on the retained set" : "accuracy on the test set";
+  return {
+    title: "Forgetting against utility",
+    caption: `Unlearning accuracy (share of the forget set that is misclassified) over ${measured}. The goal is the reference, not the top: a model that never saw the forget set still classifies part of it correctly.`,
+    svg: render(420, 340, {
+      grid: GRID,
+      xAxis: axis(measured, { type: "value", ...around(shown.map(utility)), ...percentages }),
+      yAxis: axis("unlearning accuracy", {
+        type: "value",
+        nameGap: 48,
+        ...around(shown.map(forgotten)),
+        ...percentages,
+      }),
+      series: [
+        point("BEFORE", before, BEFORE),
+        point("AFTER", after, AFTER),
+        ...(reference ? [point("REFERENCE", reference.metrics, REFERENCE)] : []),
+      ],
+    }),
+  };
+}
+
+function confidenceHistograms({ curves }: DiffDocument): readonly Plot[] {
+  return SETS.flatMap((set) => {
+    const counts = curves.confidence[set];
+    if (!counts) return [];
+    const shares = (list: readonly number[]) => {
+      const total = list.reduce((a, b) => a + b, 0);
+      return list.map((n, i) => [(i + 0.5) / list.length, (100 * n) / total]);
+    };
+    return [
+      {
+        title: `Confidence on the ${set} set`,
+        caption: `Share of the ${set} set per probability of its label, in ${counts.before.length} equal steps.`,
+        svg: render(420, 300, {
+          grid: GRID,
+          legend: LEGEND,
+          xAxis: axis("probability of the label", { type: "value", min: 0, max: 1 }),
+          yAxis: axis("share", { type: "value", nameGap: 44, ...percentages }),
+          series: [
+            line("before", BEFORE, shares(counts.before), { step: "middle" }),
+            line("after", AFTER, shares(counts.after), {
+              step: "middle",
+              areaStyle: { color: AFTER.color, opacity: 0.12 },
+            }),
+          ],
+        }),
+      },
+    ];
+  });
+}
+
+function rocPlot({ curves }: DiffDocument): readonly Plot[] {
+  if (!curves.roc) return [];
+  return [
+    {
+      title: "ROC of the membership attack",
+      caption:
+        "Share of the forget set (members) against share of the test set (non-members) called members. On the diagonal the forget set looks like unseen data; below it, it is less likely than unseen data, which can be told as well.",
+      svg: render(420, 380, {
+        grid: GRID,
+        legend: LEGEND,
+        xAxis: axis("test set called members", { type: "value", min: 0, max: 1 }),
+        yAxis: axis("forget set called members", { type: "value", min: 0, max: 1, nameGap: 44 }),
+        series: [
+          line("before", BEFORE, curves.roc.before),
+          line("after", AFTER, curves.roc.after),
+          line("a coin", REFERENCE, [
+            [0, 0],
+            [1, 1],
+          ]),
+        ],
+      }),
+    },
+  ];
+}
+
+/** Named bars, longest names cut. */
+function bars(names: readonly string[], values: readonly number[], unit: string, height: number): string {
+  const short = (name: string) => (name.length > 34 ? `…${name.slice(-33)}` : name);
+  return render(720, height, {
+    grid: {
+      left: 8,
+      right: 72,
+      top: 12,
+      bottom: 48,
+      outerBoundsMode: "same",
+      outerBoundsContain: "axisLabel",
+    },
+    xAxis: axis(unit, { type: "value" }),
+    yAxis: {
+      type: "category",
+      inverse: true,
+      data: names.map(short),
+      axisLabel: { color: "#222", interval: 0 },
+      axisLine: { lineStyle: { color: "#666" } },
+    },
+    series: [
+      {
+        type: "bar",
+        data: values.map((value) => ({ value, label: { position: value < 0 ? "left" : "right" } })),
+        itemStyle: { color: AFTER.color },
+        barMaxWidth: 16,
+        label: {
+          show: true,
+          color: "#222",
+          formatter: ({ value }: { value: number }) => String(Number(value.toPrecision(3))),
+        },
+      },
+    ],
+  });
+}
+
+const MOST_BARS = 30;
+
+function perClassPlot({ perClass }: DiffDocument): readonly Plot[] {
+  const set = perClass.test ? "test" : "retain";
+  const classes = perClass[set];
+  if (!classes || classes.length === 0) return [];
+  const change = ({ before, after }: { readonly before: number; readonly after: number }) =>
+    100 * (after - before);
+  const many = classes.length > MOST_BARS;
+  const shown = many
+    ? [...classes].sort((a, b) => Math.abs(change(b)) - Math.abs(change(a))).slice(0, MOST_BARS)
+    : classes;
+  return [
+    {
+      title: "Change per class",
+      caption: `Accuracy on each class of the ${set} set, after − before, percentage points${many ? `; the ${MOST_BARS} of ${classes.length} classes that moved most` : ""}.`,
+      svg: bars(
+        shown.map(({ label, count }) => `class ${label} (${count})`),
+        shown.map(change),
+        "percentage points",
+        80 + 22 * shown.length,
+      ),
+    },
+  ];
+}
+
+function weightsPlot({ weights }: DiffDocument): readonly Plot[] {
+  const moved = weights.tensors
+    .filter(({ changeNorm, norm }) => changeNorm !== null && norm > 0)
+    .map(({ name, changeNorm, norm }) => ({ name, share: (100 * changeNorm!) / norm }));
+  if (moved.length === 0) return [];
+  const many = moved.length > MOST_BARS;
+  const shown = many ? [...moved].sort((a, b) => b.share - a.share).slice(0, MOST_BARS) : moved;
+  return [
+    {
+      title: "Change per tensor",
+      caption: `‖after − before‖ / ‖before‖ of each changed weight, percent${many ? `; the ${MOST_BARS} of ${moved.length} that moved most` : ", in the order of the file"}.`,
+      svg: bars(
+        shown.map(({ name }) => name),
+        shown.map(({ share }) => share),
+        "percent of the weight's norm",
+        80 + 22 * shown.length,
+      ),
+    },
+  ];
+}
+
+/** At most this many points per line: more cannot be told apart, and the file must stay small. */
+const MOST_POINTS = 600;
+
+function ledgerPlots(ledger: readonly LedgerEntry[]): readonly Plot[] {
+  if (ledger.length < 2) return [];
+  const every = Math.ceil(ledger.length / MOST_POINTS);
+  const kept = ledger.filter((_, i) => i % every === 0 || i === ledger.length - 1);
+  const of = (key: "forgetLoss" | "retainLoss" | "lambda") =>
+    kept.map((entry) => [entry.step, entry[key]] as const);
+  let [spent, allowed] = [0, 0];
+  const sums = ledger.map(({ step, batchRise, epsilon }) => {
+    spent += batchRise ?? 0;
+    allowed += epsilon;
+    return { step, spent, allowed };
+  });
+  const shown = sums.filter((_, i) => i % every === 0 || i === sums.length - 1);
+  const base = { grid: { ...GRID, right: 64 }, legend: LEGEND };
+  const steps = axis("step", { type: "value", min: 1, max: ledger.length });
+  const plots: Plot[] = [
+    {
+      title: "Losses and λ over the steps",
+      caption:
+        "Loss on the forget and the retained samples of each batch (left), the dual variable λ_t that weighs them (right).",
+      svg: render(720, 320, {
+        ...base,
+        xAxis: steps,
+        yAxis: [
+          axis("loss", { type: "value", nameGap: 44 }),
+          axis("λ", { type: "value", nameGap: 40, splitLine: { show: false } }),
+        ],
+        series: [
+          line("forget loss", BEFORE, of("forgetLoss"), { connectNulls: true }),
+          line("retain loss", AFTER, of("retainLoss"), { connectNulls: true }),
+          line("λ", REFERENCE, of("lambda"), { yAxisIndex: 1 }),
+        ],
+      }),
+    },
+  ];
+  if (ledger.some(({ batchRise }) => batchRise !== null))
+    plots.push({
+      title: "Budget ledger",
+      caption:
+        "Sum of the measured rises of the log utility loss on the batches (spent) against the sum of ε_t (allowed).",
+      svg: render(720, 300, {
+        ...base,
+        xAxis: steps,
+        yAxis: axis("log ratio, summed", { type: "value", nameGap: 44 }),
+        series: [
+          line(
+            "spent",
+            AFTER,
+            shown.map((s) => [s.step, s.spent]),
+          ),
+          line(
+            "allowed",
+            REFERENCE,
+            shown.map((s) => [s.step, s.allowed]),
+          ),
+        ],
+      }),
+    });
+  return plots;
+}
+
+/** Every plot that the document has figures for. The same document gives the same bytes. */
+export const plotsOf = (document: DiffDocument, ledger: readonly LedgerEntry[]): readonly Plot[] =>
+  [
+    tradeOff(document),
+    ...confidenceHistograms(document),
+    ...rocPlot(document),
+    ...perClassPlot(document),
+    ...ledgerPlots(ledger),
+    ...weightsPlot(document),
+    // The library numbers ids over the process; here they count over the page.
+  ].map((plot, i) => ({ ...plot, svg: plot.svg.replaceAll(/\bzr\d+-/g, `plot${i}-`) }));
