@@ -7,9 +7,10 @@ import * as ort from "onnxruntime-node";
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
 import { notTrainable, OnnxUnlearnError } from "../../converters/errors.ts";
 import { exportModel } from "../../converters/export/write.ts";
-import { importModel, normalizeGraph } from "../../converters/import/graph.ts";
+import { importModel } from "../../converters/import/graph.ts";
 import { headCandidates } from "../../converters/import/head.ts";
-import type { TrainableModel } from "../../converters/import/model.ts";
+import type { Head, TrainableModel } from "../../converters/import/model.ts";
+import { normalizeGraph } from "../../converters/import/normalize.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { getEngine } from "../../src/engine/index.ts";
@@ -215,10 +216,27 @@ const spec = (dims: readonly number[], dtype: TensorSpec["dtype"]): TensorSpec =
   dtype,
 });
 
+/** A value of the file that tells what the logits are: they themselves, or, where the importer wrote them out, what follows. */
+function observable(source: OnnxModel, { logits, output, outputKind }: Head): string {
+  const inFile = new Set(source.graph.nodes.flatMap((node) => node.outputs));
+  if (inFile.has(logits)) return logits;
+  const isTensor = source.graph.outputs.some(({ name, dtype }) => name === output && dtype !== undefined);
+  if (isTensor && outputKind !== "labels") return output;
+  const { nodes } = normalizeGraph(source);
+  let value = logits;
+  for (;;) {
+    const next = nodes.find((node) => node.inputs.includes(value) && node.opType !== "ArgMax");
+    if (!next) return output;
+    value = next.outputs[0]!;
+    if (inFile.has(value)) return value;
+  }
+}
+
 async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: string): Promise<Verdict> {
   const options = wanted === undefined ? {} : { logits: wanted };
   const model = importModel(source, options);
-  const { logits } = model.head;
+  const logits = observable(source, model.head);
+  const seen = logits === model.head.logits ? model : importModel(source, { logits });
   let session: ort.InferenceSession;
   try {
     session = await openRuntime(source, logits, folder);
@@ -232,7 +250,9 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
   const half = source.graph.inputs.some(({ dtype }) => dtype === "float16" || dtype === "bfloat16");
   const types = new Set(model.parameters.map(({ dtype }) => dtype));
   const tolerance = half || types.has("float16") || types.has("bfloat16") ? 1e-2 : 1e-4;
-  const quantised = source.graph.nodes.some(({ opType }) => opType === "DequantizeLinear");
+  const quantised = source.graph.nodes.some(({ opType }) =>
+    /^(DequantizeLinear|QLinear.*|.*Integer|DynamicQuantize.*|QGemm)$/.test(opType),
+  );
 
   const width = reference.dims.at(-1) ?? 1;
   const names = parameters.map(({ name }) => name);
@@ -254,7 +274,7 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
     (weights, given) => ({
       carry: weights,
       results: {
-        logits: model.forward(
+        logits: seen.forward(
           weights,
           Object.fromEntries(model.inputs.map(({ name }) => [name, given[`x:${name}`]!])),
         ),
@@ -319,9 +339,7 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
       await runner.dispose();
     }
   };
-  const goals = await trainingGoals(values, reference.dims.at(-1) ?? 1, batch, () =>
-    outputDims(model, batchSpecs, carry),
-  );
+  const goals = await trainingGoals(values, width, batch, () => outputDims(model, batchSpecs, carry));
   let result: Awaited<ReturnType<typeof descend>> | undefined;
   for (const [index, goal] of goals.entries()) {
     try {
@@ -343,13 +361,13 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
   const after = await verifyLoads(path);
   verifyStructure(source, after, changedNames);
   // The written file against the graph with the weights as written (rounded to their own type).
-  const again = importModel(after, options);
+  const again = importModel(after, { logits });
   const writtenSession = await openRuntime(after, logits, join(folder, "out"));
   const parts = model.fixedBatch === undefined ? 1 : batch;
   const written = await runParts(writtenSession, samples, parts, logits);
   const rounded = parameters.some(({ dtype }) => dtype !== "float32");
   let check: ArrayLike<number> = trainedLogits;
-  if (rounded) {
+  if (rounded || seen !== model) {
     const replay = await engine.prepare(
       (w, given) => ({
         carry: w,
@@ -377,7 +395,7 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
     );
   return {
     verdict: "trainable",
-    logits,
+    logits: model.head.logits,
     batch,
     parity,
     ...(agreement === undefined ? {} : { agreement }),

@@ -1,7 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
+import { normalizeGraph } from "../import/normalize.ts";
+import { constantTensor } from "../import/parameters.ts";
+import { quantisedWeights } from "../import/quantised.ts";
+import { allNodes, initializersOf, subgraphsOf } from "../import/subgraphs.ts";
 import { elementCount } from "../onnx/codecs.ts";
-import type { DataType, OnnxModel, OnnxNode, OnnxTensor } from "../onnx/model.ts";
-import { floatFormats } from "./patch.ts";
+import type { DataType, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor } from "../onnx/model.ts";
+import { type ElementFormat, formatOf } from "./patch.ts";
 import { applyEdits, type Edit, type PayloadSite, payloadSites } from "./wire.ts";
 
 export interface TensorChange {
@@ -23,31 +27,40 @@ export interface StructureComparison {
   readonly changedTensors: readonly TensorChange[];
 }
 
-const isOpen = (site: PayloadSite): boolean =>
-  site.dtype !== undefined && floatFormats[site.dtype] !== undefined;
+/** Which tensors may differ: floats, and the codes of quantised weights. */
+type Openness = (site: PayloadSite) => ElementFormat | undefined;
 
-/** The float values a Constant node stands for, as a tensor. */
-function constantTensor(node: OnnxNode): OnnxTensor | undefined {
-  const { value, value_float: single, value_floats: list } = node.attributes;
-  const name = node.outputs[0] ?? "";
-  if (typeof value === "object" && "dtype" in value) return { ...value, name };
-  if (typeof single === "number") return { name, dtype: "float32", dims: [], data: Float32Array.of(single) };
-  if (Array.isArray(list))
-    return { name, dtype: "float32", dims: [list.length], data: Float32Array.from(list) };
-  return undefined;
-}
-
-function tensors(model: OnnxModel): ReadonlyMap<string, OnnxTensor> {
-  const all = new Map(model.graph.initializers);
-  for (const node of model.graph.nodes) {
-    const tensor = node.opType === "Constant" && node.domain === "" ? constantTensor(node) : undefined;
-    if (tensor) all.set(tensor.name, tensor);
+/** Every tensor with a value, those in subgraphs, functions and attributes included, by the exporter's name for it. */
+function tensors(graph: OnnxGraph): ReadonlyMap<string, OnnxTensor> {
+  const all = initializersOf(graph);
+  for (const node of allNodes(graph.nodes)) {
+    const tensor = constantTensor(node);
+    if (tensor) all.set(node.outputs[0] ?? "", tensor);
   }
   return all;
 }
 
+/** A node without the values that may differ. */
+function comparable(node: OnnxNode, open: ReadonlySet<string>): OnnxNode {
+  if (node.opType === "Constant" && open.has(node.outputs[0] ?? "")) return { ...node, attributes: {} };
+  const inner = subgraphsOf(node).map(([key, graph]) => [
+    key,
+    {
+      ...graph,
+      nodes: graph.nodes.map((child) => comparable(child, open)),
+      initializers: new Map(
+        [...graph.initializers].map(([name, tensor]) => [
+          name,
+          open.has(name) ? { ...tensor, data: [] } : tensor,
+        ]),
+      ),
+    },
+  ]);
+  return { ...node, attributes: { ...node.attributes, ...Object.fromEntries(inner) } };
+}
+
 /** The file without float payloads; around varint payloads the length prefixes go too, as they follow the values. */
-function skeleton(bytes: Uint8Array, sites: readonly PayloadSite[]): Uint8Array {
+function skeleton(bytes: Uint8Array, sites: readonly PayloadSite[], isOpen: Openness): Uint8Array {
   const cuts = new Map<number, Edit>();
   const cut = (start: number, end: number) =>
     cuts.set(start, { start, end, bytes: new Uint8Array(), inside: undefined });
@@ -63,13 +76,18 @@ function skeleton(bytes: Uint8Array, sites: readonly PayloadSite[]): Uint8Array 
 }
 
 /** Side files with the float payloads zeroed. */
-function maskedSideFiles(model: OnnxModel, sites: readonly PayloadSite[]): Map<string, Uint8Array> {
+function maskedSideFiles(
+  model: OnnxModel,
+  all: ReadonlyMap<string, OnnxTensor>,
+  sites: readonly PayloadSite[],
+  isOpen: Openness,
+): Map<string, Uint8Array> {
   const files = new Map(
     [...(model.sideFiles ?? [])].map(([path, bytes]) => [path, new Uint8Array(bytes)] as const),
   );
-  const all = tensors(model);
-  for (const { key, dtype, external } of sites) {
-    const format = dtype && floatFormats[dtype];
+  for (const site of sites) {
+    const { key, external } = site;
+    const format = isOpen(site);
     const tensor = all.get(key);
     if (!external || !format || !tensor) continue;
     const length = elementCount(tensor.dims) * format.width;
@@ -119,24 +137,25 @@ export function compareStructure(before: OnnxModel, after: OnnxModel): Structure
   same("the list of graph outputs", before.graph.outputs, after.graph.outputs);
 
   const [sitesBefore, sitesAfter] = [payloadSites(before.bytes), payloadSites(after.bytes)];
+  const [graphBefore, graphAfter] = [normalizeGraph(before), normalizeGraph(after)];
+  const quantised = quantisedWeights(graphBefore);
+  const isOpen: Openness = (site) => formatOf(site, quantised);
   const open = new Set(sitesBefore.filter(isOpen).map(({ key }) => key));
-  if (before.graph.nodes.length !== after.graph.nodes.length) {
+  if (graphBefore.nodes.length !== graphAfter.nodes.length) {
     differences.push(
-      `the number of nodes differs: ${before.graph.nodes.length} and ${after.graph.nodes.length}`,
+      `the number of nodes differs: ${graphBefore.nodes.length} and ${graphAfter.nodes.length}`,
     );
   } else {
-    const comparable = (node: OnnxNode): OnnxNode =>
-      node.opType === "Constant" && open.has(node.outputs[0] ?? "") ? { ...node, attributes: {} } : node;
-    for (const [index, node] of before.graph.nodes.entries()) {
+    for (const [index, node] of graphBefore.nodes.entries()) {
       same(
         `node ${index} (${node.opType} "${node.name}")`,
-        comparable(node),
-        comparable(after.graph.nodes[index]!),
+        comparable(node, open),
+        comparable(graphAfter.nodes[index]!, open),
       );
     }
   }
 
-  const [tensorsBefore, tensorsAfter] = [tensors(before), tensors(after)];
+  const [tensorsBefore, tensorsAfter] = [tensors(graphBefore), tensors(graphAfter)];
   for (const name of tensorsAfter.keys()) {
     if (!tensorsBefore.has(name)) differences.push(`tensor "${name}" is new`);
   }
@@ -153,8 +172,8 @@ export function compareStructure(before: OnnxModel, after: OnnxModel): Structure
   }
 
   const [sidesBefore, sidesAfter] = [
-    maskedSideFiles(before, sitesBefore),
-    maskedSideFiles(after, sitesAfter),
+    maskedSideFiles(before, tensorsBefore, sitesBefore, isOpen),
+    maskedSideFiles(after, tensorsAfter, sitesAfter, isOpen),
   ];
   same("the list of external data files", [...sidesBefore.keys()], [...sidesAfter.keys()]);
   for (const [path, bytes] of sidesBefore) {
@@ -163,7 +182,7 @@ export function compareStructure(before: OnnxModel, after: OnnxModel): Structure
     }
   }
   if (
-    !sameBytes(skeleton(before.bytes, sitesBefore), skeleton(after.bytes, sitesAfter)) &&
+    !sameBytes(skeleton(before.bytes, sitesBefore, isOpen), skeleton(after.bytes, sitesAfter, isOpen)) &&
     differences.length === 0
   ) {
     differences.push("bytes outside the float weights differ");

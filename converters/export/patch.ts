@@ -1,7 +1,9 @@
 import { badInput, verificationFailed } from "../errors.ts";
+import { normalizeGraph } from "../import/normalize.ts";
+import { quantisedWeights } from "../import/quantised.ts";
 import { fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from "../onnx/floats.ts";
 import type { DataType, OnnxModel } from "../onnx/model.ts";
-import { encodeVarint, readerOf } from "../onnx/protobuf.ts";
+import { encodeSigned, encodeVarint, readerOf } from "../onnx/protobuf.ts";
 import { applyEdits, type Edit, type PayloadSite, payloadSites } from "./wire.ts";
 
 export interface ChangedTensor {
@@ -24,15 +26,15 @@ export interface PatchResult {
   readonly changedBytes: number;
 }
 
-/** How a float kind lies in memory, little-endian. */
-export interface FloatFormat {
+/** How an element lies in memory, little-endian. */
+export interface ElementFormat {
   /** Bytes per element. */
-  readonly width: 2 | 4 | 8;
+  readonly width: 1 | 2 | 4 | 8;
   readonly read: (view: DataView, at: number) => number;
   readonly write: (view: DataView, at: number, value: number) => void;
 }
 
-export const floatFormats: { readonly [type in DataType]?: FloatFormat } = {
+export const floatFormats: { readonly [type in DataType]?: ElementFormat } = {
   float32: {
     width: 4,
     read: (view, at) => view.getFloat32(at, true),
@@ -55,15 +57,52 @@ export const floatFormats: { readonly [type in DataType]?: FloatFormat } = {
   },
 };
 
+/** Integer kinds that hold the codes of quantised weights. */
+export const codeFormats: { readonly [type in DataType]?: ElementFormat } = {
+  int8: {
+    width: 1,
+    read: (view, at) => view.getInt8(at),
+    write: (view, at, value) => view.setInt8(at, value),
+  },
+  uint8: {
+    width: 1,
+    read: (view, at) => view.getUint8(at),
+    write: (view, at, value) => view.setUint8(at, value),
+  },
+  int16: {
+    width: 2,
+    read: (view, at) => view.getInt16(at, true),
+    write: (view, at, value) => view.setInt16(at, value, true),
+  },
+  uint16: {
+    width: 2,
+    read: (view, at) => view.getUint16(at, true),
+    write: (view, at, value) => view.setUint16(at, value, true),
+  },
+  int32: {
+    width: 4,
+    read: (view, at) => view.getInt32(at, true),
+    write: (view, at, value) => view.setInt32(at, value, true),
+  },
+};
+
+/** Tensors that may be given new values: floats, and integers that are quantised weights. */
+export const formatOf = (
+  { key, dtype }: PayloadSite,
+  quantised: ReadonlyMap<string, unknown>,
+): ElementFormat | undefined =>
+  dtype && (floatFormats[dtype] ?? (quantised.has(key) ? codeFormats[dtype] : undefined));
+
 /** Writes masters one element at a time and counts what changed. */
-function elementPatcher(name: string, format: FloatFormat, master: Float32Array) {
+function elementPatcher(name: string, format: ElementFormat, master: Float32Array | Float64Array) {
+  const single = master instanceof Float32Array;
   const scratch = new DataView(new ArrayBuffer(8));
   const counts = { elements: 0, bytes: 0 };
   /** Returns whether the bits changed. A master equal to the old value as float32 keeps all old bits (f64 tails, NaNs). */
   const patch = (view: DataView, at: number, index: number): boolean => {
     const value = master[index]!;
     const before = format.read(view, at);
-    if (Object.is(Math.fround(before), value)) return false;
+    if (Object.is(single ? Math.fround(before) : before, value)) return false;
     format.write(scratch, 0, value);
     if (!Number.isFinite(format.read(scratch, 0)) && Number.isFinite(before)) {
       throw verificationFailed(
@@ -104,6 +143,12 @@ function findSite(sites: readonly PayloadSite[], name: string): PayloadSite {
   return found[0]!;
 }
 
+const wrongSize = (name: string, found: number, given: number) =>
+  badInput(
+    "weight-size",
+    `Tensor "${name}" has ${found} elements in the file, but ${given} values were given; give one per element.`,
+  );
+
 /** Payload bytes of a tensor in its side file. */
 const externalRange = (site: PayloadSite, bytes: number): { start: number; end: number } => {
   const start = site.external?.offset ?? 0;
@@ -129,7 +174,8 @@ function refuseShared(sites: readonly PayloadSite[], site: PayloadSite, start: n
 
 /**
  * The model's own bytes with new weights in place of the old, everything else untouched: no decoding and re-encoding.
- * Masters are rounded to the tensor's own type (nearest even); with nothing changed the bytes are identical.
+ * Masters are rounded to the tensor's own type (nearest even), quantised weights to their own scale and zero point; with
+ * nothing changed the bytes are identical.
  * @param weights initializer name or Constant output name → float32 values in row-major order, as many as the tensor has
  * @returns new arrays; `model` is left alone
  * @throws badInput (exit 2) "unknown-tensor", "duplicate-tensor", "not-a-float-tensor", "weight-size" or
@@ -144,34 +190,39 @@ export function patchModel(model: OnnxModel, weights: ReadonlyMap<string, Float3
   const edits: Edit[] = [];
   const changed: ChangedTensor[] = [];
 
-  for (const [name, master] of weights) {
+  const quantised = quantisedWeights(normalizeGraph(model));
+  for (const [name, values] of weights) {
     const site = findSite(sites, name);
-    const format = site.dtype && floatFormats[site.dtype];
+    const format = formatOf(site, quantised);
+    const grid = quantised.get(name);
+    if (grid && grid.tensor.data.length !== values.length)
+      throw wrongSize(name, grid.tensor.data.length, values.length);
+    const master = grid ? grid.encode(values) : values;
     if (!site.dtype || !format || site.storage === "sealed") {
       throw badInput(
         "not-a-float-tensor",
-        `Tensor "${name}" is ${site.dtype ?? "of an unknown element type"}, and only float tensors can be given new values; leave it out.`,
+        `Tensor "${name}" is ${site.dtype ?? "of an unknown element type"}, and only float tensors and quantised weights can be given new values; leave it out.`,
       );
     }
     const { patch, counts } = elementPatcher(name, format, master);
     let elements = 0;
     const requireSize = (found: number): void => {
       if (found === master.length) return;
-      throw badInput(
-        "weight-size",
-        `Tensor "${name}" has ${found} elements in the file, but ${master.length} values were given; give one per element.`,
-      );
+      throw wrongSize(name, found, master.length);
     };
 
     if (site.storage === "varints") {
-      const element = new DataView(new ArrayBuffer(2));
+      const element = new DataView(new ArrayBuffer(4));
       for (const chunk of site.chunks) {
         const reader = readerOf(model.bytes, chunk.start, chunk.end);
         while (reader.pos < chunk.end) {
           const start = reader.pos;
-          element.setUint16(0, reader.uint32(), true);
+          if (grid) format.write(element, 0, reader.int32());
+          else element.setUint16(0, reader.uint32(), true);
           if (elements < master.length && patch(element, 0, elements)) {
-            const replacement = encodeVarint(element.getUint16(0, true));
+            const replacement = grid
+              ? encodeSigned(format.read(element, 0))
+              : encodeVarint(element.getUint16(0, true));
             edits.push({ start, end: reader.pos, bytes: replacement, inside: chunk.inside });
           }
           elements++;

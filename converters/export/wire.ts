@@ -1,4 +1,6 @@
 import { badInput } from "../errors.ts";
+import { attributeKey, WEIGHT_ATTRIBUTES } from "../import/classifiers.ts";
+import { firstOutput, functionPrefix, subgraphPrefix } from "../import/subgraphs.ts";
 import { dataTypeName } from "../onnx/codecs.ts";
 import { type ExternalLocation, externalLocation } from "../onnx/external.ts";
 import type { DataType } from "../onnx/model.ts";
@@ -22,11 +24,14 @@ export interface Chunk {
 
 /**
  * Where one tensor's values lie. "fixed": little-endian elements in `chunks` of the model file, one after the other.
- * "varints": 16-bit patterns as varints in `chunks`. "external": `external` says which bytes of a side file.
- * "sealed": a payload this exporter does not write (integers, strings, element types it does not know).
+ * "varints": 16-bit patterns or integers as varints in `chunks`. "external": `external` says which bytes of a side file.
+ * "sealed": a payload this exporter does not write (strings, element types it does not know).
  */
 export interface PayloadSite {
-  /** Initializer name, or the output name of a Constant node. */
+  /**
+   * Initializer name, or the output name of a Constant node; in a subgraph or function with its prefix, and
+   * `<first output>/<attribute>` for weights kept in attributes.
+   */
   readonly key: string;
   readonly dtype: DataType | undefined;
   readonly storage: "fixed" | "varints" | "external" | "sealed";
@@ -51,12 +56,17 @@ const chunkOf = (field: Field, parent: LengthPrefix): Chunk => ({
   inside: field.wire === 2 ? prefixOf(field, parent) : parent,
 });
 
-/** Which TensorProto field holds the values of a float kind when raw_data is absent. */
+/** Which TensorProto field holds the values when raw_data is absent. */
 const typedField: { readonly [type in DataType]?: number } = {
   float32: 4,
   float64: 10,
   float16: 5,
   bfloat16: 5,
+  int8: 5,
+  uint8: 5,
+  int16: 5,
+  uint16: 5,
+  int32: 5,
 };
 
 function tensorSite(bytes: Uint8Array, tensor: LengthPrefix, key: string | undefined): PayloadSite {
@@ -103,40 +113,83 @@ function entry(bytes: Uint8Array, message: Field): [string, string] {
   return pair;
 }
 
-/** The values of a Constant node: attribute value (a tensor), value_float or value_floats; undefined for other nodes. */
-function constantSite(bytes: Uint8Array, node: LengthPrefix): PayloadSite | undefined {
-  let output = "";
+/** Every payload a node holds: a Constant's value, weights in attributes, and all that lies in its subgraphs. */
+function nodeSites(bytes: Uint8Array, node: LengthPrefix, prefix: string): PayloadSite[] {
+  const outputs: string[] = [];
+  let name = "";
   let opType = "";
   let domain = "";
   const attributes: LengthPrefix[] = [];
   for (const field of fields(bytes, node.body, node.end)) {
-    if (field.number === 2) output = utf8(bytes, field);
+    if (field.number === 2) outputs.push(utf8(bytes, field));
+    else if (field.number === 3) name = utf8(bytes, field);
     else if (field.number === 4) opType = utf8(bytes, field);
     else if (field.number === 7) domain = utf8(bytes, field);
     else if (field.number === 5) attributes.push(prefixOf(field, node));
   }
-  if (opType !== "Constant" || (domain !== "" && domain !== "ai.onnx")) return undefined;
-  for (const attribute of attributes) {
-    let name = "";
-    let tensor: LengthPrefix | undefined;
-    const single: Chunk[] = [];
-    const list: Chunk[] = [];
-    for (const field of fields(bytes, attribute.body, attribute.end)) {
-      if (field.number === 1) name = utf8(bytes, field);
-      else if (field.number === 5) tensor = prefixOf(field, attribute);
-      else if (field.number === 2) single.splice(0, 1, chunkOf(field, attribute));
-      else if (field.number === 7) list.push(chunkOf(field, attribute));
-    }
-    if (name === "value" && tensor) return tensorSite(bytes, tensor, output);
-    const chunks = name === "value_float" ? single : name === "value_floats" ? list : undefined;
-    if (chunks) return { key: output, dtype: "float32", storage: "fixed", chunks, external: undefined };
+  const first = firstOutput({ name, outputs: outputs.map((output) => output && prefix + output) });
+  const isConstant = opType === "Constant" && (domain === "" || domain === "ai.onnx");
+  const weights = domain === "ai.onnx.ml" ? (WEIGHT_ATTRIBUTES[opType] ?? []) : [];
+  return attributes.flatMap((attribute) => attributeSites(bytes, attribute, first, isConstant, weights));
+}
+
+function attributeSites(
+  bytes: Uint8Array,
+  attribute: LengthPrefix,
+  node: string,
+  isConstant: boolean,
+  weights: readonly string[],
+): PayloadSite[] {
+  let name = "";
+  let tensor: LengthPrefix | undefined;
+  let graph: LengthPrefix | undefined;
+  const single: Chunk[] = [];
+  const list: Chunk[] = [];
+  for (const field of fields(bytes, attribute.body, attribute.end)) {
+    if (field.number === 1) name = utf8(bytes, field);
+    else if (field.number === 5) tensor = prefixOf(field, attribute);
+    else if (field.number === 6) graph = prefixOf(field, attribute);
+    else if (field.number === 2) single.splice(0, 1, chunkOf(field, attribute));
+    else if (field.number === 7) list.push(chunkOf(field, attribute));
   }
-  return undefined;
+  if (graph) return graphSites(bytes, graph, subgraphPrefix(node, name));
+  if (isConstant && name === "value" && tensor) return [tensorSite(bytes, tensor, node)];
+  const floats = (key: string, chunks: readonly Chunk[]): PayloadSite[] => [
+    { key, dtype: "float32", storage: "fixed", chunks, external: undefined },
+  ];
+  if (isConstant && name === "value_float") return floats(node, single);
+  if (isConstant && name === "value_floats") return floats(node, list);
+  return weights.includes(name) ? floats(attributeKey(node, name), list) : [];
+}
+
+function graphSites(bytes: Uint8Array, graph: LengthPrefix, prefix: string): PayloadSite[] {
+  const sites: PayloadSite[] = [];
+  for (const field of fields(bytes, graph.body, graph.end)) {
+    if (field.number === 5) {
+      const site = tensorSite(bytes, prefixOf(field, graph), undefined);
+      sites.push({ ...site, key: prefix + site.key });
+    } else if (field.number === 1) sites.push(...nodeSites(bytes, prefixOf(field, graph), prefix));
+  }
+  return sites;
+}
+
+/** Constants in the body of a model-local function. */
+function functionSites(bytes: Uint8Array, body: LengthPrefix): PayloadSite[] {
+  let name = "";
+  let domain = "";
+  const nodes: LengthPrefix[] = [];
+  for (const field of fields(bytes, body.body, body.end)) {
+    if (field.number === 1) name = utf8(bytes, field);
+    else if (field.number === 10) domain = utf8(bytes, field);
+    else if (field.number === 7) nodes.push(prefixOf(field, body));
+  }
+  const prefix = functionPrefix({ domain: domain === "ai.onnx" ? "" : domain, name });
+  return nodes.flatMap((node) => nodeSites(bytes, node, prefix));
 }
 
 /**
- * Every tensor payload of the main graph, in file order, found by walking the wire format: initializers by name and
- * Constant nodes by their output's name. Nothing is decoded, so fields newer than this program do no harm.
+ * Every tensor payload of the graph, its subgraphs and the model's functions, in file order, found by walking the wire
+ * format. Nothing is decoded, so fields newer than this program do no harm.
  * @param bytes a model file that {@link readModel} accepted
  * @throws badInput "damaged" where the file has two graphs
  */
@@ -144,18 +197,24 @@ export function payloadSites(bytes: Uint8Array): readonly PayloadSite[] {
   const sites: PayloadSite[] = [];
   let graphs = 0;
   for (const modelField of fields(bytes)) {
+    if (modelField.number === 25) sites.push(...functionSites(bytes, prefixOf(modelField, undefined)));
     if (modelField.number !== 7) continue;
     if (graphs++ > 0) throw badInput("damaged", "The model file has two graphs; export the model again.");
-    const graph = prefixOf(modelField, undefined);
-    for (const field of fields(bytes, graph.body, graph.end)) {
-      if (field.number === 5) sites.push(tensorSite(bytes, prefixOf(field, graph), undefined));
-      else if (field.number === 1) {
-        const site = constantSite(bytes, prefixOf(field, graph));
-        if (site) sites.push(site);
-      }
-    }
+    sites.push(...graphSites(bytes, prefixOf(modelField, undefined), ""));
   }
   return sites;
+}
+
+/** Names of the tensors that can be given new values: one payload each, in a storage that can be patched. */
+export function writableTensors(bytes: Uint8Array): ReadonlySet<string> {
+  const seen = new Set<string>();
+  const twice = new Set<string>();
+  for (const { key, storage } of payloadSites(bytes)) {
+    if (storage === "sealed" || seen.has(key)) twice.add(key);
+    seen.add(key);
+  }
+  for (const key of twice) seen.delete(key);
+  return seen;
 }
 
 /** Replace `[start, end)` by `bytes`. */

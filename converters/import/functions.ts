@@ -1,15 +1,9 @@
 import { notTrainable } from "../errors.ts";
 import type { AttributeValue, OnnxFunction, OnnxModel, OnnxNode } from "../onnx/model.ts";
 import { findOperator } from "./registry.ts";
-import { firstOutput, isGraph, renameNode } from "./subgraphs.ts";
+import { firstOutput, functionKey, functionPrefix, isGraph, renameNode } from "./subgraphs.ts";
 
 const DEEPEST = 64;
-
-const keyOf = ({ domain, name }: { readonly domain: string; readonly name: string }) => `${domain}:${name}`;
-
-/** How the importer and the exporter name a `Constant` inside a function: one tensor, however often it is called. */
-export const functionPrefix = (functionOf: { readonly domain: string; readonly name: string }): string =>
-  `${keyOf(functionOf)}/`;
 
 /** Attributes that refer to one of the function's own get the call's value, or none; subgraphs included. */
 function resolveReferences(
@@ -36,14 +30,14 @@ function resolveReferences(
  */
 export function inlineFunctions({ graph, functions = [], opsets }: OnnxModel): OnnxNode[] {
   if (functions.length === 0) return [...graph.nodes];
-  const known = new Map(functions.map((body) => [keyOf(body), body]));
+  const known = new Map(functions.map((body) => [functionKey(body), body]));
   const hoisted = new Map<string, OnnxNode>();
 
   const isConstant = (node: OnnxNode) =>
     node.opType === "Constant" && node.domain === "" && node.references === undefined;
 
   const expand = (node: OnnxNode, depth: number): OnnxNode[] => {
-    const body = known.get(keyOf({ domain: node.domain, name: node.opType }));
+    const body = known.get(functionKey({ domain: node.domain, name: node.opType }));
     if (!body || findOperator(node, node.opset ?? opsets.get(node.domain) ?? 1)) return [node];
     if (depth > DEEPEST)
       throw notTrainable(

@@ -2,28 +2,32 @@ import * as tf from "@tensorflow/tfjs-core";
 import { compileStep } from "../compile/compile.ts";
 import type { TensorSpec } from "../compile/step.ts";
 import { badInput, notTrainable } from "../errors.ts";
-import type { OnnxGraph, OnnxModel } from "../onnx/model.ts";
+import { writableTensors } from "../export/wire.ts";
+import type { OnnxModel } from "../onnx/model.ts";
 import { cut, type Rebatching, type Shapes } from "./batch.ts";
-import { expandLinearModels } from "./classifiers.ts";
 import { foldBatchNormalization } from "./fold.ts";
-import { inlineFunctions } from "./functions.ts";
 import { findHead } from "./head.ts";
 import type { Batching, ImportOptions, TrainableModel } from "./model.ts";
+import { normalizeGraph } from "./normalize.ts";
+import { QuantizeLinear } from "./ops/quantization.ts";
 import { requiredNodes } from "./order.ts";
 import { selectParameters } from "./parameters.ts";
-import { expandQuantised } from "./qoperators.ts";
-import { allNodes, qualifySubgraphs } from "./subgraphs.ts";
-import { dimsOf, tensorTypeOf, toTensor, type Value } from "./value.ts";
+import { type QuantisedWeight, quantisedWeights } from "./quantised.ts";
+import { allNodes, initializersOf } from "./subgraphs.ts";
+import { dimsOf, host, hostFromOnnx, tensorTypeOf, toTensor, type Value } from "./value.ts";
 import { planGraph, type WalkOptions, walk } from "./walk.ts";
 
-/**
- * The graph that is trained: functions inlined, every name unique, integer operators and linear models written out.
- * Tensors keep the names the exporter knows them by.
- */
-export function normalizeGraph(source: OnnxModel): OnnxGraph {
-  const graph = qualifySubgraphs({ ...source.graph, nodes: inlineFunctions(source) });
-  return { ...graph, nodes: expandLinearModels(expandQuantised(graph.nodes)) };
-}
+/** The codes that a real-valued master rounds to, differentiated straight through. */
+const codesOf = (master: tf.Tensor, { scale, zero, tensor, axis }: QuantisedWeight): Value =>
+  QuantizeLinear(
+    [master, hostFromOnnx(scale), zero ? hostFromOnnx(zero) : host(tensor.dtype, [], [0])],
+    { axis },
+    {
+      node: { name: "", opType: "", domain: "", inputs: [], outputs: [], attributes: {} },
+      opset: 21,
+      where: tensor.name,
+    },
+  );
 
 /** Logits as [batch, classes]. @throws notTrainable LOGITS_NOT_CLASSES where more than one axis besides the batch is wide */
 function asClasses(logits: tf.Tensor, name: string): tf.Tensor {
@@ -48,7 +52,12 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
   const head = findHead(graph, options.logits);
   const nodes = requiredNodes(graph, [head.logits]);
   const inputNames = new Set(graph.inputs.map(({ name }) => name));
-  const parameters = selectParameters(nodes, graph.initializers, inputNames, options);
+  const quantised = quantisedWeights(graph);
+  const writable = writableTensors(source.bytes);
+  const parameters = selectParameters(allNodes(nodes), initializersOf(graph), inputNames, options, {
+    quantised,
+    isWritable: (name) => writable.has(name),
+  });
   const trainable = new Set(parameters.filter((p) => p.trainable).map((p) => p.name));
   const unfolded = planGraph(graph, [head.logits], source.opsets, (name) => trainable.has(name));
   // A subgraph may use what stands between a convolution and its BatchNormalization.
@@ -70,7 +79,8 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
     for (const name of trainable) {
       const weight = weights[name];
       if (!weight) throw new Error(`apply() needs the weight "${name}"`);
-      values.set(name, weight);
+      const grid = quantised.get(name);
+      values.set(name, grid ? codesOf(weight, grid) : weight);
     }
     for (const { name } of inputs) {
       const tensor = batch[name];

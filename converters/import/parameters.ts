@@ -2,6 +2,7 @@ import picomatch from "picomatch";
 import { notTrainable } from "../errors.ts";
 import type { OnnxNode, OnnxTensor } from "../onnx/model.ts";
 import type { ImportOptions, Parameter } from "./model.ts";
+import type { QuantisedWeight } from "./quantised.ts";
 import { isFloatType } from "./value.ts";
 
 /** Operands that are settings or statistics, not weights: (operator, input index) → why. */
@@ -22,16 +23,27 @@ const FROZEN_OPERANDS: Readonly<Record<string, Readonly<Record<number, string>>>
 };
 const ELEMENTWISE = new Set(["Sub", "Div", "Mul", "Add", "Pow", "Where", "Min", "Max"]);
 
+/** What selecting weights has to know of the file besides its graph. */
+export interface WeightFacts {
+  /** Integer tensors that stand for real weights. */
+  readonly quantised?: ReadonlyMap<string, QuantisedWeight>;
+  /** Whether the exporter can put new values in the place of this tensor's. */
+  readonly isWritable?: (name: string) => boolean;
+}
+
 const toFloat32 = (tensor: OnnxTensor): Float32Array =>
   tensor.data instanceof Float32Array ? tensor.data : Float32Array.from(tensor.data as ArrayLike<number>);
 
 /** The weight that a `Constant` node holds, if it is a float tensor. */
 export function constantTensor(node: OnnxNode): OnnxTensor | undefined {
   if (node.opType !== "Constant" || (node.domain !== "" && node.domain !== "ai.onnx")) return undefined;
-  const value = node.attributes["value"];
-  return value !== undefined && typeof value === "object" && "dtype" in value
-    ? (value as OnnxTensor)
-    : undefined;
+  const { value, value_float: single, value_floats: list } = node.attributes;
+  const name = node.outputs[0]!;
+  if (typeof value === "object" && "dtype" in value) return value;
+  if (typeof single === "number") return { name, dtype: "float32", dims: [], data: Float32Array.of(single) };
+  if (Array.isArray(list))
+    return { name, dtype: "float32", dims: [list.length], data: Float32Array.from(list as number[]) };
+  return undefined;
 }
 
 /**
@@ -45,12 +57,15 @@ export function selectParameters(
   initializers: ReadonlyMap<string, OnnxTensor>,
   modelInputs: ReadonlySet<string>,
   options: ImportOptions,
+  { quantised = new Map(), isWritable = () => true }: WeightFacts = {},
 ): Parameter[] {
   const tensors = new Map<string, OnnxTensor>();
-  for (const [name, tensor] of initializers) if (isFloatType(tensor.dtype)) tensors.set(name, tensor);
+  for (const [name, tensor] of initializers)
+    if (isFloatType(tensor.dtype) || quantised.has(name)) tensors.set(name, tensor);
   for (const node of nodes) {
     const tensor = constantTensor(node);
-    if (tensor && isFloatType(tensor.dtype)) tensors.set(node.outputs[0]!, tensor);
+    const name = node.outputs[0]!;
+    if (tensor && (isFloatType(tensor.dtype) || quantised.has(name))) tensors.set(name, tensor);
   }
   const users = new Map<string, { node: OnnxNode; index: number }[]>();
   for (const node of nodes)
@@ -88,18 +103,20 @@ export function selectParameters(
     const unused = !users.has(name);
     const frozenBecause = unused
       ? "not used on the way to the logits"
-      : freeze?.(name)
-        ? "--freeze"
-        : train
-          ? train(name)
-            ? undefined
-            : "not selected by --train"
-          : whyFrozen(name, tensor);
+      : !isWritable(name)
+        ? "stored in a form that cannot be written back"
+        : freeze?.(name)
+          ? "--freeze"
+          : train
+            ? train(name)
+              ? undefined
+              : "not selected by --train"
+            : whyFrozen(name, tensor);
     return {
       name,
       dims: tensor.dims,
       dtype: tensor.dtype,
-      data: toFloat32(tensor),
+      data: quantised.get(name)?.decode() ?? toFloat32(tensor),
       trainable: frozenBecause === undefined,
       frozenBecause,
     };

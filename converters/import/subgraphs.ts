@@ -1,4 +1,4 @@
-import type { AttributeValue, OnnxGraph, OnnxNode } from "../onnx/model.ts";
+import type { AttributeValue, OnnxGraph, OnnxNode, OnnxTensor } from "../onnx/model.ts";
 
 export const isGraph = (value: AttributeValue | undefined): value is OnnxGraph =>
   typeof value === "object" && "nodes" in value;
@@ -9,6 +9,13 @@ export const firstOutput = (node: Pick<OnnxNode, "name" | "outputs">): string =>
 
 /** What stands before every name inside a subgraph; also how the exporter names the tensors there. */
 export const subgraphPrefix = (node: string, attribute: string): string => `${node}/${attribute}/`;
+
+export const functionKey = ({ domain, name }: { readonly domain: string; readonly name: string }): string =>
+  `${domain}:${name}`;
+
+/** What stands before the name of a `Constant` inside a function: one tensor, however often it is called. */
+export const functionPrefix = (of: { readonly domain: string; readonly name: string }): string =>
+  `${functionKey(of)}/`;
 
 /** The subgraphs that a node holds, by attribute. */
 export const subgraphsOf = (node: OnnxNode): [string, OnnxGraph][] =>
@@ -74,4 +81,13 @@ export function usedValues(node: OnnxNode): string[] {
     return used.filter((name) => name && !own.has(name));
   });
   return captured.length > 0 ? [...node.inputs, ...new Set(captured)] : [...node.inputs];
+}
+
+/** Initializers of a graph and of all its subgraphs. Names must be unique. */
+export function initializersOf(graph: OnnxGraph): Map<string, OnnxTensor> {
+  const found = new Map(graph.initializers);
+  for (const node of graph.nodes)
+    for (const [, inner] of subgraphsOf(node))
+      for (const [name, tensor] of initializersOf(inner)) found.set(name, tensor);
+  return found;
 }

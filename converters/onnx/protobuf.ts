@@ -23,6 +23,9 @@ export function readerOf(bytes: Uint8Array, from = 0, to = bytes.length): Reader
 /** The shortest varint of an unsigned 32-bit number. */
 export const encodeVarint = (value: number): Uint8Array => Writer.create().uint32(value).finish();
 
+/** The varint of a signed 32-bit number; ten bytes where it is negative. */
+export const encodeSigned = (value: number): Uint8Array => Writer.create().int32(value).finish();
+
 /**
  * The fields of the message in `bytes[from, to)`, in file order.
  * @throws RangeError where a field runs past `to`, Error where the bytes cannot be protobuf

@@ -10,6 +10,8 @@ const RANGE: Partial<Readonly<Record<DataType, readonly [number, number]>>> = {
   int8: [-128, 127],
   uint16: [0, 65535],
   int16: [-32768, 32767],
+  // Biases of quantised products.
+  int32: [-2147483648, 2147483647],
   uint4: [0, 15],
   int4: [-8, 7],
 };

@@ -1,0 +1,128 @@
+import type { DataType, OnnxGraph, OnnxNode, OnnxTensor } from "../onnx/model.ts";
+import { allNodes, subgraphsOf } from "./subgraphs.ts";
+import { isFloatType } from "./value.ts";
+
+/** Integer weights that stand for real ones: (code − zero point) · scale, as DequantizeLinear reads them. */
+export interface QuantisedWeight {
+  readonly tensor: OnnxTensor;
+  readonly scale: OnnxTensor;
+  readonly zero: OnnxTensor | undefined;
+  /** Axis with one scale per slice; counts only where there is more than one. */
+  readonly axis: number;
+  /** The real values, float32. */
+  decode(): Float32Array;
+  /** The codes nearest to the real values (ties to even, saturating); a value that did not change keeps its code. */
+  encode(values: Float32Array): Float64Array;
+}
+
+/** Smallest and largest code. */
+const CODES: { readonly [type in DataType]?: readonly [number, number] } = {
+  int8: [-128, 127],
+  uint8: [0, 255],
+  int16: [-32768, 32767],
+  uint16: [0, 65535],
+  int32: [-2147483648, 2147483647],
+};
+
+const roundHalfEven = (x: number): number => {
+  const r = Math.round(x);
+  return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r;
+};
+
+function weight(
+  tensor: OnnxTensor,
+  scale: OnnxTensor,
+  zero: OnnxTensor | undefined,
+  axis: number,
+): QuantisedWeight {
+  const codes = tensor.data as ArrayLike<number>;
+  const scales = scale.data as ArrayLike<number>;
+  const zeros = zero ? (zero.data as ArrayLike<number>) : undefined;
+  const at = axis < 0 ? axis + tensor.dims.length : axis;
+  const inner = tensor.dims.slice(at + 1).reduce((a, b) => a * b, 1);
+  const slice = (i: number) => (scales.length === 1 ? 0 : Math.floor(i / inner) % (tensor.dims[at] ?? 1));
+  const zeroAt = (i: number) => (zeros ? Number(zeros[zeros.length === 1 ? 0 : slice(i)]) : 0);
+  const real = (i: number) => Math.fround((Number(codes[i]) - zeroAt(i)) * scales[slice(i)]!);
+  const [low, high] = CODES[tensor.dtype]!;
+  return {
+    tensor,
+    scale,
+    zero,
+    axis,
+    decode: () => Float32Array.from({ length: codes.length }, (_, i) => real(i)),
+    encode: (values) =>
+      Float64Array.from(values, (v, i) =>
+        Object.is(v, real(i))
+          ? Number(codes[i])
+          : Math.min(high, Math.max(low, roundHalfEven(v / scales[slice(i)]!) + zeroAt(i))),
+      ),
+  };
+}
+
+/** Initializers of the graph and its subgraphs, and tensors in `Constant` nodes, by name. */
+export function constantsOf(graph: OnnxGraph): Map<string, OnnxTensor> {
+  const found = new Map(graph.initializers);
+  for (const node of graph.nodes) {
+    const value = node.opType === "Constant" && node.domain === "" ? node.attributes["value"] : undefined;
+    if (typeof value === "object" && "dtype" in value) found.set(node.outputs[0]!, value);
+    for (const [, inner] of subgraphsOf(node))
+      for (const [name, tensor] of constantsOf(inner)) found.set(name, tensor);
+  }
+  return found;
+}
+
+/** A float constant, or the product of two: the scale of an integer bias is that of x times that of w. */
+function scaleOf(
+  name: string,
+  constants: ReadonlyMap<string, OnnxTensor>,
+  producers: ReadonlyMap<string, OnnxNode>,
+): OnnxTensor | undefined {
+  const known = constants.get(name);
+  if (known) return isFloatType(known.dtype) ? known : undefined;
+  const node = producers.get(name);
+  if (node?.opType !== "Mul") return undefined;
+  const [a, b] = node.inputs.map((input) => constants.get(input));
+  if (!a || !b || (a.data.length !== 1 && b.data.length !== 1)) return undefined;
+  const [one, many] = a.data.length === 1 ? [a, b] : [b, a];
+  const factor = Number(one.data[0]);
+  const data = Float32Array.from(many.data as ArrayLike<number>, (v) => v * factor);
+  return { name, dtype: "float32", dims: many.dims, data };
+}
+
+/**
+ * Every integer tensor that only DequantizeLinear reads, always with the same scale and zero point: these are weights, and
+ * a changed one is written back on the same grid. `graph` as normalised by the importer, so that names are unique.
+ */
+export function quantisedWeights(graph: OnnxGraph): Map<string, QuantisedWeight> {
+  const constants = constantsOf(graph);
+  const nodes = allNodes(graph.nodes);
+  const producers = new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+  const found = new Map<string, QuantisedWeight>();
+  const refused = new Set(graph.outputs.map(({ name }) => name));
+  for (const node of nodes) {
+    node.inputs.forEach((name, index) => {
+      const tensor = constants.get(name);
+      if (!tensor || !CODES[tensor.dtype]) return;
+      const scale =
+        node.opType === "DequantizeLinear" && index === 0 && !node.attributes["block_size"]
+          ? scaleOf(node.inputs[1]!, constants, producers)
+          : undefined;
+      const zero = node.inputs[2] ? constants.get(node.inputs[2]) : undefined;
+      if (!scale || (node.inputs[2] && !zero)) {
+        refused.add(name);
+        return;
+      }
+      const axis = Number(node.attributes["axis"] ?? 1);
+      const known = found.get(name);
+      const same =
+        !known ||
+        (String(known.scale.data) === String(scale.data) &&
+          String(known.zero?.data ?? "0") === String(zero?.data ?? "0") &&
+          (known.axis === axis || scale.data.length === 1));
+      if (same) found.set(name, known ?? weight(tensor, scale, zero, axis));
+      else refused.add(name);
+    });
+  }
+  for (const name of refused) found.delete(name);
+  return found;
+}
