@@ -186,7 +186,7 @@ const largest = (values: ArrayLike<number>) => {
 
 /**
  * Class scores are given the class they now think least likely; where that has no gradient (all scores move together),
- * and for all else, the output is to move by up to a tenth of its largest value.
+ * and for all else, the output is to move: by up to a tenth of its largest value, or to half of itself.
  */
 async function trainingGoals(
   values: Float64Array,
@@ -196,19 +196,26 @@ async function trainingGoals(
 ): Promise<Goal[]> {
   const draw = random(7);
   const scale = 0.1 * Math.max(1, largest(values));
-  const moved = {
+  const shape = await dims();
+  const towards = (move: (v: number) => number): Goal => ({
     scale,
-    target: Float32Array.from(values, (v) => v + scale * (2 * draw() - 1)),
-    dims: await dims(),
-  };
-  if (width < 2 || values.length / width > 8 * batch) return [moved];
+    target: Float32Array.from(values, move),
+    dims: shape,
+  });
+  // At random where the output can follow; all together where quantisation hides small steps.
+  const moved = [
+    towards((v) => v + scale * (2 * draw() - 1)),
+    towards((v) => v / 2),
+    towards((v) => v + scale),
+  ];
+  if (width < 2 || values.length / width > 8 * batch) return moved;
   const target = new Float32Array(values.length);
   for (let row = 0; row < values.length; row += width) {
     let least = row;
     for (let i = row; i < row + width; i++) if (values[i]! < values[least]!) least = i;
     target[least] = 1;
   }
-  return [{ scale: undefined, target, dims: [values.length / width, width] }, moved];
+  return [{ scale: undefined, target, dims: [values.length / width, width] }, ...moved];
 }
 
 const spec = (dims: readonly number[], dtype: TensorSpec["dtype"]): TensorSpec => ({

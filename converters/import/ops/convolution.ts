@@ -107,9 +107,12 @@ export function MaxPool(
   { storage_order = 0, ...rest }: PoolingAttributes & { storage_order?: number },
   { node }: OperatorContext,
 ): Value | Value[] {
-  const t = toTensor(x!);
+  // Codes of a quantised activation are pooled as numbers; every 16-bit integer is a float32.
+  const codes = toTensor(x!);
+  const t = codes.dtype === "float32" ? codes : tf.cast(codes, "float32");
   const { attributes } = pooling(t, rest);
-  const y = maxPool(t, attributes);
+  const pooled = maxPool(t, attributes);
+  const y = codes.dtype === "float32" ? pooled : tf.cast(pooled, codes.dtype);
   if (!node.outputs[1]) return y;
   const indices = maxPoolIndices(t, attributes);
   return [y, storage_order === 0 ? indices : columnMajor(indices, t.shape.slice(2))];

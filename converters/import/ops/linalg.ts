@@ -54,12 +54,11 @@ export function Gemm(
     transB = 0,
   }: { alpha?: number; beta?: number; transA?: number; transB?: number },
 ): Value {
-  const product = tf.matMul(
-    toTensor(a!) as tf.Tensor2D,
-    toTensor(b!) as tf.Tensor2D,
-    Boolean(transA),
-    Boolean(transB),
-  );
+  const [left, right] = [toTensor(a!), toTensor(b!)] as [tf.Tensor2D, tf.Tensor2D];
+  const [inner, other] = [left.shape[transA ? 0 : 1], right.shape[transB ? 1 : 0]];
+  if (inner !== other)
+    throw new Error(`A has ${inner} columns to multiply with the ${other} rows of B, which do not agree`);
+  const product = tf.matMul(left, right, Boolean(transA), Boolean(transB));
   const y = alpha === 1 ? product : tf.mul(product, tf.scalar(alpha));
   if (c === undefined || beta === 0) return y;
   const bias = toTensor(c);
