@@ -361,7 +361,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   finish(
     inputs: readonly { name: string; shape: readonly number[]; dtype: string }[],
     outputs: readonly { name: string; shape: readonly number[]; dtype: string }[],
-  ): { bytes: Uint8Array; nodeCounts: Record<string, number> } {
+  ): { bytes: Uint8Array; nodes: readonly EmittedNode[]; nodeCounts: Record<string, number> } {
     const needed = new Set(outputs.map(({ name }) => name));
     const kept: EmittedNode[] = [];
     for (let i = this.nodes.length - 1; i >= 0; i--) {
@@ -404,6 +404,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       graph: {
         name: "step",
         node: nodes.map((node) => ({
+          name: node.outputs[0]!,
           opType: node.opType,
           domain: node.domain,
           input: [...node.inputs],
@@ -432,7 +433,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
         output: outputs.map(valueInfo),
       },
     });
-    return { bytes: onnx.ModelProto.encode(model).finish(), nodeCounts };
+    return { bytes: onnx.ModelProto.encode(model).finish(), nodes, nodeCounts };
   }
 }
 

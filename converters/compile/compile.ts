@@ -2,6 +2,7 @@
 import "@tensorflow/tfjs-layers";
 import * as tf from "@tensorflow/tfjs-core";
 import { BACKEND, tracingBackend } from "./backend.ts";
+import { overwritable } from "./in-place.ts";
 import type { CompiledGraph, StepFunction, StepSignature, TensorSpec } from "./step.ts";
 
 export interface CompileOptions {
@@ -62,7 +63,11 @@ export function compileStep(
         );
     }
     const outputs = { carry: collect(out.carry), results: collect(out.results) };
-    const { bytes, nodeCounts } = trace.finish(graphInputs, graphOutputs);
+    const { bytes, nodes, nodeCounts } = trace.finish(graphInputs, graphOutputs);
+    const overwrites = overwritable(nodes);
+    const inPlace = Object.keys(signature.carry).filter((key) =>
+      overwrites(carry.names[key]!, outputs.carry[key]!),
+    );
     const resultSpecs = Object.fromEntries(
       Object.entries(out.results).map(([key, t]) => [
         key,
@@ -73,6 +78,7 @@ export function compileStep(
       bytes,
       inputs: { carry: carry.names, batch: batch.names },
       outputs,
+      inPlace,
       resultSpecs,
       nodeCounts,
     };

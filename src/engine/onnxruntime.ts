@@ -37,9 +37,14 @@ export const onnxruntimeEngine = (): Engine => ({
       },
       { block: await blockSize() },
     );
+    const { inputs, outputs, resultSpecs } = graph;
     const session = await ort.InferenceSession.create(graph.bytes, {
       executionMode: "sequential",
       graphOptimizationLevel: "all",
+      // The planned block comes on top of what the first run took, and is never faster by more than a few per cent.
+      enableMemPattern: false,
+      // Its warnings are about the graph we wrote, not about anything a user could change.
+      logSeverityLevel: 3,
       ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
     });
     const compileSeconds = (performance.now() - started) / 1000;
@@ -49,29 +54,31 @@ export const onnxruntimeEngine = (): Engine => ({
       readonly tensor: ort.Tensor;
     }
     const buffer = (data: NumberArray, spec: TensorSpec): Buffer => ({ data, tensor: wrap(data, spec) });
-    // Ping-pong: a run reads one set and writes the other.
+    // Ping-pong: a run reads one set and writes the other, but for what may be written in place.
+    const inPlace = new Set(graph.inPlace);
     let now = new Map<string, Buffer>();
     let next = new Map<string, Buffer>();
     for (const [key, { spec, data }] of Object.entries(initial)) {
-      now.set(key, buffer(data.slice(), spec));
-      next.set(key, buffer(empty(spec), spec));
+      const own = buffer(data.slice(), spec);
+      now.set(key, own);
+      next.set(key, inPlace.has(key) ? own : buffer(empty(spec), spec));
     }
     const results = new Map<string, Buffer>();
-    for (const [key, spec] of Object.entries(graph.resultSpecs)) results.set(key, buffer(empty(spec), spec));
+    for (const [key, spec] of Object.entries(resultSpecs)) results.set(key, buffer(empty(spec), spec));
 
     return {
       compileSeconds,
       async run(arrays) {
         const feeds: Record<string, ort.Tensor> = {};
         const fetches: Record<string, ort.Tensor> = {};
-        for (const [key, { tensor }] of now) feeds[graph.inputs.carry[key]!] = tensor;
+        for (const [key, { tensor }] of now) feeds[inputs.carry[key]!] = tensor;
         for (const [key, spec] of Object.entries(batchSpecs)) {
           const data = arrays[key];
           if (!data) throw new Error(`the batch lacks "${key}"`);
-          feeds[graph.inputs.batch[key]!] = wrap(data, spec);
+          feeds[inputs.batch[key]!] = wrap(data, spec);
         }
-        for (const [key, { tensor }] of next) fetches[graph.outputs.carry[key]!] = tensor;
-        for (const [key, { tensor }] of results) fetches[graph.outputs.results[key]!] = tensor;
+        for (const [key, { tensor }] of next) fetches[outputs.carry[key]!] = tensor;
+        for (const [key, { tensor }] of results) fetches[outputs.results[key]!] = tensor;
         // What `run` hands back are other buffer objects; the preallocated ones hold the values.
         await session.run(feeds, fetches);
         [now, next] = [next, now];

@@ -328,6 +328,24 @@ export function filterGradByConvolution(
   dy: TensorInfo,
   a: ConvAttributes,
 ): TensorInfo {
+  const last = trace.channelsLast(x);
+  const pointwise = a.kernel.every((k) => k === 1) && a.pads.every((p) => p === 0);
+  if (!pointwise || a.strides.every((s) => s === 1)) return channelsLastFilterGrad(trace, last, dy, a);
+  // One tap: only the places that it met matter, and no place between them need be computed.
+  const spatial = a.outputShape.slice(2);
+  const [n, c] = a.inputShape as [number, number];
+  const ends = trace.ints(spatial.map((d, i) => (d - 1) * a.strides[i]! + 1));
+  const met = trace.emit(
+    "Slice",
+    [last, trace.ints([0, 0]), ends, trace.ints([1, 2]), trace.ints(a.strides)],
+    [n, ...spatial, c],
+    "float32",
+  );
+  const ones = { strides: [1, 1], dilations: [1, 1], inputShape: [n, c, ...spatial] };
+  return channelsLastFilterGrad(trace, met, dy, { ...a, ...ones });
+}
+
+function channelsLastFilterGrad(trace: Trace, x: TensorInfo, dy: TensorInfo, a: ConvAttributes): TensorInfo {
   const [o, c] = a.filterShape as [number, number];
   const n = a.inputShape[0]!;
   const [h, w] = a.inputShape.slice(2) as [number, number];
@@ -345,7 +363,7 @@ export function filterGradByConvolution(
     : trace.emit("Transpose", [dy], [o, n, ...spatial], "float32", { perm: { ints: [1, 0, 2, 3] } });
   const y = trace.emit(
     "Conv",
-    [reshape(trace, trace.channelsLast(x), [1, n, h, w * c]), filter],
+    [reshape(trace, x, [1, n, h, w * c]), filter],
     [1, groups * o, rowsOut, columnsOut * c],
     "float32",
     convAttributes({
