@@ -29,7 +29,7 @@ export function BatchNormalization(
   if (training_mode)
     throw notTrainable(
       "BATCHNORM_TRAINING",
-      `${where}: training_mode=1 uses batch statistics, which ONNX Runtime does not run either; export the model in eval mode.`,
+      `${where}: training_mode=1 uses batch statistics, so that what a sample gets depends on its neighbours; export the model in eval mode.`,
     );
   const t = toTensor(x!);
   const [s, b, m, v] = [scale, bias, mean, variance].map((p) => toTensor(p!)) as [
