@@ -7,6 +7,7 @@ import * as ort from "onnxruntime-node";
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
 import { notTrainable, OnnxUnlearnError } from "../../converters/errors.ts";
 import { exportModel } from "../../converters/export/write.ts";
+import { examine } from "../../converters/import/examine.ts";
 import { importModel } from "../../converters/import/graph.ts";
 import { headCandidates } from "../../converters/import/head.ts";
 import type { Head, TrainableModel } from "../../converters/import/model.ts";
@@ -186,7 +187,7 @@ const largest = (values: ArrayLike<number>) => {
 
 /**
  * Class scores are given the class they now think least likely; where that has no gradient (all scores move together),
- * and for all else, the output is to move: by up to a tenth of its largest value, or to half of itself.
+ * and for all else, the output is to move: at random by up to a tenth of its largest value, to half of itself, or up by that largest value.
  */
 async function trainingGoals(
   values: Float64Array,
@@ -206,7 +207,7 @@ async function trainingGoals(
   const moved = [
     towards((v) => v + scale * (2 * draw() - 1)),
     towards((v) => v / 2),
-    towards((v) => v + scale),
+    towards((v) => v + 10 * scale),
   ];
   if (width < 2 || values.length / width > 8 * batch) return moved;
   const target = new Float32Array(values.length);
@@ -452,6 +453,10 @@ export async function judge(path: string): Promise<Verdict> {
   try {
     await (await ort.InferenceSession.create(path, { logSeverityLevel: 4 })).release();
   } catch (error) {
+    // Its own reason first, where the importer has one besides operators nobody knows.
+    const own = examine(source).refusal;
+    if (own && own.code !== "OPERATOR_UNKNOWN")
+      return { verdict: "refused", code: own.code, reason: own.message };
     return {
       verdict: "refused",
       code: "RUNTIME_REFUSED",

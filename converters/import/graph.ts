@@ -17,6 +17,20 @@ import { allNodes, initializersOf } from "./subgraphs.ts";
 import { dimsOf, host, hostFromOnnx, tensorTypeOf, toTensor, type Value } from "./value.ts";
 import { planGraph, type WalkOptions, walk } from "./walk.ts";
 
+/** Operators that only graphs for training hold: gradients, optimisers, and the marks ONNX Runtime puts between both passes. */
+const TRAINING =
+  /Grad(_\d+)?$|Grad_dX$|^(SGD|Adam|Adagrad|Momentum|Gradient|YieldOp|InPlaceAccumulator(V2)?|LambOptimizer|AdamOptimizer|SGDOptimizer(V2)?|AdamWOptimizer)$/;
+
+/** @throws notTrainable TRAINING_GRAPH where a file already holds a backward pass */
+function refuseTrainingGraph({ graph }: OnnxModel): void {
+  const node = allNodes(graph.nodes).find(({ opType }) => TRAINING.test(opType));
+  if (node)
+    throw notTrainable(
+      "TRAINING_GRAPH",
+      `This is already a training graph (it holds ${node.opType} "${node.name || node.outputs[0]}"), whose outputs are losses and gradients; give the model exported for inference.`,
+    );
+}
+
 /** The codes that a real-valued master rounds to, differentiated straight through. */
 const codesOf = (master: tf.Tensor, { scale, zero, tensor, axis }: QuantisedWeight): Value =>
   QuantizeLinear(
@@ -48,6 +62,7 @@ function asClasses(logits: tf.Tensor, name: string): tf.Tensor {
  * @throws notTrainable (exit 3) naming node, operator and reason; badInput (exit 2) for a damaged graph
  */
 export function importModel(source: OnnxModel, options: ImportOptions = {}): TrainableModel {
+  refuseTrainingGraph(source);
   const graph = normalizeGraph(source);
   const head = findHead(graph, options.logits);
   const nodes = requiredNodes(graph, [head.logits]);
@@ -134,7 +149,18 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
     return outputs[0]!.rank === 0 ? tf.stack(outputs) : tf.concat(outputs, 0);
   };
   const apply: TrainableModel["apply"] = (weights, batch) => asClasses(forward(weights, batch), head.logits);
-  return { source, parameters, inputs, fixedBatch, batching, head, apply, forward };
+  const shapes: TrainableModel["shapes"] = (given) => {
+    const found = new Map<string, readonly number[]>();
+    const batch = Object.fromEntries(
+      inputs.map(({ name, dtype }) => [
+        name,
+        { shape: [...given[name]!], dtype: tensorTypeOf(dtype ?? "float32") } satisfies TensorSpec,
+      ]),
+    );
+    trace(batch, { onValue: (name, value) => found.set(name, dimsOf(value)) });
+    return found;
+  };
+  return { source, parameters, inputs, fixedBatch, batching, head, apply, forward, shapes };
 }
 
 /** The batch size baked into the first input that has dimensions. */

@@ -57,6 +57,8 @@ export interface TrainableModel {
     parameters: Readonly<Record<string, tf.Tensor>>,
     inputs: Readonly<Record<string, tf.Tensor>>,
   ): tf.Tensor;
+  /** Shape of every value for inputs of these shapes: walked without computing. */
+  shapes(inputs: Readonly<Record<string, readonly number[]>>): ReadonlyMap<string, readonly number[]>;
 }
 
 export interface ImportOptions {

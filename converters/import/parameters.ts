@@ -122,16 +122,24 @@ export function selectParameters(
     };
   });
   if (!parameters.some(({ trainable }) => trainable))
-    throw notTrainable(
-      "NO_WEIGHTS",
-      `No float weight on the way to the logits can be trained${
-        parameters.length
-          ? ` (${parameters
-              .slice(0, 5)
-              .map((p) => `${p.name}: ${p.frozenBecause}`)
-              .join("; ")})`
-          : ""
-      }; quantised integer models and tree ensembles have none.`,
-    );
+    throw notTrainable("NO_WEIGHTS", whyNoWeights(nodes, parameters));
   return parameters;
+}
+
+/** The true reason, as a sentence. */
+function whyNoWeights(nodes: readonly OnnxNode[], parameters: readonly Parameter[]): string {
+  const ensemble = nodes.find(({ opType }) => /^(TreeEnsemble|SVM)/.test(opType));
+  if (ensemble)
+    return `${ensemble.opType} "${ensemble.name || ensemble.outputs[0]}" decides by ${
+      ensemble.opType.startsWith("SVM") ? "support vectors" : "trees"
+    }, which no gradient can move; unlearning works on models with trained weights.`;
+  if (nodes.some(({ opType }) => opType === "ConstantOfShape") && parameters.every((p) => !p.trainable)) {
+    const skeleton = nodes.filter(({ opType }) => opType === "ConstantOfShape").length;
+    if (parameters.every(({ frozenBecause }) => frozenBecause === "not used on the way to the logits"))
+      return `The graph holds no weights: ${skeleton} tensors are filled with one number when it runs (ConstantOfShape), as in a skeleton without its training; use the real model.`;
+  }
+  if (parameters.length === 0)
+    return "The graph holds no float tensor besides its inputs: there is no weight to train on the way to the logits.";
+  const reasons = parameters.slice(0, 5).map((p) => `${p.name}: ${p.frozenBecause}`);
+  return `No weight on the way to the logits is trained (${reasons.join("; ")}${parameters.length > 5 ? "; …" : ""}); choose some with --train GLOB if that is wrong.`;
 }

@@ -1,56 +1,220 @@
 import type { Command } from "commander";
-import type { Io } from "./io.ts";
+import { notTrainable, OnnxUnlearnError } from "../../converters/errors.ts";
+import type { Examination, Refusal } from "../../converters/import/examine.ts";
+import type { Batching } from "../../converters/import/model.ts";
+import type { OnnxModel, OnnxValueInfo } from "../../converters/onnx/model.ts";
+import { type Io, printJson } from "./io.ts";
+
+interface InspectFlags {
+  readonly json?: boolean;
+  readonly logits?: string;
+  readonly train?: readonly string[];
+  readonly freeze?: readonly string[];
+}
+
+const collect = (value: string, list: string[]) => [...list, value];
 
 export const registerInspect = (root: Command, io: Io): Command =>
   root
     .command("inspect")
-    .description("what a model holds and whether it can be trained")
+    .description("what a model holds, whether it can be trained, and if not, why")
     .argument("<model>")
     .option("--logits <name>", "value name of the logits")
+    .option("--train <glob>", "show what this would train (repeatable)", collect, [])
+    .option("--freeze <glob>", "show what this would freeze (repeatable)", collect, [])
     .option("--json", "print one JSON document on stdout")
-    .action((model: string, options: { json?: boolean; logits?: string }) => inspect(model, options, io));
+    .action((model: string, flags: InspectFlags) => inspect(model, flags, io));
 
-/** `onnx-unlearn inspect`: inputs, logits and weights; exit 3 with the reason where the model cannot be trained. */
-async function inspect(
-  path: string,
-  { json, logits }: { json?: boolean; logits?: string },
-  io: Io,
-): Promise<void> {
-  const [{ importModel }, { loadModelFile }] = await Promise.all([
-    import("../../converters/import/graph.ts"),
-    import("../../converters/onnx/read.ts"),
-  ]);
-  const source = loadModelFile(path);
-  const model = importModel(source, { logits });
-  const operators: Record<string, number> = {};
-  for (const { opType } of source.graph.nodes) operators[opType] = (operators[opType] ?? 0) + 1;
-  const document = {
+/** Samples that the memory estimate is printed for. */
+const BATCH = 128;
+
+/** Refuses a file that ONNX Runtime itself cannot load. @throws notTrainable RUNTIME_REFUSED */
+async function requireLoadable(path: string): Promise<void> {
+  const ort = await import("onnxruntime-node");
+  try {
+    const session = await ort.InferenceSession.create(path, {
+      logSeverityLevel: 4,
+      graphOptimizationLevel: "disabled",
+      intraOpNumThreads: 1,
+    });
+    await session.release();
+  } catch (error) {
+    throw notTrainable(
+      "RUNTIME_REFUSED",
+      `ONNX Runtime cannot load ${path}: ${(error as Error).message.split("\n")[0]}`,
+    );
+  }
+}
+
+const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
+const total = (parameters: readonly { readonly dims: readonly number[] }[]) =>
+  parameters.reduce((sum, { dims }) => sum + product(dims), 0);
+
+/** What the document says; stable field names. */
+function documentOf(source: OnnxModel, found: Examination, refusal: Refusal | undefined) {
+  const parameters = found.model?.parameters ?? [];
+  const trainable = parameters.filter((p) => p.trainable);
+  const rest = found.logitsShape?.slice(1).filter((d) => d !== 1) ?? [];
+  return {
+    trainable: refusal === undefined,
+    refusal: refusal ?? null,
     producer: source.producer,
     irVersion: source.irVersion,
     opsets: Object.fromEntries([...source.opsets].map(([domain, v]) => [domain || "ai.onnx", v])),
-    inputs: model.inputs,
-    fixedBatch: model.fixedBatch ?? null,
-    head: model.head,
-    operators,
-    parameters: model.parameters.map(({ name, dims, dtype, trainable, frozenBecause }) => ({
+    inputs: found.inputs.map(({ name, dtype, dims }) => ({
+      name,
+      dtype: dtype ?? null,
+      dims: dims?.map((d) => d ?? null) ?? null,
+    })),
+    outputs: found.outputs.map(({ name, dtype, dims }) => ({
+      name,
+      dtype: dtype ?? null,
+      dims: dims?.map((d) => d ?? null) ?? null,
+    })),
+    fixedBatch: found.model?.fixedBatch ?? null,
+    batching: found.batching ?? null,
+    head: found.model?.head ?? null,
+    /** Classes of the logits; null where their shape is open or not [batch, classes]. */
+    classes: found.logitsShape === undefined || rest.length > 1 ? null : (rest[0] ?? 1),
+    logitsShape: found.logitsShape ?? null,
+    candidates: found.candidates.map(({ logits, output, outputKind }) => ({ logits, output, outputKind })),
+    weights: {
+      tensors: parameters.length,
+      trainableTensors: trainable.length,
+      elements: total(parameters),
+      trainableElements: total(trainable),
+    },
+    parameters: parameters.map(({ name, dims, dtype, trainable: trains, frozenBecause }) => ({
       name,
       dims,
       dtype,
-      trainable,
+      trainable: trains,
       frozenBecause: frozenBecause ?? null,
     })),
+    operators: found.operators.map((use) => ({ ...use, because: use.because ?? null })),
+    memory: found.memory
+      ? { weightsBytes: found.memory.weights, bytesPerSample: found.memory.perSample ?? null }
+      : null,
+    suggestedTrain: found.suggestedTrain,
   };
-  if (json) {
-    io.out(`${JSON.stringify(document)}\n`);
+}
+export type InspectDocument = ReturnType<typeof documentOf>;
+
+const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(bytes < 100 * 2 ** 20 ? 1 : 0)} MiB`;
+const MARKS = { trainable: "✓", frozen: "·", refused: "✗" } as const;
+
+const describeValue = ({ name, dtype, dims }: OnnxValueInfo) =>
+  `${name} ${dtype ?? "?"} ${dims ? `[${dims.map((d) => d ?? "?").join(", ")}]` : "(shape not given)"}`;
+
+function describeBatching(batching: Batching): string {
+  if (batching.kind === "free") return "any batch size";
+  if (batching.kind === "rebatched")
+    return `the file says ${batching.size}; trained at any batch size, as the graph allows it`;
+  return `${batching.size} at a time, larger batches are cut into pieces: ${batching.because}`;
+}
+
+async function table(path: string, document: InspectDocument, found: Examination): Promise<string> {
+  const { default: Table } = await import("cli-table3");
+  const plain = {
+    style: { head: [], border: [] },
+    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
+  };
+  const { head, weights, memory } = document;
+  const lines = [
+    `${path}: ${document.producer || "producer not given"}, IR ${document.irVersion}, opset ${Object.entries(
+      document.opsets,
+    )
+      .map(([domain, version]) => `${domain} ${version}`)
+      .join(", ")}`,
+    ...found.inputs.map((value) => `input   ${describeValue(value)}`),
+    ...found.outputs.map((value) => `output  ${describeValue(value)}`),
+  ];
+  if (found.batching) lines.push(`batch   ${describeBatching(found.batching)}`);
+  if (head) {
+    const shape = document.logitsShape ? ` [${document.logitsShape.join(", ")}]` : "";
+    lines.push(`logits  ${head.logits}${shape}, behind output "${head.output}" (${head.outputKind})`);
+    if (document.logitsShape && document.classes === null)
+      lines.push(
+        "        not [batch, classes]: unlearning needs one label per sample; choose another value with --logits",
+      );
+  } else if (document.candidates.length > 1)
+    lines.push(
+      `logits  one of: ${document.candidates.map(({ logits }) => logits).join(", ")} (--logits NAME)`,
+    );
+  if (document.parameters.length > 0) {
+    const parameters = new Table({
+      ...plain,
+      head: ["", "weight", "type", "shape", "elements", "frozen because"],
+    });
+    for (const p of document.parameters)
+      parameters.push([
+        p.trainable ? MARKS.trainable : MARKS.frozen,
+        p.name,
+        p.dtype,
+        `[${p.dims.join(", ")}]`,
+        String(product(p.dims)),
+        p.frozenBecause ?? "",
+      ]);
+    lines.push(parameters.toString());
+    lines.push(
+      `${weights.trainableTensors} of ${weights.tensors} tensors are trained: ${weights.trainableElements} of ${weights.elements} weights`,
+    );
+  }
+  if (document.operators.length > 0) {
+    const operators = new Table({ ...plain, head: ["", "operator", "nodes", "because"] });
+    for (const use of document.operators)
+      operators.push([
+        MARKS[use.mark],
+        use.domain === "ai.onnx" ? use.operator : `${use.domain}.${use.operator}`,
+        String(use.count),
+        use.because ?? "",
+      ]);
+    lines.push(operators.toString());
+  }
+  if (memory)
+    lines.push(
+      memory.bytesPerSample === null
+        ? `memory  about ${megabytes(memory.weightsBytes)} for the weights; the activations depend on open dimensions`
+        : `memory  about ${megabytes(memory.weightsBytes)} for the weights and ${megabytes(memory.bytesPerSample)} a sample: ${megabytes(memory.weightsBytes + BATCH * memory.bytesPerSample)} at batch ${BATCH}`,
+    );
+  if (document.suggestedTrain.length > 0)
+    lines.push(
+      `try first, as the model is large: ${document.suggestedTrain.map((name) => `--train '${name}'`).join(" ")}`,
+    );
+  lines.push(document.refusal ? `refused: ${document.refusal.message}` : "can be trained");
+  return `${lines.join("\n")}\n`;
+}
+
+/**
+ * `onnx-unlearn inspect`: everything a model holds; exit 3 with the reason where it cannot be trained, the document
+ * printed all the same.
+ */
+async function inspect(path: string, { json, ...options }: InspectFlags, io: Io): Promise<void> {
+  const { loadModelFile } = await import("../../converters/onnx/read.ts");
+  let source: OnnxModel;
+  try {
+    source = loadModelFile(path);
+  } catch (error) {
+    if (!(error instanceof OnnxUnlearnError) || error.exitCode !== 3) throw error;
+    const refusal: Refusal = { code: error.code, message: error.message };
+    io.exitWith?.(3);
+    if (json) printJson(io, { trainable: false, refusal });
+    else io.out(`refused: ${refusal.message}\n`);
     return;
   }
-  io.out(
-    `${path}: ${document.producer}, IR ${document.irVersion}, logits "${model.head.logits}" (output "${model.head.output}": ${model.head.outputKind})\n`,
-  );
-  for (const { name, dims, dtype } of model.inputs)
-    io.out(`input ${name}: ${dtype} [${dims?.map((d) => d ?? "?").join(", ")}]\n`);
-  for (const p of document.parameters)
-    io.out(
-      `${p.trainable ? "✓" : "·"} ${p.name} ${p.dtype} [${p.dims.join(", ")}]${p.frozenBecause ? ` frozen: ${p.frozenBecause}` : ""}\n`,
-    );
+  const [{ examine }, loads] = await Promise.all([
+    import("../../converters/import/examine.ts"),
+    requireLoadable(path).then(
+      () => undefined,
+      (error: OnnxUnlearnError): Refusal => ({ code: error.code, message: error.message }),
+    ),
+  ]);
+  const found = examine(source, options);
+  // The importer's own reason says more, unless it is only that it does not know an operator either.
+  const own = found.refusal?.code === "OPERATOR_UNKNOWN" ? undefined : found.refusal;
+  const refusal = own ?? loads ?? found.refusal;
+  const document = documentOf(source, found, refusal);
+  if (refusal) io.exitWith?.(3);
+  if (json) printJson(io, document);
+  else io.out(await table(path, document, found));
 }

@@ -1,0 +1,202 @@
+import { OnnxUnlearnError } from "../errors.ts";
+import type { OnnxModel, OnnxNode, OnnxValueInfo } from "../onnx/model.ts";
+import { ZERO_GRADIENT } from "./catalogue.ts";
+import { importModel } from "./graph.ts";
+import { headCandidates } from "./head.ts";
+import type { Batching, Head, ImportOptions, TrainableModel } from "./model.ts";
+import { normalizeGraph } from "./normalize.ts";
+import { requiredNodes } from "./order.ts";
+import { findOperator } from "./registry.ts";
+import { allNodes, usedValues } from "./subgraphs.ts";
+
+export interface Refusal {
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface OperatorUse {
+  readonly domain: string;
+  readonly operator: string;
+  readonly count: number;
+  /** "trainable": gradients pass; "frozen": runs without one; "refused": cannot be run here. */
+  readonly mark: "trainable" | "frozen" | "refused";
+  readonly because: string | undefined;
+}
+
+/** What a model holds and whether it can be trained; everything `inspect` tells. */
+export interface Examination {
+  readonly inputs: readonly OnnxValueInfo[];
+  readonly outputs: readonly OnnxValueInfo[];
+  /** What could be the logits, by the output each leads to. */
+  readonly candidates: readonly Head[];
+  readonly operators: readonly OperatorUse[];
+  /** Why the model cannot be trained; undefined where it can. */
+  readonly refusal: Refusal | undefined;
+  /** The imported model; undefined where it is refused. */
+  readonly model: TrainableModel | undefined;
+  readonly batching: Batching | undefined;
+  /** Shape of the logits for one sample; undefined where open dimensions hide it. */
+  readonly logitsShape: readonly number[] | undefined;
+  /** Bytes of one training step, estimated: masters, gradients and momentum, and every activation with its gradient. */
+  readonly memory: { readonly weights: number; readonly perSample: number | undefined } | undefined;
+  /** Weights to start with on a large model: those of the last layers. Empty: all of them. */
+  readonly suggestedTrain: readonly string[];
+}
+
+const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
+
+/** Above this many weights, the last layers alone are worth a first try. */
+const LARGE = 1_000_000;
+/** Share of all weights that a suggestion holds at most. */
+const SHARE = 0.2;
+
+function operatorsOf(
+  source: OnnxModel,
+  nodes: readonly OnnxNode[],
+  needed: ReadonlySet<OnnxNode>,
+  trained: ReadonlySet<string>,
+): OperatorUse[] {
+  // Values that hang on a trained weight.
+  const hot = new Set(trained);
+  for (const node of needed)
+    if (usedValues(node).some((name) => hot.has(name))) for (const output of node.outputs) hot.add(output);
+  const judge = (node: OnnxNode): Pick<OperatorUse, "mark" | "because"> => {
+    const key = node.domain ? `${node.domain}/${node.opType}` : node.opType;
+    const known = findOperator(node, node.opset ?? source.opsets.get(node.domain) ?? 1);
+    if (!needed.has(node)) return { mark: "frozen", because: "not on the way to the logits" };
+    if (!known) return { mark: "refused", because: "not known here, and the logits depend on it" };
+    if (!usedValues(node).some((name) => hot.has(name)))
+      return { mark: "frozen", because: "before the first trained weight" };
+    if (ZERO_GRADIENT.has(key) && node.opType !== "QuantizeLinear")
+      return { mark: "frozen", because: "has no gradient" };
+    return { mark: "trainable", because: undefined };
+  };
+  const uses = new Map<string, OperatorUse>();
+  const order = ["refused", "trainable", "frozen"] as const;
+  for (const node of allNodes(nodes)) {
+    const { mark, because } = judge(node);
+    const key = `${node.domain}/${node.opType}/${mark}/${because}`;
+    const known = uses.get(key);
+    uses.set(key, {
+      domain: node.domain || "ai.onnx",
+      operator: node.opType,
+      mark,
+      because,
+      count: (known?.count ?? 0) + 1,
+    });
+  }
+  return [...uses.values()].sort(
+    (a, b) =>
+      order.indexOf(a.mark) - order.indexOf(b.mark) ||
+      `${a.domain}${a.operator}`.localeCompare(`${b.domain}${b.operator}`),
+  );
+}
+
+/** Shapes for one sample, or for the file's own batch; undefined where a dimension besides the first is open. */
+function oneSample(model: TrainableModel): Record<string, readonly number[]> | undefined {
+  const shapes: Record<string, readonly number[]> = {};
+  for (const { name, dims } of model.inputs) {
+    if (!dims?.every((d, i) => typeof d === "number" || i === 0)) return undefined;
+    shapes[name] = dims.map((d) => (typeof d === "number" ? d : 1));
+  }
+  return shapes;
+}
+
+/** The weights nearest to the logits, layer by layer, as long as they are a small share of a large model. */
+function lastLayers(model: TrainableModel, nodes: readonly OnnxNode[]): string[] {
+  const sizes = new Map(
+    model.parameters.filter((p) => p.trainable).map(({ name, dims }) => [name, product(dims)]),
+  );
+  const total = [...sizes.values()].reduce((a, b) => a + b, 0);
+  if (total < LARGE) return [];
+  const chosen: string[] = [];
+  let held = 0;
+  for (const node of [...nodes].reverse()) {
+    const names = usedValues(node).filter((name) => sizes.has(name) && !chosen.includes(name));
+    const weight = names.reduce((sum, name) => sum + sizes.get(name)!, 0);
+    if (held + weight > SHARE * total) break;
+    chosen.push(...names);
+    held += weight;
+  }
+  return chosen;
+}
+
+/** Looks at a model without computing anything. Never throws for a model that cannot be trained: that is its finding. */
+export function examine(source: OnnxModel, options: ImportOptions = {}): Examination {
+  const refusalOf = (error: unknown): Refusal => {
+    if (error instanceof OnnxUnlearnError) return { code: error.code, message: error.message };
+    throw error;
+  };
+  const facts = { inputs: source.graph.inputs, outputs: source.graph.outputs };
+  const nothing = {
+    ...facts,
+    candidates: [],
+    operators: [],
+    model: undefined,
+    batching: undefined,
+    logitsShape: undefined,
+    memory: undefined,
+    suggestedTrain: [],
+  };
+  let graph: ReturnType<typeof normalizeGraph>;
+  let candidates: Head[];
+  try {
+    graph = normalizeGraph(source);
+    candidates = headCandidates(graph);
+  } catch (error) {
+    return { ...nothing, refusal: refusalOf(error) };
+  }
+  let model: TrainableModel;
+  try {
+    model = importModel(source, options);
+  } catch (error) {
+    let needed: OnnxNode[] = [];
+    try {
+      needed = requiredNodes(
+        graph,
+        options.logits ? [options.logits] : candidates.map((head) => head.logits),
+      );
+    } catch {
+      // A damaged graph: the refusal says so.
+    }
+    const operators = operatorsOf(source, graph.nodes, new Set(allNodes(needed)), new Set());
+    return { ...nothing, candidates, operators, refusal: refusalOf(error) };
+  }
+  const nodes = requiredNodes(graph, [model.head.logits]);
+  const trained = model.parameters.filter((p) => p.trainable);
+  const operators = operatorsOf(
+    source,
+    graph.nodes,
+    new Set(allNodes(nodes)),
+    new Set(trained.map(({ name }) => name)),
+  );
+  const count = (of: TrainableModel["parameters"]) => of.reduce((sum, { dims }) => sum + product(dims), 0);
+  // Weight and momentum, each twice (a run reads one copy and writes the other), and the gradient.
+  const weights = 4 * (5 * count(trained) + (count(model.parameters) - count(trained)));
+  let perSample: number | undefined;
+  let logitsShape: readonly number[] | undefined;
+  const sample = oneSample(model);
+  if (sample) {
+    try {
+      const shapes = model.shapes(sample);
+      logitsShape = shapes.get(model.head.logits);
+      const made = new Set(allNodes(nodes).flatMap(({ outputs }) => outputs));
+      let elements = 0;
+      for (const [name, dims] of shapes) if (made.has(name)) elements += product(dims);
+      perSample = (4 * 2 * elements) / (model.fixedBatch ?? 1);
+    } catch (error) {
+      return { ...nothing, candidates, operators, refusal: refusalOf(error) };
+    }
+  }
+  return {
+    ...facts,
+    candidates,
+    operators,
+    refusal: undefined,
+    model,
+    batching: model.batching,
+    logitsShape,
+    memory: { weights, perSample },
+    suggestedTrain: lastLayers(model, nodes),
+  };
+}
