@@ -46,6 +46,23 @@ export function constantTensor(node: OnnxNode): OnnxTensor | undefined {
   return undefined;
 }
 
+/** Longer vectors next to a shape are tables (position embeddings), not arithmetic. */
+const ARITHMETIC = 16;
+/** Values computed from shapes and a few constants alone; nodes in order of computation. */
+function shapeArithmetic(nodes: readonly OnnxNode[], tensors: ReadonlyMap<string, OnnxTensor>): Set<string> {
+  const found = new Set<string>();
+  const isSmall = (name: string) =>
+    (tensors.get(name)?.data.length ?? Number.POSITIVE_INFINITY) <= ARITHMETIC;
+  for (const { opType, inputs, outputs } of nodes) {
+    const starts = opType === "Shape" || opType === "Size";
+    const goesOn =
+      inputs.some((name) => found.has(name)) &&
+      inputs.every((name) => !name || found.has(name) || isSmall(name));
+    if (starts || goesOn) for (const name of outputs) found.add(name);
+  }
+  return found;
+}
+
 /**
  * Every float weight among the required nodes, with the decision whether it is trained.
  * By default: not statistics, scales and bounds; not single numbers next to an element-wise operator (they are constants
@@ -76,6 +93,7 @@ export function selectParameters(
       users.set(name, list);
     });
 
+  const shapes = shapeArithmetic(nodes, new Map([...initializers, ...tensors]));
   const whyFrozen = (name: string, tensor: OnnxTensor): string | undefined => {
     const uses = users.get(name);
     if (!uses) return "not used on the way to the logits";
@@ -85,6 +103,7 @@ export function selectParameters(
       if (ELEMENTWISE.has(node.opType)) {
         if (tensor.data.length === 1) return `a single number in ${node.opType}`;
         if (node.inputs.some((other) => modelInputs.has(other))) return "preprocessing of the model input";
+        if (node.inputs.some((other) => shapes.has(other))) return "arithmetic on shapes";
       }
     }
     return undefined;
