@@ -7,10 +7,9 @@ import pkg from "onnx-proto";
 import * as ort from "onnxruntime-node";
 import { compileStep } from "../../converters/compile/compile.ts";
 import { OnnxUnlearnError } from "../../converters/errors.ts";
-import { requiredNodes } from "../../converters/import/order.ts";
-import { describeNode, getOperator } from "../../converters/import/registry.ts";
+import { normalizeGraph } from "../../converters/import/graph.ts";
 import { hostFromOnnx, isHost, tensorTypeOf, toTensor, type Value } from "../../converters/import/value.ts";
-import { runNode } from "../../converters/import/walk.ts";
+import { planGraph, walk } from "../../converters/import/walk.ts";
 import type { OnnxGraph, OnnxModel, OnnxTensor } from "../../converters/onnx/model.ts";
 import { readModel } from "../../converters/onnx/read.ts";
 import type { NodeTest } from "./archive.ts";
@@ -118,19 +117,11 @@ function decodeTensors(protos: readonly Onnx.TensorProto[]): OnnxTensor[] {
 
 /** Everything a graph's outputs need, run on the current tfjs backend. */
 function evaluate(model: OnnxModel, inputs: ReadonlyMap<string, Value>): Value[] {
-  const { graph, opsets } = model;
-  const values = new Map<string, Value>(inputs);
-  for (const [name, tensor] of graph.initializers) values.set(name, hostFromOnnx(tensor));
+  const graph = normalizeGraph(model);
   const wanted = graph.outputs.map(({ name }) => name);
-  for (const node of requiredNodes(graph, wanted)) {
-    const opset = opsets.get(node.domain) ?? 1;
-    const planned = { node, run: getOperator(node, opset), opset, where: describeNode(node, opset) };
-    const outputs = runNode(planned, values);
-    node.outputs.forEach((name, i) => {
-      const value = outputs[i];
-      if (name && value !== undefined) values.set(name, value);
-    });
-  }
+  const plan = planGraph(graph, wanted, model.opsets, () => false);
+  const values = new Map<string, Value>([...plan.constants, ...inputs]);
+  walk(plan, values);
   return wanted.map((name) => {
     const value = values.get(name);
     if (value === undefined) throw new Error(`output "${name}" was not made`);
