@@ -70,18 +70,21 @@ const maxIndicesKernel = defineKernel<PoolAttributes>({
     const out = a.outputShape.slice(2);
     const [size, count] = [product(spatial), product(out)];
     const indices = new Int32Array(product(a.outputShape));
+    const planes = indices.length / count;
     const offsets = taps(a);
-    for (let i = 0; i < indices.length; i++) {
-      const plane = Math.floor(i / count) * size;
-      const start = coordinatesOf(i % count, out).map((v, d) => v * a.strides[d]! - a.pads[d]!);
-      let best = -1;
-      for (const offset of offsets) {
-        const at = start.map((v, d) => v + offset[d]!);
-        if (at.some((v, d) => v < 0 || v >= spatial[d]!)) continue;
-        const place = plane + flatPlace(at, spatial);
-        if (best < 0 || values[place]! > values[best]!) best = place;
+    for (let at = 0; at < count; at++) {
+      // The places that this window meets are the same in every plane.
+      const start = coordinatesOf(at, out).map((v, d) => v * a.strides[d]! - a.pads[d]!);
+      const places = offsets
+        .map((offset) => start.map((v, d) => v + offset[d]!))
+        .filter((place) => place.every((v, d) => v >= 0 && v < spatial[d]!))
+        .map((place) => flatPlace(place, spatial));
+      for (let plane = 0; plane < planes; plane++) {
+        let best = plane * size + places[0]!;
+        for (const place of places)
+          if (values[plane * size + place]! > values[best]!) best = plane * size + place;
+        indices[plane * count + at] = best;
       }
-      indices[i] = best;
     }
     return tf.tensor(indices, [...a.outputShape], "int32");
   },
