@@ -7,7 +7,7 @@ import pkg from "onnx-proto";
 import * as ort from "onnxruntime-node";
 import { compileStep } from "../../converters/compile/compile.ts";
 import { OnnxUnlearnError } from "../../converters/errors.ts";
-import { normalizeGraph } from "../../converters/import/graph.ts";
+import { normalizeGraph } from "../../converters/import/normalize.ts";
 import { hostFromOnnx, isHost, tensorTypeOf, toTensor, type Value } from "../../converters/import/value.ts";
 import { planGraph, walk } from "../../converters/import/walk.ts";
 import type { OnnxGraph, OnnxModel, OnnxTensor } from "../../converters/onnx/model.ts";
