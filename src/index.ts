@@ -5,6 +5,7 @@ export { loadModelFile as loadModel, readModel } from "../converters/onnx/read.t
 export { type DiffDocument, type DiffRequest, diff } from "./api/diff.ts";
 export { type EvaluateDocument, type EvaluateRequest, evaluate } from "./api/evaluate.ts";
 export { BudgetError, type GuardRequest } from "./api/guard.ts";
+export { type RunDocument, runPipeline } from "./api/run.ts";
 export { paretoFront, type SweepDocument, type SweepRequest, sweep } from "./api/sweep.ts";
 export {
   DEFAULT_OPTIONS,

@@ -25,7 +25,7 @@ import type { Shadow } from "../evaluate/shadow.ts";
 import { type WeightChanges, weightChanges } from "../evaluate/weights.ts";
 import { measureGolden } from "../gates/golden.ts";
 import { type GateReport, type Golden, judge } from "../gates/judge.ts";
-import { readGates } from "../gates/read.ts";
+import { type GateSettings, readGates } from "../gates/read.ts";
 import { type FileIdentity, identify } from "../verify/verify.ts";
 import { type Measuring, type SetSizes, sizesOf } from "./evaluate.ts";
 import { type Versions, versions } from "./versions.ts";
@@ -37,8 +37,8 @@ export interface DiffRequest extends SetPaths, Measuring {
   readonly reference?: string;
   /** A folder of reference models for LiRA, U-LiRA and RMIA; see {@link loadShadows}. */
   readonly shadow?: string;
-  /** A gates file: `gates` of the document says which of its checks hold. */
-  readonly gates?: string;
+  /** Gates, or a file of them: `gates` of the document says which of its checks hold. */
+  readonly gates?: string | GateSettings;
   /** Put ids and thumbnails of samples into the document: it then reveals data. */
   readonly showSamples?: boolean;
   /** Count the steps until the forget accuracy is back (METHOD section 5). */
@@ -160,7 +160,7 @@ const sizeOf = ({ bytes, sideFiles }: OnnxModel): number =>
 export async function diff(request: DiffRequest): Promise<DiffDocument> {
   const { seed = 0, threads } = request;
   // Read first: a mistake in it is known before the work.
-  const settings = request.gates === undefined ? undefined : readGates(request.gates);
+  const settings = typeof request.gates === "string" ? readGates(request.gates) : request.gates;
   const open = (path: string) => importModel(loadModelFile(path), request);
   const [before, after] = [open(request.before), open(request.after)];
   const reference = request.reference === undefined ? undefined : open(request.reference);

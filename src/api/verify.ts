@@ -4,6 +4,7 @@ import type { TensorChange } from "../../converters/export/compare.ts";
 import { importModel } from "../../converters/import/graph.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { loadDataset, type Preprocessing } from "../data/dataset.ts";
+import { type ReceiptCheck, verifyReceipt } from "../pipeline/verify.ts";
 import { checkParity, type Parity } from "../verify/parity.ts";
 import { type FileIdentity, identify, verifyBytes, verifyLoads, verifyStructure } from "../verify/verify.ts";
 import { type Versions, versions } from "./versions.ts";
@@ -15,6 +16,11 @@ export interface VerifyRequest {
   readonly report?: string;
   /** A data file: ONNX Runtime on AFTER must agree with the imported graph on its samples. */
   readonly samples?: string;
+  /** The receipt of a pipeline run; see {@link verifyReceipt}. */
+  readonly receipt?: string;
+  /** The key under which the receipt names data records, and the data files to hold to it, such as `forget`. */
+  readonly key?: string;
+  readonly data?: Readonly<Record<string, string>>;
   readonly preprocessing?: Preprocessing;
   readonly logits?: string;
   readonly threads?: number;
@@ -26,6 +32,8 @@ export interface VerifyDocument {
   /** Path of the report it was held to. */
   readonly report: string | null;
   readonly parity: Parity | null;
+  /** What the receipt was held to; null without one. */
+  readonly receipt: ReceiptCheck | null;
   readonly model: { readonly before: FileIdentity; readonly after: FileIdentity };
   readonly versions: Versions;
 }
@@ -53,7 +61,7 @@ function readReport(path: string): Reported {
 
 /**
  * Is AFTER what BEFORE and the report say? In order: it parses and ONNX Runtime loads it; everything but float weights is
- * identical; exactly the reported tensors differ; both files are the reported bytes; outputs agree on the samples.
+ * identical; exactly the reported tensors differ; both files are the reported bytes; the receipt fits; outputs agree on the samples.
  * @throws verificationFailed (exit 4) at the first step that fails; badInput (exit 2) for unusable arguments
  */
 export async function verify(request: VerifyRequest): Promise<VerifyDocument> {
@@ -65,6 +73,14 @@ export async function verify(request: VerifyRequest): Promise<VerifyDocument> {
     verifyBytes(request.before, source.bytes, reported.before);
     verifyBytes(request.after, changed.bytes, reported.after);
   }
+  const receipt =
+    request.receipt === undefined
+      ? null
+      : verifyReceipt(request.receipt, request, {
+          key: request.key,
+          sets: request.data ?? {},
+          inputs: () => importModel(source, request).inputs,
+        });
   let parity: Parity | null = null;
   if (request.samples !== undefined) {
     const set = loadDataset(request.samples, importModel(source, request).inputs, request.preprocessing);
@@ -75,6 +91,7 @@ export async function verify(request: VerifyRequest): Promise<VerifyDocument> {
     changedTensors,
     report: request.report ?? null,
     parity,
+    receipt,
     model: { before: identify(source.bytes), after: identify(changed.bytes) },
     versions: versions(),
   };

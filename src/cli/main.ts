@@ -9,6 +9,7 @@ import { registerDiff } from "./diff.ts";
 import { registerEvaluate } from "./evaluate.ts";
 import { registerInspect } from "./inspect.ts";
 import type { Io } from "./io.ts";
+import { registerRun } from "./run.ts";
 import { registerSweep } from "./sweep.ts";
 import { registerUnlearn } from "./unlearn.ts";
 import { registerVerify } from "./verify.ts";
@@ -27,6 +28,7 @@ function program(io: Io): Command {
     registerEvaluate,
     registerDiff,
     registerVerify,
+    registerRun,
     registerDemo,
   ])
     register(root, io);

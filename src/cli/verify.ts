@@ -1,11 +1,14 @@
 import type { Command } from "commander";
 import { type Io, printJson } from "./io.ts";
-import { type PreprocessingFlags, positiveCount, withPreprocessing } from "./options.ts";
+import { collectNamed, type PreprocessingFlags, positiveCount, withPreprocessing } from "./options.ts";
 
 interface VerifyFlags extends PreprocessingFlags {
   readonly before: string;
   readonly report?: string;
   readonly samples?: string;
+  readonly receipt?: string;
+  readonly key?: string;
+  readonly data: Readonly<Record<string, string>>;
   readonly logits?: string;
   readonly threads?: number;
   readonly json?: boolean;
@@ -19,6 +22,14 @@ export const registerVerify = (root: Command, io: Io): Command =>
       .argument("<after>")
       .requiredOption("--before <file>", "the model it was made from")
       .option("--report <file>", "check that exactly the reported tensors changed, byte for byte")
+      .option("--receipt <file>", "check the receipt of a pipeline run, and both files against it")
+      .option("--key <file>", "the key under which the receipt names data")
+      .option(
+        "--data <name=file>",
+        "hold a data file to the receipt: forget=f.npz (repeatable)",
+        collectNamed,
+        {},
+      )
       .option("--samples <file>", "check the outputs on these samples against the imported graph (.npz)"),
   )
     .option("--logits <name>", "value name of the logits")
@@ -26,12 +37,15 @@ export const registerVerify = (root: Command, io: Io): Command =>
     .option("--json", "print one JSON document on stdout")
     .action(async (after: string, flags: VerifyFlags) => {
       const { verify } = await import("../api/verify.ts");
-      const { before, report, samples, logits, threads, scale, mean, std } = flags;
+      const { before, report, samples, receipt, key, data, logits, threads, scale, mean, std } = flags;
       const document = await verify({
         after,
         before,
         report,
         samples,
+        receipt,
+        key,
+        data,
         logits,
         threads,
         preprocessing: { scale, mean, std },
@@ -44,6 +58,12 @@ export const registerVerify = (root: Command, io: Io): Command =>
           `${t.name} ${t.dtype}: ${t.changedElements} of ${t.elements} elements, at most by ${t.maxAbsChange.toPrecision(3)}\n`,
         );
       if (report) io.out(`Exactly what ${report} says.\n`);
+      if (document.receipt) {
+        const { verdict, reports, data } = document.receipt;
+        io.out(`${receipt} is unchanged and fits both files; its verdict is "${verdict}".\n`);
+        for (const name of reports) io.out(`${name} is the report it names.\n`);
+        for (const name of data) io.out(`The ${name} data are the records it names.\n`);
+      }
       if (parity)
         io.out(
           `Outputs on ${parity.samples} samples deviate from the imported graph by at most ${parity.maxAbsDiff ?? "(labels only, not measured)"}.\n`,

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { DiffDocument } from "../api/diff.ts";
 import type { EvaluateDocument } from "../api/evaluate.ts";
+import type { RunDocument } from "../api/run.ts";
 import type { SweepDocument } from "../api/sweep.ts";
 import type { UnlearnDocument } from "../api/unlearn.ts";
 import type { VerifyDocument } from "../api/verify.ts";
@@ -13,6 +14,8 @@ import {
   uncapitalized,
 } from "../evaluate/glossary.ts";
 import { gatesSchema } from "../gates/schema.ts";
+import { receiptSchema } from "../pipeline/receipt.ts";
+import { pipelineSchema } from "../pipeline/schema.ts";
 
 // The published schemas are open: later versions may add fields, never remove or change one.
 
@@ -303,10 +306,17 @@ export const verifyDocument = z
     changedTensors: z.array(tensorChange),
     report: z.string().nullable(),
     parity: parity.nullable(),
+    receipt: z
+      .object({ verdict: z.string(), reports: z.array(z.string()), data: z.array(z.string()) })
+      .nullable(),
     model: z.object({ before: file, after: file }),
     versions,
   })
   .meta({ title: "onnx-unlearn verify" });
+
+export const runDocument = unlearnDocument
+  .extend({ verdict: z.enum(["passed", "failed"]), verify: verifyDocument, diff: diffDocument })
+  .meta({ title: "onnx-unlearn run" });
 
 export const demoDocument = z
   .object({ unlearn: unlearnDocument, diff: diffDocument })
@@ -358,9 +368,13 @@ true satisfies Described<EvaluateDocument, typeof evaluateDocument>;
 true satisfies Described<DiffDocument, typeof diffDocument>;
 true satisfies Described<SweepDocument, typeof sweepDocument>;
 true satisfies Described<VerifyDocument, typeof verifyDocument>;
+true satisfies Described<RunDocument, typeof runDocument>;
 
 /** What users write: held to its schema when it is read. */
-export const inputDocuments: Readonly<Record<string, z.ZodType>> = { gates: gatesSchema };
+export const inputDocuments: Readonly<Record<string, z.ZodType>> = {
+  gates: gatesSchema,
+  pipeline: pipelineSchema,
+};
 
 /** Every document the command line prints, by the name its schema is published under (docs/schemas/NAME.schema.json). */
 export const documents: Readonly<Record<string, z.ZodType>> = {
@@ -368,6 +382,8 @@ export const documents: Readonly<Record<string, z.ZodType>> = {
   evaluate: evaluateDocument,
   diff: diffDocument,
   verify: verifyDocument,
+  run: runDocument,
+  receipt: receiptSchema,
   sweep: sweepDocument,
   demo: demoDocument,
   error: errorDocument,

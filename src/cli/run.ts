@@ -1,0 +1,46 @@
+import type { Command } from "commander";
+import { type Io, printJson } from "./io.ts";
+
+interface RunFlags {
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+export const registerRun = (root: Command, io: Io): Command =>
+  root
+    .command("run")
+    .description("a pipeline file as one step with one verdict: unlearn, verify, compare, judge, report")
+    .argument("<pipeline>", "pipeline.yaml; paths in it are relative to it")
+    .option("--dry-run", "check the file and its inputs, print the plan, do nothing")
+    .option("--force", "overwrite an existing output")
+    .option("--json", "print one JSON document on stdout")
+    .action(async (file: string, flags: RunFlags) => {
+      if (flags.dryRun) {
+        const [{ planText, readPlan }, { checkPlan }] = await Promise.all([
+          import("../pipeline/plan.ts"),
+          import("../api/run.ts"),
+        ]);
+        const plan = readPlan(file);
+        checkPlan(plan);
+        if (flags.json) printJson(io, { plan: planText(plan).split("\n") });
+        else io.out(`${planText(plan)}\n`);
+        return;
+      }
+      const [{ runPipeline }, { progressHooks }] = await Promise.all([
+        import("../api/run.ts"),
+        import("../report/progress.ts"),
+      ]);
+      const document = await runPipeline(
+        file,
+        { force: flags.force },
+        { ...(await progressHooks(io)), signal: io.signal },
+      );
+      if (flags.json) printJson(io, document);
+      else {
+        const { printDiff } = await import("./diff.ts");
+        await printDiff(document.diff, io);
+        io.out(`Verdict: ${document.verdict}.\n`);
+      }
+      if (document.verdict === "failed") io.exitWith?.(1);
+    });

@@ -1,0 +1,170 @@
+import { existsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { badInput } from "../../converters/errors.ts";
+import type { UnlearnRequest } from "../api/unlearn.ts";
+import type { SetPaths } from "../data/sets.ts";
+import { type GateSettings, readGates } from "../gates/read.ts";
+import { readSettings } from "../gates/settings.ts";
+import type { ViewPaths } from "../report/views.ts";
+import { type Pipeline, pipelineSchema } from "./schema.ts";
+
+/** A pipeline file with its paths resolved and its gates read. */
+export interface Plan {
+  readonly file: string;
+  readonly unlearn: UnlearnRequest;
+  readonly reference: string | undefined;
+  readonly shadow: string | undefined;
+  readonly relearn: boolean;
+  readonly gates: GateSettings | undefined;
+  /** The gates file, where there is one. */
+  readonly gatesFile: string | undefined;
+  readonly report: string;
+  readonly views: ViewPaths;
+  readonly showSamples: boolean;
+  readonly receipt: { readonly file: string; readonly key: string | undefined };
+  readonly seed: number;
+  readonly threads: number | undefined;
+}
+
+const withoutUndefined = <T extends object>(value: T): T =>
+  Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as T;
+
+function unlearnRequest(pipeline: Pipeline, at: (path: string) => string, sets: SetPaths): UnlearnRequest {
+  const {
+    budget,
+    minForgetting,
+    goal,
+    limits,
+    stopWhen,
+    train,
+    freeze,
+    allowOverlap,
+    objective,
+    ...options
+  } = pipeline.unlearn;
+  const { seed, threads } = pipeline;
+  return {
+    ...sets,
+    ...withoutUndefined({ budget, minForgetting, goal, limits, stopWhen, train, freeze, allowOverlap }),
+    ...(pipeline.logits === undefined ? {} : { logits: pipeline.logits }),
+    model: at(pipeline.model),
+    out: at(pipeline.out),
+    options: withoutUndefined({ ...options, forgetObjective: objective, seed, threads }),
+  };
+}
+
+/**
+ * Reads a pipeline file. @throws badInput for a wrong file, a missing input, or outputs that would overwrite each other or an input
+ */
+export function readPlan(path: string): Plan {
+  const pipeline = readSettings(path, pipelineSchema);
+  const folder = dirname(resolve(path));
+  const at = (relative: string): string => resolve(folder, relative);
+  const maybe = (relative: string | undefined) => (relative === undefined ? undefined : at(relative));
+  const { data, reports, receipt, gates } = pipeline;
+  const sets: SetPaths = {
+    forget: at(data.forget),
+    retain: at(data.retain),
+    test: maybe(data.test),
+    validation: maybe(data.validation),
+    also: Object.fromEntries(Object.entries(data.also ?? {}).map(([name, file]) => [name, at(file)])),
+    preprocessing: { scale: data.scale, mean: data.mean, std: data.std },
+  };
+  const gatesFile = typeof gates === "string" ? at(gates) : undefined;
+  const plan: Plan = {
+    file: path,
+    unlearn: unlearnRequest(pipeline, at, sets),
+    reference: maybe(pipeline.reference),
+    shadow: maybe(pipeline.shadow),
+    relearn: pipeline.relearn,
+    gates:
+      gatesFile !== undefined
+        ? readGates(gatesFile)
+        : typeof gates === "object"
+          ? { gates, golden: maybe(gates.structure?.golden?.samples) }
+          : undefined,
+    gatesFile,
+    report: at(reports.json),
+    views: withoutUndefined({
+      html: maybe(reports.html),
+      markdown: maybe(reports.markdown),
+      junit: maybe(reports.junit),
+    }),
+    showSamples: reports.showSamples,
+    receipt: { file: at(receipt.file), key: maybe(receipt.key) },
+    seed: pipeline.seed,
+    threads: pipeline.threads,
+  };
+  refuseBadPaths(plan, sets);
+  return plan;
+}
+
+function refuseBadPaths(
+  { file, unlearn, reference, shadow, report, views, receipt, gates }: Plan,
+  sets: SetPaths,
+): void {
+  const inputs = {
+    model: unlearn.model,
+    "data.forget": sets.forget,
+    "data.retain": sets.retain,
+    "data.test": sets.test,
+    "data.validation": sets.validation,
+    ...Object.fromEntries(Object.entries(sets.also ?? {}).map(([name, path]) => [`data.also.${name}`, path])),
+    reference,
+    shadow,
+    "gates.structure.golden.samples": gates?.golden,
+  };
+  for (const [key, path] of Object.entries(inputs))
+    if (path !== undefined && !existsSync(path))
+      throw badInput(
+        "FILE_MISSING",
+        `${file}: "${key}" names ${path}, which does not exist; mend the path (it is relative to the file).`,
+      );
+  const outputs: Readonly<Record<string, string | undefined>> = {
+    out: unlearn.out,
+    "reports.json": report,
+    "reports.html": views.html,
+    "reports.markdown": views.markdown,
+    "reports.junit": views.junit,
+    "receipt.file": receipt.file,
+  };
+  if (views.junit !== undefined && !gates)
+    throw badInput("JUNIT_WITHOUT_GATES", `${file}: "reports.junit" lists the checks of gates; add "gates".`);
+  const taken = new Map<string, string>(
+    Object.entries({ ...inputs, "receipt.key": receipt.key }).flatMap(([key, path]) =>
+      path === undefined ? [] : [[path, key]],
+    ),
+  );
+  for (const [key, path] of Object.entries(outputs)) {
+    if (path === undefined) continue;
+    if (!existsSync(dirname(path)))
+      throw badInput(
+        "OUTPUT_FOLDER",
+        `${file}: "${key}" lies in ${dirname(path)}, which does not exist; create that folder.`,
+      );
+    const other = taken.get(path);
+    if (other !== undefined)
+      throw badInput(
+        "OUTPUT_CLASH",
+        `${file}: "${key}" and "${other}" are the same file, ${path}; give each its own.`,
+      );
+    taken.set(path, key);
+  }
+}
+
+/** The plan in words, one line per step. */
+export function planText(plan: Plan): string {
+  const { unlearn, gates, views, receipt } = plan;
+  const named = (files: ViewPaths) => Object.entries(files).map(([kind, path]) => `${kind} ${path}`);
+  return [
+    `1. unlearn  ${unlearn.model} → ${unlearn.out} (${unlearn.options?.method ?? "eupmu"}, seed ${plan.seed}${unlearn.budget === undefined ? "" : `, budget ${unlearn.budget}`})`,
+    `            forget ${unlearn.forget}, retain ${unlearn.retain}${unlearn.test === undefined ? "" : `, test ${unlearn.test}`}`,
+    "2. verify   the new file against the old one and the run's report",
+    `3. compare  both files${plan.reference === undefined ? "" : `, with the reference ${plan.reference}`}${plan.shadow === undefined ? "" : `, shadow models of ${plan.shadow}`}${plan.relearn ? ", relearning test" : ""}`,
+    gates
+      ? `4. judge    by ${plan.gatesFile ?? "the gates in the file"}`
+      : "4. judge    nothing: no gates are given",
+    `5. report   ${[`json ${plan.report}`, ...named(views)].join(", ")}`,
+    `6. receipt  ${receipt.file}${receipt.key === undefined ? " (no key: data are not named)" : ` (records named under ${receipt.key})`}`,
+  ].join("\n");
+}
