@@ -96,7 +96,12 @@ async function referenceRun(session: ort.InferenceSession, model: TrainableModel
   for (const extent of EXTENTS) {
     const one = [...concreteDims(inputs, 1, extent).values()];
     const elements = one.reduce((sum, dims) => sum + dims.reduce((a, b) => a * b, 1), 0);
-    for (const batch of batchesFor(elements)) {
+    // Cut into pieces, a batch costs a copy of the graph for each of them.
+    const pieces =
+      model.batching.kind === "split" && inputs.length > 0
+        ? [model.source.graph.nodes.length < 300 ? 2 : 1, 1]
+        : undefined;
+    for (const batch of pieces ?? batchesFor(elements)) {
       try {
         const draw = random(batch * 1000 + extent);
         const shapes = concreteDims(inputs, fixed ? 1 : batch, extent);

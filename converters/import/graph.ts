@@ -150,6 +150,9 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
   };
   const apply: TrainableModel["apply"] = (weights, batch) => asClasses(forward(weights, batch), head.logits);
   const shapes: TrainableModel["shapes"] = (given) => {
+    const own = fixedBatch === undefined ? undefined : specs(fixedBatch);
+    if (reference && own && inputs.every(({ name }) => given[name]!.join() === own[name]!.shape.join()))
+      return reference;
     const found = new Map<string, readonly number[]>();
     const batch = Object.fromEntries(
       inputs.map(({ name, dtype }) => [
@@ -195,9 +198,9 @@ function chooseBatching(
   trace: (batch: Readonly<Record<string, TensorSpec>>, options: WalkOptions) => unknown,
 ): { batching: Batching; reference: Shapes | undefined } {
   if (fixedBatch === undefined) return { batching: { kind: "free" }, reference: undefined };
-  const split = (because: string) => ({
+  const split = (because: string, reference?: Shapes) => ({
     batching: { kind: "split", size: fixedBatch, because } as const,
-    reference: undefined,
+    reference,
   });
   const [own, doubled] = [specs(fixedBatch), specs(2 * fixedBatch)];
   if (!own || !doubled) return split("its inputs have open dimensions besides a fixed batch");
@@ -211,7 +214,7 @@ function chooseBatching(
       },
     });
   } catch (error) {
-    return split((error as Error).message);
+    return split((error as Error).message, reference);
   }
   return { batching: { kind: "rebatched", size: fixedBatch }, reference };
 }
