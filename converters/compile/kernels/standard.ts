@@ -402,18 +402,15 @@ export const standardLowerings: LoweringTable = {
   SplitV: ({ inputs: [x], attrs, trace }) => {
     const axis = util.parseAxisParam(attrs["axis"] as number, x!.shape)[0]!;
     const sizes = backend_util.prepareSplitSize(x! as never, attrs["numOrSizeSplits"] as number[], axis);
-    let start = 0;
-    return sizes.map((length) => {
-      const shape = x!.shape.map((d, i) => (i === axis ? length : d));
-      const part = trace.emit(
-        "Slice",
-        [x!, trace.ints([start]), trace.ints([start + length]), trace.ints([axis])],
-        shape,
-        x!.dtype,
-      );
-      start += length;
-      return part;
-    });
+    if (sizes.length === 1) return [x!];
+    const outputs = sizes.map((length) => ({
+      shape: x!.shape.map((d, i) => (i === axis ? length : d)),
+      dtype: x!.dtype,
+    }));
+    const splat = trace.splatValue(x!);
+    if (splat !== undefined)
+      return outputs.map(({ shape }) => trace.splat(splat, shape, x!.dtype as "float32"));
+    return trace.emitMany("Split", [x!, trace.ints(sizes)], outputs, { axis: { int: axis } });
   },
   Slice: ({ inputs: [x], attrs, trace }) => {
     const begin = attrs["begin"] as number[];

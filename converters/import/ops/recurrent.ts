@@ -63,8 +63,11 @@ function activationsOf(
   });
 }
 
-/** One time step: the projected input [batch, gates·hidden] and the states go in, the new states come out, hidden first. */
-type Cell = (projected: tf.Tensor, states: readonly tf.Tensor[]) => tf.Tensor[];
+/**
+ * One time step: the parts of the projected input [batch, widths[i] · hidden] and the states go in, the new states come out,
+ * hidden first.
+ */
+type Cell = (projected: readonly tf.Tensor[], states: readonly tf.Tensor[]) => tf.Tensor[];
 /** What a cell is made of in one direction. */
 interface Direction {
   /** [gates·hidden, hidden] */
@@ -78,15 +81,12 @@ interface Direction {
   readonly bound: Activation;
 }
 
-const gate = (x: tf.Tensor, index: number, hidden: number) =>
-  x.rank === 1
-    ? tf.slice(x, [index * hidden], [hidden])
-    : tf.slice(x, [0, index * hidden], [x.shape[0]!, hidden]);
-const rowOf = (x: tf.Tensor, index: number) =>
-  tf.reshape(
-    tf.slice(x, [index, ...x.shape.slice(1).map(() => 0)], [1, ...x.shape.slice(1)]),
-    x.shape.slice(1),
-  );
+/** The slices along the first axis. tfjs's gradients of unstack and split fail where there is but one part. */
+const rows = (x: tf.Tensor): tf.Tensor[] =>
+  x.shape[0] === 1 ? [tf.reshape(x, x.shape.slice(1))] : tf.unstack(x);
+/** Parts of the given widths along the last axis: unlike single slices, one concatenation backwards. */
+const split = (x: tf.Tensor, widths: readonly number[]): tf.Tensor[] =>
+  widths.length === 1 ? [x] : tf.split(x, [...widths], x.rank - 1);
 
 /**
  * Runs a cell over time, unrolled, in one or both directions.
@@ -98,7 +98,8 @@ function recurrent(
   attributes: RecurrentAttributes,
   context: OperatorContext,
   spec: {
-    readonly gates: number;
+    /** How many gates each part of the projected input holds; parts are cut once for all steps. */
+    readonly widths: readonly number[];
     readonly states: number;
     readonly defaults: readonly string[];
     readonly cell: (direction: Direction) => Cell;
@@ -111,8 +112,8 @@ function recurrent(
   const input = batchFirst(toTensor(x!));
   const [time, batch, width] = input.shape as [number, number, number];
   const [weights, recurrence] = [toTensor(w!), toTensor(r!)];
-  const [directions, rows] = weights.shape as [number, number];
-  const hidden = rows / spec.gates;
+  const [directions, height] = weights.shape as [number, number];
+  const hidden = height / spec.widths.reduce((a, b) => a + b, 0);
   const activations = activationsOf(attributes, spec.defaults, directions, context.where);
   const bound: Activation = clip === undefined ? (t) => t : (t) => clamped(t, -clip, clip);
   const [initial, peepholes] = [rest.slice(0, spec.states), rest[spec.states]];
@@ -120,32 +121,40 @@ function recurrent(
   const ragged = lengths && !(isHost(lengths) && lengths.array.data.every((n) => n >= time));
   const limit = ragged ? tf.reshape(tf.cast(toTensor(lengths), "int32"), [batch, 1]) : undefined;
 
+  const each = (v: Value | undefined) => v && rows(toTensor(v));
+  const [weightOf, recurrenceOf] = [rows(weights), rows(recurrence)];
+  const [biasOf, peepholeOf] = [each(b), each(peepholes)];
+  const initialOf = initial.map((given) => given && rows(batchFirst(toTensor(given))));
+
   const perDirection = Array.from({ length: directions }, (_, d) => {
-    const bias = b ? rowOf(toTensor(b), d) : undefined;
-    const [ofInput, ofState] = bias
-      ? [tf.slice(bias, [0], [rows]), tf.slice(bias, [rows], [rows])]
-      : [undefined, undefined];
+    const [ofInput, ofState] = biasOf ? split(biasOf[d]!, [height, height]) : [];
     const flat = tf.reshape(input, [time * batch, width]);
-    const product = tf.matMul(flat as tf.Tensor2D, rowOf(weights, d) as tf.Tensor2D, false, true);
+    const product = tf.matMul(flat as tf.Tensor2D, weightOf[d] as tf.Tensor2D, false, true);
     const added = spec.joinsBias && ofInput && ofState ? tf.add(ofInput, ofState) : ofInput;
-    const projected = tf.reshape(added ? tf.add(product, added) : product, [time, batch, rows]);
+    const projected = tf.reshape(added ? tf.add(product, added) : product, [time, batch, height]);
+    const steps = split(
+      projected,
+      spec.widths.map((w) => w * hidden),
+    ).map(rows);
     const cell = spec.cell({
-      recurrence: rowOf(recurrence, d),
+      recurrence: recurrenceOf[d]!,
       bias: spec.joinsBias ? undefined : ofState,
-      peephole: peepholes && rowOf(toTensor(peepholes), d),
+      peephole: peepholeOf?.[d],
       activations: activations.slice(d * spec.defaults.length, (d + 1) * spec.defaults.length),
       hidden,
       bound,
     });
     let states: tf.Tensor[] = Array.from({ length: spec.states }, (_v, s) => {
-      const given = initial[s];
-      return given ? rowOf(batchFirst(toTensor(given)), d) : tf.zeros([batch, hidden]);
+      return initialOf[s]?.[d] ?? tf.zeros([batch, hidden]);
     });
     const backward = direction === "reverse" || d === 1;
     const outputs = new Array<tf.Tensor>(time);
     for (let step = 0; step < time; step++) {
       const t = backward ? time - 1 - step : step;
-      const next = cell(rowOf(projected, t), states);
+      const next = cell(
+        steps.map((part) => part[t]!),
+        states,
+      );
       if (limit) {
         const alive = tf.cast(tf.less(tf.scalar(t, "int32"), limit), "float32");
         const old = states;
@@ -174,13 +183,13 @@ const times = (state: tf.Tensor, weights: tf.Tensor) =>
 /** H′ = f(X Wᵀ + H Rᵀ + biases) */
 export const RNN = (inputs: Inputs, attributes: RecurrentAttributes, context: OperatorContext): Value[] =>
   recurrent(inputs, attributes, context, {
-    gates: 1,
+    widths: [1],
     states: 1,
     defaults: ["Tanh"],
     joinsBias: true,
     cell:
       ({ recurrence, activations: [f], bound }) =>
-      (projected, [h]) => [f!(bound(tf.add(projected, times(h!, recurrence))))],
+      ([projected], [h]) => [f!(bound(tf.add(projected!, times(h!, recurrence))))],
   });
 
 /** z, r = f(…); h̃ = g(X Wₕᵀ + (r ∘ H) Rₕᵀ + …), or with linear_before_reset r ∘ (H Rₕᵀ + bias); H′ = (1 − z) h̃ + z H */
@@ -190,23 +199,21 @@ export const GRU = (
   context: OperatorContext,
 ): Value[] =>
   recurrent(inputs, attributes, context, {
-    gates: 3,
+    widths: [2, 1],
     states: 1,
     defaults: ["Sigmoid", "Tanh"],
     joinsBias: linear_before_reset === 0,
     cell: ({ recurrence, bias, activations: [f, g], hidden, bound }) => {
-      const both = tf.slice(recurrence, [0, 0], [2 * hidden, hidden]);
-      const candidate = tf.slice(recurrence, [2 * hidden, 0], [hidden, hidden]);
-      const biased = (x: tf.Tensor, index: number) => (bias ? tf.add(x, gate(bias, index, hidden)) : x);
-      return (projected, [h]) => {
-        const product = times(h!, both);
-        const at = (i: number) =>
-          f!(bound(tf.add(gate(projected, i, hidden), biased(gate(product, i, hidden), i))));
-        const [update, reset] = [at(0), at(1)];
+      const [both, candidate] = tf.split(recurrence, [2 * hidden, hidden]) as [tf.Tensor, tf.Tensor];
+      const [gateBias, candidateBias] = bias ? split(bias, [2 * hidden, hidden]) : [];
+      const biased = (x: tf.Tensor, by: tf.Tensor | undefined) => (by ? tf.add(x, by) : x);
+      return ([gates, proposal], [h]) => {
+        const open = f!(bound(tf.add(gates!, biased(times(h!, both), gateBias))));
+        const [update, reset] = split(open, [hidden, hidden]) as [tf.Tensor, tf.Tensor];
         const recurrentPart = linear_before_reset
-          ? tf.mul(reset, biased(times(h!, candidate), 2))
+          ? tf.mul(reset, biased(times(h!, candidate), candidateBias))
           : times(tf.mul(reset, h!), candidate);
-        const proposed = g!(bound(tf.add(gate(projected, 2, hidden), recurrentPart)));
+        const proposed = g!(bound(tf.add(proposal!, recurrentPart)));
         return [tf.add(proposed, tf.mul(update, tf.sub(h!, proposed)))];
       };
     },
@@ -219,22 +226,29 @@ export const LSTM = (
   context: OperatorContext,
 ): Value[] =>
   recurrent(inputs, attributes, context, {
-    gates: 4,
+    widths: [4],
     states: 2,
     defaults: ["Sigmoid", "Tanh", "Tanh"],
     joinsBias: true,
-    cell:
-      ({ recurrence, peephole, activations: [f, g, h], hidden, bound }) =>
-      (projected, [state, memory]) => {
-        const sum = tf.add(projected, times(state!, recurrence));
-        const at = (index: number, cell: tf.Tensor) => {
-          const own = gate(sum, index, hidden);
-          return f!(bound(peephole ? tf.add(own, tf.mul(gate(peephole, index, hidden), cell)) : own));
-        };
-        const input = at(0, memory!);
-        const forget = input_forget ? tf.sub(tf.scalar(1), input) : at(2, memory!);
-        const proposed = g!(bound(gate(sum, 3, hidden)));
-        const next = tf.add(tf.mul(forget, memory!), tf.mul(input, proposed));
-        return [tf.mul(at(1, next), h!(next)), next];
-      },
+    cell: ({ recurrence, peephole, activations: [f, g, h], hidden, bound }) => {
+      const three = [hidden, hidden, hidden];
+      const [ofInput, ofOutput, ofForget] = peephole ? split(peephole, three) : [];
+      const peeked = (gate: tf.Tensor, by: tf.Tensor | undefined, cell: tf.Tensor) =>
+        f!(bound(by ? tf.add(gate, tf.mul(by, cell)) : gate));
+      return ([projected], [state, memory]) => {
+        const sum = tf.add(projected!, times(state!, recurrence));
+        const [gates, proposal] = split(sum, [3 * hidden, hidden]) as [tf.Tensor, tf.Tensor];
+        // Without peepholes the three gates are one call.
+        const [i, o, forgotten] = split(peephole ? gates : f!(bound(gates)), three) as [
+          tf.Tensor,
+          tf.Tensor,
+          tf.Tensor,
+        ];
+        const input = peephole ? peeked(i, ofInput, memory!) : i;
+        const kept = peephole ? peeked(forgotten, ofForget, memory!) : forgotten;
+        const forget = input_forget ? tf.sub(tf.scalar(1), input) : kept;
+        const next = tf.add(tf.mul(forget, memory!), tf.mul(input, g!(bound(proposal))));
+        return [tf.mul(peephole ? peeked(o, ofOutput, next) : o, h!(next)), next];
+      };
+    },
   });
