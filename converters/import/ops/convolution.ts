@@ -53,9 +53,12 @@ export function ConvTranspose([x, w, b]: Inputs, attributes: TransposeAttributes
     (k, i) => (input.shape[i + 2]! - 1) * strides[i]! + extra[i]! + (k - 1) * dilations[i]! + 1,
   );
   let spatial = full.map((f, i) => f - pads[i]! - pads[rank + i]!);
+  // SAME cuts down to input × stride; what the windows never reach is not added.
   const wanted =
     output_shape?.slice(-rank) ??
-    (auto_pad.startsWith("SAME") ? kernel.map((_, i) => input.shape[i + 2]! * strides[i]!) : undefined);
+    (auto_pad.startsWith("SAME")
+      ? full.map((f, i) => Math.min(f, input.shape[i + 2]! * strides[i]!))
+      : undefined);
   if (wanted) {
     spatial = [...wanted];
     const total = full.map((f, i) => Math.max(0, f - wanted[i]!));

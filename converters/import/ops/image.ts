@@ -57,7 +57,8 @@ function resized(
       `${where}: ${axes.length} scales or sizes are needed, one per resized axis, but ${wanted?.length ?? 0} were given.`,
     );
   let scales = given.scales ?? given.sizes!.map((size, i) => size / x.shape[axes[i]!]!);
-  let outputs = given.sizes ?? scales.map((s, i) => Math.floor(Math.fround(s) * x.shape[axes[i]!]!));
+  let outputs =
+    given.sizes ?? scales.map((s, i) => Math.floor(Math.fround(Math.fround(s) * x.shape[axes[i]!]!)));
   if (given.sizes && policy !== "stretch") {
     const common = policy === "not_larger" ? Math.min(...scales) : Math.max(...scales);
     scales = scales.map(() => common);
@@ -78,7 +79,8 @@ function resized(
       }))
       .filter(
         ({ scale, input, output, start, end }) =>
-          scale !== 1 || input !== output || (cropping && (start !== 0 || end !== 1)),
+          // ONNX Runtime's antialiasing copies an axis that keeps its length, whatever the scale.
+          (scale !== 1 && !antialias) || input !== output || (cropping && (start !== 0 || end !== 1)),
       ),
     {
       mode,

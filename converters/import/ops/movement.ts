@@ -145,7 +145,9 @@ function sliced(
     const step = steps[k]!;
     const clamp = (v: number, low: number, high: number) => Math.max(low, Math.min(high, v < 0 ? v + d : v));
     const start = step > 0 ? clamp(starts[k]!, 0, d) : clamp(starts[k]!, 0, d - 1);
-    const end = step > 0 ? clamp(ends[k]!, 0, d) : ends[k]! < -d ? -1 : clamp(ends[k]!, -1, d - 1);
+    // The largest integers mean "to the end" in either direction, as in ONNX Runtime.
+    const toEnd = step < 0 && (ends[k] === 2 ** 31 - 1 || ends[k]! >= 2 ** 63 - 1);
+    const end = step > 0 ? clamp(ends[k]!, 0, d) : toEnd || ends[k]! < -d ? -1 : clamp(ends[k]!, -1, d - 1);
     begin[a] = start;
     stride[a] = step;
     shape[a] = Math.max(0, Math.ceil((end - start) / step));

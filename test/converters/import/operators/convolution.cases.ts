@@ -159,6 +159,10 @@ export const cases: readonly OperatorCase[] = [
   }),
   transposed("SAME_UPPER", [t(1, 1, 3, 3), t(1, 2, 3, 3)], { strides: [2, 2], auto_pad: "SAME_UPPER" }),
   transposed("SAME_LOWER", [t(1, 1, 3, 3), t(1, 2, 3, 3)], { strides: [2, 2], auto_pad: "SAME_LOWER" }),
+  transposed("SAME_UPPER with gaps between the windows", [t(1, 1, 2, 3), t(1, 2, 2, 1)], {
+    strides: [3, 2],
+    auto_pad: "SAME_UPPER",
+  }),
   transposed("1-D", [t(1, 2, 4), t(2, 2, 3)], { strides: [2], pads: [1, 0] }),
   transposed("3-D", [t(1, 1, 2, 2, 2), t(1, 2, 2, 2, 2)], { strides: [2, 1, 2] }),
 
@@ -307,6 +311,15 @@ export const cases: readonly OperatorCase[] = [
   }),
   resizeTo("linear antialias", t(1, 1, 6, 6), [1, 1, 3, 4], { mode: "linear", antialias: 1 }, 18),
   resizeTo("cubic antialias", t(1, 1, 6, 6), [1, 1, 3, 4], { mode: "cubic", antialias: 1 }, 18),
+  // 2.6 · 5 is 13 in float32, a little less in float64.
+  resizeBy("extent rounded in float32", t(1, 1, 5, 3), [1, 1, 2.6, 1.5], { mode: "linear" }),
+  resizeBy(
+    "antialias leaves an axis of unchanged length alone",
+    t(1, 1, 3, 5),
+    [1, 1, 1.3, 0.6],
+    { mode: "linear", antialias: 1 },
+    18,
+  ),
   resizeTo("axes", t(1, 2, 3, 3), [6, 5], { mode: "linear", axes: [2, 3] }, 18),
   resizeTo(
     "not_larger",

@@ -179,6 +179,11 @@ export const cases: readonly OperatorCase[] = [
   { name: "steps", op: "Slice", inputs: [t(2, 7), ints(1), ints(6), ints(1), ints(2)] },
   { name: "backwards", op: "Slice", inputs: [t(2, 5), ints(-1), ints(-100), ints(1), ints(-2)] },
   {
+    name: "backwards to the end",
+    op: "Slice",
+    inputs: [t(2, 5), ints(3), ints(2147483647), ints(1), ints(-2)],
+  },
+  {
     name: "constant indices, repeated",
     op: "Gather",
     attributes: { axis: 1 },
