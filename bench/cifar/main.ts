@@ -1,0 +1,185 @@
+// npm run cifar -- MODELS DATA [--until HH:MM] [--threads N] [--methods a,b] [--scenario random|class]
+// The reproduction on CIFAR-10 and a ResNet-20: MODELS holds cifar-resnet20.onnx and cifar-resnet20-retrain.onnx, DATA the sets cifar10-*.npz. For each method a
+// search over learning rates (one epoch, one seed, blind to Retrain), then three seeds of three epochs. One file per run in bench/results/cifar;
+// what is there is not run again. The table bench/results/cifar.md is made from these files alone.
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { importModel } from "../../converters/import/graph.ts";
+import { loadModelFile } from "../../converters/onnx/read.ts";
+import { unlearn } from "../../src/api/unlearn.ts";
+import { loadDataset, type Preprocessing } from "../../src/data/dataset.ts";
+import { encodeNpz, readNpz } from "../../src/data/npz.ts";
+import type { SetPaths } from "../../src/data/sets.ts";
+import { type Evaluation, evaluateFile, gapTo } from "../../src/evaluate/evaluation.ts";
+import { packageRoot } from "../../src/package.ts";
+import { compared, type Experiment, finals, searches } from "./plan.ts";
+import { type Result, tables } from "./table.ts";
+
+const RESULTS = join(packageRoot(), "bench/results/cifar");
+const TABLE = join(packageRoot(), "bench/results/cifar.md");
+/** The class that goes in class-wise forgetting: cats. */
+const CLASS = 3;
+const preprocessing: Preprocessing = {
+  scale: 255,
+  mean: [0.4914, 0.4822, 0.4465],
+  std: [0.247, 0.2435, 0.2616],
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    until: { type: "string" },
+    threads: { type: "string", default: "1" },
+    methods: { type: "string", default: compared.join(",") },
+    scenario: { type: "string", default: "random" },
+  },
+});
+const [models, data] = positionals;
+if (!models || !data) throw new Error("give the folders of the models and of the data");
+const threads = Number(values.threads);
+const model = join(models, "cifar-resnet20.onnx");
+const retrained = join(models, "cifar-resnet20-retrain.onnx");
+mkdirSync(RESULTS, { recursive: true });
+const scratch = mkdtempSync(join(tmpdir(), "onnx-unlearn-cifar-"));
+
+/** Time of day after which no further run starts. */
+const late = (): boolean => {
+  if (!values.until) return false;
+  return new Date().toTimeString().slice(0, 5) >= values.until;
+};
+
+const set = (name: string) => join(data, `cifar10-${name}.npz`);
+
+/** Files of a scenario: as given, or class 3 of all training images against the rest; T then excludes the class, which is tested apart. */
+function filesOf(scenario: Experiment["scenario"]): Required<Omit<SetPaths, "validation" | "preprocessing">> {
+  if (scenario === "random")
+    return { forget: set("forget"), retain: set("retain"), test: set("test"), also: {} };
+  const parts = (paths: readonly string[], keep: (label: number) => boolean, name: string): string => {
+    const [x, y]: [number[][], number[]] = [[], []];
+    let dims: readonly number[] = [];
+    for (const path of paths) {
+      const arrays = readNpz(path);
+      const [images, labels] = [arrays.get("x")!, arrays.get("y")!];
+      dims = images.dims.slice(1);
+      const width = dims.reduce((a, b) => a * b, 1);
+      labels.data.forEach((label, i) => {
+        if (!keep(label)) return;
+        x.push(Array.from(images.data.subarray(i * width, (i + 1) * width)));
+        y.push(label);
+      });
+    }
+    const path = join(scratch, `${name}.npz`);
+    writeFileSync(
+      path,
+      encodeNpz({
+        x: { dtype: "uint8", dims: [y.length, ...dims], values: x.flat() },
+        y: { dtype: "int64", dims: [y.length], values: y },
+      }),
+    );
+    return path;
+  };
+  const training = [set("forget"), set("retain")];
+  return {
+    forget: parts(training, (label) => label === CLASS, "forget"),
+    retain: parts(training, (label) => label !== CLASS, "retain"),
+    test: parts([set("test")], (label) => label !== CLASS, "test"),
+    also: { "test-of-class": parts([set("test")], (label) => label === CLASS, "test-of-class") },
+  };
+}
+
+const scenario = values.scenario as Experiment["scenario"];
+const paths = filesOf(scenario);
+
+/** Retrain exists for the random scenario only. */
+async function referenceOf(): Promise<Evaluation | null> {
+  if (scenario === "class") return null;
+  const path = join(RESULTS, "random_reference.json");
+  if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8")) as Evaluation;
+  const file = importModel(loadModelFile(retrained));
+  const load = (name: string) => loadDataset(name, file.inputs, preprocessing);
+  const sets = {
+    forget: load(paths.forget),
+    retain: load(paths.retain),
+    test: load(paths.test),
+    validation: undefined,
+  };
+  const evaluation = await evaluateFile(retrained, file, sets, { threads });
+  writeFileSync(path, `${JSON.stringify(evaluation, null, 2)}\n`);
+  return evaluation;
+}
+
+async function run(experiment: Experiment, reference: Evaluation | null): Promise<Result | undefined> {
+  const path = join(RESULTS, `${experiment.name}.json`);
+  if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8")) as Result;
+  if (late()) return undefined;
+  console.error(`${new Date().toTimeString().slice(0, 8)} ${experiment.name}`);
+  const out = join(scratch, "out.onnx");
+  const { method, seed, options } = experiment;
+  const document = await unlearn({
+    ...paths,
+    model,
+    preprocessing,
+    out,
+    force: true,
+    options: { ...options, method, seed, threads },
+  });
+  const { before, after, timing, export: exported } = document;
+  const result: Result = {
+    ...experiment,
+    before,
+    after,
+    averageGap: reference ? gapTo(after, reference).average : null,
+    seconds: timing.seconds,
+    samplesPerSecond: timing.samplesPerSecond,
+    parity: exported.parity.maxAbsDiff,
+    threads,
+  };
+  writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`);
+  console.error(JSON.stringify(after));
+  return result;
+}
+
+/** Smaller is better; blind to Retrain (METHOD section 5). Class-wise: full forgetting at the highest utility. */
+function score({ before, after }: Result): number {
+  const utility =
+    Math.abs(after.retainAccuracy - before.retainAccuracy) +
+    Math.abs(after.testAccuracy! - before.testAccuracy!);
+  return utility + Math.abs(after.forgetAccuracy - (scenario === "random" ? before.testAccuracy! : 0));
+}
+
+try {
+  const reference = await referenceOf();
+  for (const method of values.methods.split(",") as Experiment["method"][]) {
+    const tried: Result[] = [];
+    for (const experiment of searches(scenario, method)) {
+      const result = await run(experiment, reference);
+      if (result) tried.push(result);
+    }
+    // A rate is chosen only when all of them were tried: the same effort for all.
+    if (tried.length < searches(scenario, method).length) continue;
+    const best = tried.reduce((a, b) => (score(b) < score(a) ? b : a));
+    for (const experiment of finals(scenario, method, best.options.lr)) await run(experiment, reference);
+  }
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+const results = readdirSync(RESULTS)
+  .filter((name) => /_(search|final)_/.test(name))
+  .map((name) => JSON.parse(readFileSync(join(RESULTS, name), "utf8")) as Result);
+const referencePath = join(RESULTS, "random_reference.json");
+const text = tables(
+  results,
+  existsSync(referencePath) ? (JSON.parse(readFileSync(referencePath, "utf8")) as Evaluation) : null,
+);
+writeFileSync(TABLE, text);
+console.log(text);
