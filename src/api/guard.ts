@@ -45,6 +45,9 @@ const parseLimit = (name: string, text: string): Limit => {
   return { name, change: Number(change) / 100 };
 };
 
+export const goalFor = ({ goal }: GuardRequest, { forget, retain, validation }: Sets): Goal =>
+  goal ?? (validation ? goalOf(forget, retain) : "gone");
+
 /**
  * The watch a request asks for, and what is then trained on: with no `validation` a seeded tenth of the retained set is withheld.
  * @throws badInput BUDGET_FORM, LIMIT_FORM, LIMIT_UNKNOWN, GOAL_NEEDS_VALIDATION, STOP_WHEN, STOP_NEEDS_TEST, MIN_FORGETTING
@@ -76,7 +79,7 @@ export function guardOf(request: GuardRequest, sets: Sets, options: UnlearnOptio
   const watch: Watch = {
     validation: split.withheld,
     minForgetting: minimum / 100,
-    goal: request.goal ?? (sets.validation ? goalOf(sets.forget, sets.retain) : "gone"),
+    goal: goalFor(request, sets),
     also,
     limits,
     stopWhen,

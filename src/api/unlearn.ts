@@ -10,6 +10,7 @@ import { loadSets, refuseOverlap, type SetPaths } from "../data/sets.ts";
 import { answersOf, type Evaluation, evaluationOf } from "../evaluate/evaluation.ts";
 import type { GateReport } from "../gates/judge.ts";
 import type { Budget } from "../unlearn/budget.ts";
+import { methods } from "../unlearn/methods/index.ts";
 import { train } from "../unlearn/train.ts";
 import type { Candidate, Goal, LedgerEntry, TrainingProgress, UnlearnOptions } from "../unlearn/types.ts";
 import type { Check } from "../unlearn/watch.ts";
@@ -23,7 +24,15 @@ import {
   verifyStructure,
 } from "../verify/verify.ts";
 import { type SetSizes, sizesOf } from "./evaluate.ts";
-import { BudgetError, checkFile, closestMiss, type FileCheck, type GuardRequest, guardOf } from "./guard.ts";
+import {
+  BudgetError,
+  checkFile,
+  closestMiss,
+  type FileCheck,
+  type GuardRequest,
+  goalFor,
+  guardOf,
+} from "./guard.ts";
 import { type Versions, versions } from "./versions.ts";
 
 export const DEFAULT_OPTIONS: UnlearnOptions = {
@@ -123,21 +132,26 @@ function trialFolder(out: string): string {
 }
 
 /**
- * With a budget no other number needs tuning: what was not given is found or follows from the goal. Data that should be gone is driven out
- * by bounded ascent; random labels would teach it wrong answers at random, some of them the right one.
+ * With a budget no other number needs tuning: what was not given is found or follows from the goal. Data that should be gone is driven out by bounded
+ * ascent (random labels would teach it wrong answers, now and then the right one). The fast variant weighs the losses themselves: their logarithms
+ * magnify the retain gradient by 1/L_r, thousands of times on a model that knows its retained data by heart.
  */
-function automatic({ budget, options = {}, goal, validation }: UnlearnRequest): Partial<UnlearnOptions> {
+function automatic({ budget, options = {} }: UnlearnRequest, goal: Goal): Partial<UnlearnOptions> {
   if (budget === undefined) return {};
-  const choosing = ["eupmu", "eupmu-fast", "explicit", "pcgrad"].includes(options.method ?? "eupmu");
-  const gone = goal === "gone" || (goal === undefined && validation === undefined);
+  const method = options.method ?? "eupmu-fast";
+  const bounded =
+    options.forgetObjective === undefined && methods[method].choosesObjective && goal === "gone";
   return {
+    method,
     ...(options.lr === undefined ? { lr: "auto" } : {}),
     ...(options.epochs === undefined ? { epochs: 10 } : {}),
-    ...(options.forgetObjective === undefined && choosing && gone
-      ? { forgetObjective: "bounded-ascent" }
-      : {}),
+    ...(bounded ? { forgetObjective: "bounded-ascent" } : {}),
   };
 }
+
+/** An option that is undefined was not given. */
+const given = <T extends object>(options: T): T =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 
 const spentText = (spent: number, budget: Budget | undefined): string =>
   budget?.unit === "nats" ? `${spent.toPrecision(3)} nats` : `${(100 * spent).toFixed(2)} points`;
@@ -150,8 +164,7 @@ const spentText = (spent: number, budget: Budget | undefined): string =>
 export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {}): Promise<UnlearnDocument> {
   const started = performance.now();
   const threads = request.options?.threads ?? availableParallelism();
-  const options: UnlearnOptions = { ...DEFAULT_OPTIONS, ...request.options, ...automatic(request), threads };
-  const { seed } = options;
+  const seed = request.options?.seed ?? DEFAULT_OPTIONS.seed;
   const phase = (name: string) => {
     if (hooks.signal?.aborted)
       throw new OnnxUnlearnError("INTERRUPTED", "Interrupted; nothing was written.", 130);
@@ -165,11 +178,17 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
   try {
     phase("importing the model and reading the data");
     const model = importModel(source, request);
-    const given = loadSets(request, model.inputs);
-    if (!request.allowOverlap) refuseOverlap(given.forget, given.retain);
+    const loaded = loadSets(request, model.inputs);
+    if (!request.allowOverlap) refuseOverlap(loaded.forget, loaded.retain);
+    const options: UnlearnOptions = {
+      ...DEFAULT_OPTIONS,
+      ...given(request.options ?? {}),
+      ...automatic(request, goalFor(request, loaded)),
+      threads,
+    };
 
-    const { retain, watch } = guardOf(request, given, options);
-    const sets = watch ? { ...given, validation: watch.validation } : given;
+    const { retain, watch } = guardOf(request, loaded, options);
+    const sets = watch ? { ...loaded, validation: watch.validation } : loaded;
     phase("measuring the model as it is");
     const answersBefore = await answersOf(request.model, model, sets, { threads });
     const before = evaluationOf(answersBefore, { threads, seed });
@@ -229,7 +248,7 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
             ? {
                 ...check,
                 total: watch.budget ?? null,
-                validation: { samples: watch.validation.count, withheld: given.validation === undefined },
+                validation: { samples: watch.validation.count, withheld: loaded.validation === undefined },
                 goal: watch.goal,
                 minForgetting: request.minForgetting ?? 1,
                 step: candidate.step,

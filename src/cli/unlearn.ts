@@ -39,7 +39,7 @@ import {
 interface UnlearnFlags extends SetFlags, ViewFlags {
   readonly model: string;
   readonly out: string;
-  readonly method: Method;
+  readonly method?: Method;
   readonly epsilon: number;
   readonly epsilonSchedule?: EpsilonSchedule;
   readonly dual: "adam" | "ascent";
@@ -87,7 +87,9 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
       ).requiredOption("--out <file>", "the scrubbed model"),
     ),
   )
-    .addOption(new Option("--method <name>").choices(METHODS).default("eupmu"))
+    .addOption(
+      new Option("--method <name>", "how (default: eupmu; eupmu-fast with --budget)").choices(METHODS),
+    )
     .option(
       "--budget <amount>",
       "largest loss of utility on validation data: 0.5pp or 0.02nats; no other number needs tuning",
@@ -208,7 +210,7 @@ const requestOf = (flags: UnlearnFlags): UnlearnRequest => ({
   limits: flags.limit,
   stopWhen: flags.stopWhen,
   options: {
-    method: flags.method,
+    ...(flags.method === undefined ? {} : { method: flags.method }),
     epsilon: flags.epsilon,
     epsilonSchedule: flags.epsilonSchedule,
     dual: flags.dual,

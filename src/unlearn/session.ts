@@ -1,0 +1,305 @@
+import type { TensorSpec } from "../../converters/compile/step.ts";
+import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
+import type { TrainableModel } from "../../converters/import/model.ts";
+import type { Arrays, NumberArray } from "../engine/engine.ts";
+import { getEngine } from "../engine/index.ts";
+import { resultSpecs } from "../engine/shapes.ts";
+import {
+  type BatchPlan,
+  type Draw,
+  forgetThenRetain,
+  likelyOtherTargets,
+  mixedBatches,
+  ownTargetsOf,
+  redrawnTargets,
+  type Sample,
+  samplesOf,
+  type Targets,
+} from "./batches.ts";
+import { type Forward, prepareForward, type WeightArrays } from "./forward.ts";
+import { inputShapes, inputSpecs } from "./inputs.ts";
+import { methods } from "./methods/index.ts";
+import { settingOf } from "./methods/method.ts";
+import { losses } from "./objectives.ts";
+import { optimizerOf } from "./optimizer.ts";
+import { saliencyMasks } from "./saliency.ts";
+import { ruined } from "./teacher.ts";
+import type { Dataset, UnlearnOptions } from "./types.ts";
+
+/** @throws badInput TARGETS_MISSING, TARGETS_SHAPE, LABEL_RANGE naming set, sample and remedy */
+function checkTargets(set: Dataset, kind: "class" | "vector", loss: string, units: number): void {
+  if (kind === "vector") {
+    if (!set.targets)
+      throw badInput(
+        "TARGETS_MISSING",
+        `${set.path} has one class per sample, but the loss ${loss} needs ${units} numbers per sample; give "y" as [samples, ${units}].`,
+      );
+    if (set.targets.width !== units)
+      throw badInput(
+        "TARGETS_SHAPE",
+        `${set.path} has ${set.targets.width} targets per sample, but the model has ${units} outputs; mend "y".`,
+      );
+    return;
+  }
+  if (set.labels.length !== set.count)
+    throw badInput(
+      "TARGETS_MISSING",
+      `${set.path} has vectors as targets, but the loss ${loss} needs one class per sample; choose another loss.`,
+    );
+  const classes = Math.max(2, units);
+  const wrong = set.labels.findIndex((label) => label < 0 || label >= classes);
+  if (wrong >= 0)
+    throw badInput(
+      "LABEL_RANGE",
+      `${set.path}: sample ${wrong} has label ${set.labels[wrong]}, but the model has ${classes} classes`,
+    );
+}
+
+/** Where a step stands in its run. */
+export interface StepPlace {
+  readonly lr: number;
+  readonly epsilon: number;
+  /** Share of the run that is done. */
+  readonly progress: number;
+}
+
+/** One step's figures; losses are null for a side without samples, the rise where it was not measured. */
+export interface StepFigures {
+  readonly finite: boolean;
+  readonly lambda: number;
+  readonly forgetLoss: number | null;
+  readonly retainLoss: number | null;
+  readonly batchRise: number | null;
+}
+
+/** A method made ready on a model and its data: takes steps from any state. What is done with them is the caller's. */
+export interface Session {
+  readonly compileSeconds: number;
+  /** Weights at the start. */
+  readonly start: WeightArrays;
+  /** Weights, optimiser and dual variable at the start. */
+  readonly startState: Arrays;
+  /** Batches in the order of these draws. */
+  readonly plan: (draw: Draw) => BatchPlan;
+  /** Targets of the forget set for one epoch. */
+  readonly forgetTargets: (draw: Draw) => Targets;
+  /** @throws OnnxUnlearnError INTERRUPTED (exit 130) */
+  readonly step: (samples: readonly Sample[], targets: Targets, at: StepPlace) => Promise<StepFigures>;
+  readonly read: () => Promise<Arrays>;
+  readonly write: (state: Arrays) => Promise<void>;
+  readonly weightsOf: (state: Arrays) => WeightArrays;
+  /** A state without the optimiser's memory. */
+  readonly atRest: (state: Arrays) => Arrays;
+  /** The model's forward pass for any weights, closed with the session. */
+  readonly forward: () => Promise<Forward>;
+  readonly dispose: () => Promise<void>;
+}
+
+/** Rows of a forward pass over a watched set. */
+const FORWARD_ROWS = 250;
+
+/**
+ * Compiles a method's step for one batch shape, and measures once what it needs of the start model: teacher logits, likely classes, saliency.
+ * @param draw of what the method draws once for all
+ * @throws OnnxUnlearnError (exit 2) as `train`
+ */
+export async function openSession(
+  model: TrainableModel,
+  forget: Dataset,
+  retain: Dataset,
+  options: UnlearnOptions,
+  draw: Draw,
+  signal?: AbortSignal,
+): Promise<Session> {
+  const method = methods[options.method];
+  const objective = method.objective(options);
+  const lossName = options.loss ?? "cross-entropy";
+  const loss = losses[lossName];
+  const parameters = model.parameters.filter(({ trainable }) => trainable);
+  if (parameters.length === 0) throw badInput("NOTHING_TO_TRAIN", "no weight of this model is trainable");
+  const start: WeightArrays = Object.fromEntries(parameters.map(({ name, data }) => [name, data]));
+  const forgets = method.uses.forget ? samplesOf(forget, true) : [];
+  const retains = method.uses.retain ? samplesOf(retain, false) : [];
+  if (forgets.length + retains.length === 0)
+    throw badInput("NO_SAMPLES", `method ${options.method} has no samples to train on`);
+
+  const inputs = inputShapes(model.inputs, [forget, retain]);
+  const n = Math.min(
+    options.batchSize,
+    method.batches === "forget-then-retain"
+      ? Math.max(forgets.length, retains.length)
+      : forgets.length + retains.length,
+  );
+  const specs = Object.fromEntries(
+    parameters.map(({ name, dims }) => [name, { shape: dims, dtype: "float32" } as TensorSpec]),
+  );
+  const { logits } = resultSpecs(
+    (weights, batch) => ({
+      carry: weights,
+      results: {
+        logits: model.apply(
+          weights,
+          Object.fromEntries(Object.entries(batch).map(([key, tensor]) => [key.slice(2), tensor])),
+        ),
+      },
+    }),
+    { carry: specs, batch: inputSpecs(inputs, n) },
+  );
+  const units = logits!.shape[1] ?? 1;
+  const classes = Math.max(2, units);
+  for (const set of [method.uses.forget && forget, method.uses.retain && retain])
+    if (set) checkTargets(set, loss.targets, lossName, units);
+
+  const engine = await getEngine(options.engine);
+  const threads = options.threads === undefined ? {} : { threads: options.threads };
+
+  const teacher = new Map<Dataset, Float32Array>();
+  let likelyOther: Targets | undefined;
+  if (method.teacher || objective.targets === "likely-other") {
+    const forward = await prepareForward(model, engine, inputs, n, options.threads);
+    try {
+      if (objective.targets === "likely-other")
+        likelyOther = likelyOtherTargets(forget, await forward.logits(start, forget));
+      if (method.teacher) {
+        const onForget = method.teacher === "start" ? start : ruined(start, draw);
+        teacher.set(forget, await forward.logits(onForget, forget));
+        teacher.set(retain, await forward.logits(start, retain));
+      }
+    } finally {
+      await forward.dispose();
+    }
+  }
+  const share = options.saliency ?? method.saliency ?? 1;
+  const masks =
+    share < 1 ? await saliencyMasks(model, forget, share, lossName, engine, inputs, n, options.threads) : {};
+
+  const batchSpecs: Record<string, TensorSpec> = {
+    ...inputSpecs(inputs, n),
+    labels:
+      loss.targets === "class" ? { shape: [n], dtype: "int32" } : { shape: [n, units], dtype: "float32" },
+    forgetMask: { shape: [n], dtype: "float32" },
+    retainMask: { shape: [n], dtype: "float32" },
+    lr: { shape: [], dtype: "float32" },
+    epsilon: { shape: [], dtype: "float32" },
+    progress: { shape: [], dtype: "float32" },
+    ...(method.teacher ? { teacher: { shape: [n, units], dtype: "float32" } } : {}),
+    ...Object.fromEntries(
+      Object.keys(masks).map((name) => [
+        `mask:${name}`,
+        { shape: specs[name]!.shape, dtype: "bool" } as const,
+      ]),
+    ),
+  };
+  const optimizer = optimizerOf(options);
+  const carry: Record<string, { spec: TensorSpec; data: NumberArray }> = {};
+  for (const { name, data } of parameters) {
+    const spec = specs[name]!;
+    carry[`p:${name}`] = { spec, data };
+    for (const slot of optimizer.slots)
+      carry[`${slot}:${name}`] = { spec, data: new Float32Array(data.length) };
+  }
+  for (const [prefix, scalars] of [
+    ["optimizer", optimizer.scalars],
+    ["dual", method.dual(options)],
+  ] as const)
+    for (const [name, value] of Object.entries(scalars))
+      carry[`${prefix}:${name}`] = { spec: { shape: [], dtype: "float32" }, data: Float32Array.of(value) };
+
+  const runner = await engine.prepare(
+    method.step({ apply: model.apply, trainable: parameters.map(({ name }) => name), options }),
+    carry,
+    batchSpecs,
+    threads,
+  );
+  const plan = (from: Draw): BatchPlan =>
+    method.batches === "forget-then-retain"
+      ? forgetThenRetain(forgets, retains, n, from, settingOf(method.settings!, options, "forgetEpochs"))
+      : mixedBatches(forgets, retains, n, from);
+  const scalars = { lr: new Float32Array(1), epsilon: new Float32Array(1), progress: new Float32Array(1) };
+  const batch: Record<string, NumberArray> = {
+    labels: loss.targets === "class" ? new Int32Array(n) : new Float32Array(n * units),
+    forgetMask: new Float32Array(n),
+    retainMask: new Float32Array(n),
+    ...scalars,
+    ...(method.teacher ? { teacher: new Float32Array(n * units) } : {}),
+    ...Object.fromEntries(Object.entries(masks).map(([name, mask]) => [`mask:${name}`, mask])),
+  };
+  for (const { name, size, dtype } of inputs)
+    batch[`x:${name}`] = dtype === "int32" ? new Int32Array(n * size) : new Float32Array(n * size);
+  const kind =
+    lossName === "cross-entropy" ? "classes" : lossName === "binary-cross-entropy" ? "bits" : "values";
+  const forgetTargets = (from: Draw): Targets =>
+    likelyOther ??
+    (objective.targets === "redrawn" ? redrawnTargets(forget, kind, classes, from) : ownTargetsOf(forget));
+  const retainTargets = ownTargetsOf(retain);
+
+  const step = async (
+    samples: readonly Sample[],
+    targets: Targets,
+    at: { readonly lr: number; readonly epsilon: number; readonly progress: number },
+  ) => {
+    if (signal?.aborted) throw new OnnxUnlearnError("INTERRUPTED", "interrupted; nothing was written", 130);
+    for (let row = 0; row < n; row++) {
+      const valid = row < samples.length;
+      const { set, i, forgets } = samples[valid ? row : 0]!;
+      const { data, width } = forgets ? targets : retainTargets;
+      batch.labels!.set(data.subarray(i * width, (i + 1) * width), row * width);
+      batch.forgetMask![row] = valid && forgets ? 1 : 0;
+      batch.retainMask![row] = valid && !forgets ? 1 : 0;
+      batch.teacher?.set(teacher.get(set)!.subarray(i * units, (i + 1) * units), row * units);
+      for (const { name, size } of inputs)
+        batch[`x:${name}`]!.set(set.inputs[name]!.data.subarray(i * size, (i + 1) * size), row * size);
+    }
+    scalars.lr[0] = at.lr;
+    scalars.epsilon[0] = at.epsilon;
+    scalars.progress[0] = at.progress;
+    const out = await runner.run(batch);
+    const scalar = (key: string) => out[key]?.[0] ?? 0;
+    return {
+      finite: ["forgetLoss", "retainLoss", "rise", "lambda"].every((key) => Number.isFinite(scalar(key))),
+      lambda: scalar("lambda"),
+      forgetLoss: scalar("hasForget") > 0 ? scalar("forgetLoss") : null,
+      retainLoss: scalar("hasRetain") > 0 ? scalar("retainLoss") : null,
+      batchRise: scalar("hasRise") > 0 ? scalar("rise") : null,
+    };
+  };
+  const weightsOf = (state: Arrays): WeightArrays =>
+    Object.fromEntries(parameters.map(({ name }) => [name, state[`p:${name}`] as Float32Array]));
+  const startState: Arrays = Object.fromEntries(Object.entries(carry).map(([key, { data }]) => [key, data]));
+
+  let forward: Promise<Forward> | undefined;
+  return {
+    compileSeconds: runner.compileSeconds,
+    start,
+    startState,
+    plan,
+    forgetTargets,
+    step,
+    read: () => runner.read(),
+    write: (state) => runner.write(state),
+    weightsOf,
+    atRest: (state) =>
+      Object.fromEntries(
+        Object.entries(state).map(([key, values]) => [
+          key,
+          ["optimizer", ...optimizer.slots].some((prefix) => key.startsWith(`${prefix}:`))
+            ? values.map(() => 0)
+            : values,
+        ]),
+      ),
+    forward: () => {
+      forward ??= prepareForward(
+        model,
+        engine,
+        inputs,
+        Math.min(FORWARD_ROWS, retain.count),
+        options.threads,
+      );
+      return forward;
+    },
+    async dispose() {
+      await (await forward)?.dispose();
+      await runner.dispose();
+    },
+  };
+}
