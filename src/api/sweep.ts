@@ -5,7 +5,10 @@ import { importModel } from "../../converters/import/graph.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { loadSets, type SetPaths } from "../data/sets.ts";
 import { type Evaluation, gapTo } from "../evaluate/evaluation.ts";
+import type { GateReport } from "../gates/judge.ts";
+import { readGates } from "../gates/read.ts";
 import type { Method } from "../unlearn/types.ts";
+import { sha256 } from "../verify/verify.ts";
 import { measureFile } from "./evaluate.ts";
 import type { UnlearnDocument } from "./unlearn.ts";
 import { type Versions, versions } from "./versions.ts";
@@ -29,6 +32,8 @@ export interface SweepRequest extends SetPaths {
   /** Runs at the same time, each with its own threads. */
   readonly jobs: number;
   readonly threads: number;
+  /** A gates file that every exported model is held to. */
+  readonly gates?: string;
   /** Further options of `onnx-unlearn unlearn` for every run. */
   readonly options: readonly string[];
   /** Runs `onnx-unlearn` with these arguments in a process of its own. */
@@ -48,6 +53,8 @@ export interface SweepRun extends Point {
   readonly seconds: number | null;
   readonly model: string | null;
   readonly error: string | null;
+  /** What the gates say of the exported model; null without gates or model. */
+  readonly gates: GateReport["verdict"] | null;
   /** No other run forgets more at no less utility. */
   readonly onFront: boolean;
 }
@@ -100,14 +107,16 @@ export function paretoFront(
 /** What one run leaves behind: its arguments and what it printed. */
 interface RunFile {
   readonly argv: readonly string[];
+  /** SHA-256 of the gates file: other gates are another question. */
+  readonly gates: string | null;
   readonly exitCode: number;
   readonly document: UnlearnDocument | { readonly error: { readonly message: string } };
 }
 
-function readRun(path: string, argv: readonly string[]): RunFile | undefined {
+function readRun(path: string, argv: readonly string[], gates: string | null): RunFile | undefined {
   try {
     const file = JSON.parse(readFileSync(path, "utf8")) as RunFile;
-    return file.argv.join("\n") === argv.join("\n") ? file : undefined;
+    return file.argv.join("\n") === argv.join("\n") && (file.gates ?? null) === gates ? file : undefined;
   } catch {
     return undefined;
   }
@@ -131,6 +140,7 @@ function runArguments(request: SweepRequest, point: Point, out: string): string[
     ...Object.entries(also ?? {}).flatMap(([name, path]) => ["--also", `${name}=${path}`]),
     ...scaling,
     ...["--method", point.method, `--${point.knob}=${point.value}`, "--seed", `${point.seed}`],
+    ...(request.gates === undefined ? [] : ["--gates", request.gates]),
     ...["--threads", `${threads}`, ...options, "--out", out, "--force", "--json"],
   ];
 }
@@ -155,6 +165,9 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
         `The folder ${path} cannot be made (${(error as NodeJS.ErrnoException).code}); choose another --folder.`,
       );
     }
+  // Bad gates too.
+  if (request.gates !== undefined) readGates(request.gates);
+  const gates = request.gates === undefined ? null : sha256(readFileSync(request.gates));
   const source = loadModelFile(request.model);
   // Bad data is one sentence here, not one in every run.
   const sets = loadSets(request, importModel(source).inputs);
@@ -174,6 +187,7 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
       seconds: exported?.timing.seconds ?? null,
       model: exported ? join(models, `${nameOf(point)}.onnx`) : null,
       error: "error" in document ? document.error.message : null,
+      gates: exported?.gates?.verdict ?? null,
       onFront,
     };
   };
@@ -187,7 +201,7 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
       const path = join(runs, `${nameOf(point)}.json`);
       const out = join(models, `${nameOf(point)}.onnx`);
       const argv = runArguments(request, point, out);
-      let file = existsSync(path) ? readRun(path, argv) : undefined;
+      let file = existsSync(path) ? readRun(path, argv, gates) : undefined;
       if (!file) {
         rmSync(out, { force: true });
         const { code, stdout } = await request.run(argv);
@@ -195,7 +209,7 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
           throw new OnnxUnlearnError("INTERRUPTED", "Interrupted; finished runs are kept, run again.", 130);
         const document: RunFile["document"] =
           stdout.trim() === "" ? { error: { message: `ended with exit code ${code}` } } : JSON.parse(stdout);
-        file = { argv, exitCode: code, document };
+        file = { argv, gates, exitCode: code, document };
         // Whole or not at all: a run that is cut off is run again.
         writeFileSync(`${path}.part`, `${JSON.stringify(file, null, 2)}\n`);
         renameSync(`${path}.part`, path);

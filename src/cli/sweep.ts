@@ -17,6 +17,7 @@ interface SweepFlags extends SetFlags {
   readonly budgets?: readonly string[];
   readonly seeds: readonly number[];
   readonly also: Readonly<Record<string, string>>;
+  readonly gates?: string;
   readonly jobs?: number;
   readonly threads: number;
   readonly json?: boolean;
@@ -55,6 +56,7 @@ export const registerSweep = (root: Command, io: Io): Command =>
     .option("--budgets <list>", "budgets in place of ε_t, such as 0.2pp,0.5pp,1pp", words)
     .option("--seeds <list>", "separated by commas", countList, [0])
     .option("--also <name=file>", "a further set, measured before and after (repeatable)", collectNamed, {})
+    .option("--gates <file>", "checks for every exported model (YAML); exit 1 where no run passes")
     .option("--jobs <count>", "runs at the same time (default: one per processor)", positiveCount)
     .option("--threads <count>", "threads of each run", positiveCount, 1)
     .option("--json", "print one JSON document on stdout")
@@ -63,13 +65,14 @@ export const registerSweep = (root: Command, io: Io): Command =>
       const { pointsOf, sweep } = await import("../api/sweep.ts");
       if (flags.epsilons && flags.budgets)
         throw new InvalidArgumentError("give --epsilons or --budgets, not both.");
-      const { model, reference, folder, methods, seeds, also, threads } = flags;
+      const { model, reference, folder, methods, seeds, also, gates, threads } = flags;
       const document = await sweep({
         ...setPaths(flags),
         model,
         reference,
         folder,
         also,
+        gates,
         points: flags.budgets
           ? pointsOf(methods, "budget", flags.budgets, seeds)
           : pointsOf(methods, "epsilon", flags.epsilons ?? EPSILONS, seeds),
@@ -85,6 +88,7 @@ export const registerSweep = (root: Command, io: Io): Command =>
       await writeSweep(folder, document);
       if (flags.json) printJson(io, document);
       else await printSweep(document, folder, io);
+      if (gates !== undefined && !document.runs.some((run) => run.gates === "passed")) io.exitWith?.(1);
     });
 
 /** A child process per run: ONNX Runtime's threads are those of the run alone, and a crash costs one run. */

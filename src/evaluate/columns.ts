@@ -16,7 +16,16 @@ export interface Columns {
   readonly peak: Column | undefined;
 }
 
-export function columnsOf({ count, classes, truth, predicted, logProbabilities }: Scored): Columns {
+export function columnsOf(set: Scored): Columns {
+  const known = computed.get(set) ?? computeColumns(set);
+  computed.set(set, known);
+  return known;
+}
+
+/** Several figures look at the same columns; a large set with many classes is gone through once. */
+const computed = new WeakMap<Scored, Columns>();
+
+function computeColumns({ count, classes, truth, predicted, logProbabilities }: Scored): Columns {
   const accuracy = Float64Array.from(truth, (label, i) => Number(predicted[i] === label));
   if (!logProbabilities)
     return { accuracy, top5Accuracy: undefined, loss: undefined, confidence: undefined, peak: undefined };

@@ -90,7 +90,7 @@ const others = {
     "MIA efficacy (confidence)",
     "share",
     "reference",
-    "share of the forget set that the field's attack calls non-member: an SVM (RBF kernel, C = 3, gamma = 1 / features) trained on retain against test, equally many of both, on the probability of the label",
+    "share of the forget set that the field's attack calls non-member: an SVM (RBF kernel, C = 3, gamma = 1 / features) trained on retain against test, equally many of both (a seeded draw, at most 10,000), on the probability of the label",
   ],
   miaEfficacyCorrectness: [
     "MIA efficacy (correctness)",

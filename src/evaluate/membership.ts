@@ -78,10 +78,13 @@ export interface AttackedSets {
   readonly forget: ScoredSet;
 }
 
+/** Larger sets are drawn from, so that the attack ends: its cost grows with the square of this. */
+const MOST_EACH = 10_000;
+
 /**
  * The field's membership attack on each forget sample: 1 where it calls the sample a non-member, 0 where a member. The attack is an SVM (RBF kernel,
  * C = 3, γ = 1 / features) trained to tell retained (member) from test samples (non-member), equally many of both: a seeded
- * draw from the larger set. Jia et al., Model Sparsity Can Simplify Machine Unlearning, NeurIPS 2023, appendix C.3.
+ * draw from the larger set, at most 10,000. Jia et al., Model Sparsity Can Simplify Machine Unlearning, NeurIPS 2023, appendix C.3.
  * @throws badInput SET_EMPTY, CLASS_COUNT (exit 2)
  */
 export function membershipCalls(sets: AttackedSets, feature: MembershipFeature, seed: number): Float64Array {
@@ -97,7 +100,7 @@ export function membershipCalls(sets: AttackedSets, feature: MembershipFeature, 
   }
   const [members, others, target] = [retain, test, forget].map((set) => membershipFeature(set, feature));
   const { width } = members!;
-  const each = Math.min(retain.labels.length, test.labels.length);
+  const each = Math.min(retain.labels.length, test.labels.length, MOST_EACH);
   const inside = rowsOf(members!.values, width, drawSubset(retain.labels.length, each, seed));
   const outside = rowsOf(others!.values, width, drawSubset(test.labels.length, each, seed));
   const x = new Float64Array(2 * each * width);

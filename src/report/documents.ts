@@ -341,6 +341,7 @@ export const sweepDocument = z
         seconds: z.number().min(0).nullable(),
         model: z.string().nullable(),
         error: z.string().nullable(),
+        gates: z.enum(["passed", "failed"]).nullable().meta({ description: "Null without --gates." }),
         onFront: z.boolean(),
       }),
     ),

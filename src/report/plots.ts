@@ -329,6 +329,24 @@ function ledgerPlots(ledger: readonly LedgerEntry[]): readonly Plot[] {
         ],
       }),
     });
+  const measured = ledger.filter(({ validationRise }) => validationRise !== null);
+  if (measured.length > 1)
+    plots.push({
+      title: "Utility lost on validation data",
+      caption: "Measured during the run, in the budget's unit, since the start.",
+      svg: render(720, 300, {
+        ...base,
+        xAxis: steps,
+        yAxis: axis("lost", { type: "value", nameGap: 44 }),
+        series: [
+          line(
+            "lost",
+            AFTER,
+            measured.map((entry) => [entry.step, entry.validationRise]),
+          ),
+        ],
+      }),
+    });
   return plots;
 }
 

@@ -79,6 +79,7 @@ export function guardText(guard: NonNullable<UnlearnDocument["budget"]["guard"]>
 /** Every run of a sweep, those on the front marked; what failed says why. */
 export function sweepTable({ runs, utility }: SweepDocument): string {
   const gaps = runs.some(({ averageGap }) => averageGap !== null);
+  const gated = runs.some(({ gates }) => gates !== null);
   const table = new Table({
     head: [
       "",
@@ -87,12 +88,22 @@ export function sweepTable({ runs, utility }: SweepDocument): string {
       utility === "validationAccuracy" ? "validation" : "retain",
       "test",
       ...(gaps ? ["gap"] : []),
+      ...(gated ? ["gates"] : []),
       "s",
     ],
-    colAligns: ["left", "left", "right", "right", "right", ...(gaps ? ["right" as const] : []), "right"],
+    colAligns: [
+      "left",
+      "left",
+      "right",
+      "right",
+      "right",
+      ...(gaps ? ["right" as const] : []),
+      ...(gated ? ["left" as const] : []),
+      "right",
+    ],
     style: { head: [], border: [] },
   });
-  for (const { name, after, averageGap, seconds, onFront, error } of runs)
+  for (const { name, after, averageGap, gates, seconds, onFront, error } of runs)
     if (after)
       table.push([
         onFront ? "●" : "",
@@ -101,8 +112,14 @@ export function sweepTable({ runs, utility }: SweepDocument): string {
         percent(after[utility]),
         percent(after.testAccuracy),
         ...(gaps ? [points(averageGap)] : []),
+        ...(gated ? [gates ?? "–"] : []),
         seconds?.toFixed(1) ?? "–",
       ]);
-    else table.push(["", name, { colSpan: gaps ? 5 : 4, content: (error ?? "").split(/[;,.]/)[0]! }]);
+    else
+      table.push([
+        "",
+        name,
+        { colSpan: 4 + Number(gaps) + Number(gated), content: (error ?? "").split(/[;,.]/)[0]! },
+      ]);
   return `${table.toString()}\n● on the Pareto front: no other run forgets more at no less utility.`;
 }

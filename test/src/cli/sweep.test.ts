@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterAll, expect, test } from "vitest";
@@ -144,4 +144,24 @@ test.each<[string, string[]]>([
   ["both knobs", ["--epsilons", "0", "--budgets", "1pp"]],
 ])("%s is wrong use", async (_, argv) => {
   expect((await sweep(...argv)).code).toBe(2);
+});
+
+test("gates: each exported model has its verdict; other gates run again; no passing run is exit 1", async () => {
+  const gates = join(folder, "gates.yaml");
+  const one = ["--epsilons", "-0.01", "--test", TEST, "--gates", gates, "--json", ...SHORT];
+  writeFileSync(gates, "metrics: { testAccuracy: { min: 0.5 } }");
+  const before = started.length;
+  const passing = await sweep(...one);
+  expect(passing.code, passing.stdout).toBe(0);
+  expect(JSON.parse(passing.stdout).runs.map((each: { gates: string }) => each.gates)).toEqual(["passed"]);
+  writeFileSync(gates, "metrics: { testAccuracy: { min: 1 } }");
+  const failing = await sweep(...one);
+  expect(failing.code).toBe(1);
+  expect(JSON.parse(failing.stdout).runs[0]).toMatchObject({ gates: "failed", exitCode: 1 });
+  expect(started.length).toBe(before + 2);
+  writeFileSync(gates, "metric: {}");
+  const refused = await sweep(...one);
+  expect(refused.code).toBe(2);
+  expect(refused.stdout).toContain('did you mean \\"metrics\\"');
+  expect(started.length).toBe(before + 2);
 });
