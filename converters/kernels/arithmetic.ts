@@ -95,3 +95,11 @@ const matMulKernel = defineKernel<object>({
 });
 /** [batch…, m, k] · [batch…, k, n] of int32 with equal batch axes; sums wrap around as 32 bits do. */
 export const integerMatMul = (a: tf.Tensor, b: tf.Tensor): tf.Tensor => matMulKernel([a, b], {});
+
+const truncateKernel = defineKernel<{ readonly to: "int32" | "bool" }>({
+  name: "OnnxTruncate",
+  composed: ([x], { to }) => tf.cast(x!, to),
+  gradient: () => [],
+});
+/** Float32 as integer or boolean: piecewise constant, where tfjs's cast hands the gradient straight through. */
+export const truncate = (x: tf.Tensor, to: "int32" | "bool"): tf.Tensor => truncateKernel([x], { to });

@@ -1,6 +1,6 @@
 import { broadcast_util, type TensorInfo } from "@tensorflow/tfjs-core";
 import type { EmittedAttribute, Lowering, LoweringTable } from "../trace.ts";
-import { reshape } from "./standard.ts";
+import { cast, reshape } from "./standard.ts";
 
 /** One ONNX node that broadcasts by itself; the first operand's type is the result's. */
 const broadcasting =
@@ -69,6 +69,7 @@ export const elementaryLowerings: LoweringTable = {
   OnnxMod: (args) => broadcasting("Mod", { fmod: { int: args.attrs["fmod"] ? 1 : 0 } })(args),
   OnnxStandardize: layerNormalization(0),
   OnnxInverseDeviation: layerNormalization(2),
+  OnnxTruncate: ({ inputs: [x], attrs, trace }) => cast(trace, x!, attrs["to"] as string),
   OnnxNormRoot: ({ inputs: [x], trace }) => trace.emit("Sqrt", [x!], x!.shape, "float32"),
   OnnxReduceMax: extreme("ReduceMax"),
   OnnxReduceMin: extreme("ReduceMin"),

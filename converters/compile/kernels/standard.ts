@@ -22,7 +22,7 @@ const broadcastOperand = (
   outShape: readonly number[],
 ): Operand => (sameShape(other.shape, outShape) ? backendOf(trace).scalarOf(tensor) : tensor);
 
-const cast = (trace: Trace, x: TensorInfo, dtype: string): TensorInfo => {
+export const cast = (trace: Trace, x: TensorInfo, dtype: string): TensorInfo => {
   if (x.dtype === dtype) return x;
   const splat = trace.splatValue(x);
   if (splat !== undefined) {

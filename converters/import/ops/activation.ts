@@ -1,5 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
+import { truncate } from "../../kernels/arithmetic.ts";
 import { clipBetween } from "../../kernels/clip.ts";
 import { expand, where } from "../../kernels/movement.ts";
 import { softmax } from "../../kernels/reduction.ts";
@@ -216,7 +217,9 @@ function convert(x: Value, dtype: DataType): Value {
     return hostUnary(x, integer ? Math.trunc : (v) => v, dtype);
   }
   const t = x as tf.Tensor;
-  return t.dtype === tensorTypeOf(dtype) ? t : tf.cast(t, tensorTypeOf(dtype));
+  const to = tensorTypeOf(dtype);
+  if (t.dtype === to) return t;
+  return t.dtype === "float32" && to !== "float32" ? truncate(t, to) : tf.cast(t, to);
 }
 /** Float → float keeps the float32 master; toward integers truncates; toward bool asks "not zero". */
 export function Cast([x]: Inputs, { to }: { to: number | string }, { where }: OperatorContext): Value {
