@@ -88,13 +88,23 @@ export function findOperator(node: OnnxNode, opset: number): Operator | undefine
     ?.find(({ since }) => since <= opset)?.run;
 }
 
+const RANDOM = /^(Bernoulli|Multinomial|RandomNormal|RandomNormalLike|RandomUniform|RandomUniformLike)$/;
+const TEXT = /^(StringConcat|StringNormalizer|StringSplit|RegexFullMatch|TfIdfVectorizer|LabelEncoder)$/;
+/** Why an operator will stay unknown, where there is more to say than that it is. */
+function unknownBecause({ opType }: OnnxNode): string {
+  if (RANDOM.test(opType))
+    return "this operator draws random numbers, so that no two runs of the file could be compared";
+  if (TEXT.test(opType)) return "this operator works on text, which has no gradient";
+  return "this operator is not supported";
+}
+
 /** Like findOperator, but refuses an unknown operator with its name, node, domain and opset. */
 export function getOperator(node: OnnxNode, opset: number): Operator {
   const operator = findOperator(node, opset);
   if (!operator)
     throw notTrainable(
       "OPERATOR_UNKNOWN",
-      `${describeNode(node, opset)}: this operator is not supported, and a trained weight or the logits depend on it; ` +
+      `${describeNode(node, opset)}: ${unknownBecause(node)}, and a trained weight or the logits depend on it; ` +
         "remove it from the graph, or choose other logits with --logits.",
     );
   return operator;

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { gather, where } from "../../kernels/movement.ts";
+import { expand, gather, where } from "../../kernels/movement.ts";
 import { type Reduction, scatterRows, topKIndices, topPlaces } from "../../kernels/scatter.ts";
 import {
   dimsOf,
@@ -206,18 +206,19 @@ export const TopK_10 = (
 export function Trilu([x, k]: Inputs, { upper = 1 }: { upper?: number }, context: OperatorContext): Value {
   const dims = dimsOf(x!);
   const diagonal = k === undefined ? 0 : toNumbers(k, "k", context)[0]!;
-  const rank = dims.length;
   const kept = (row: number, column: number) =>
     upper !== 0 ? column - row >= diagonal : column - row <= diagonal;
-  const mask = overShape(dims, (at) => Number(kept(at[rank - 2]!, at[rank - 1]!)));
+  const [rows, columns] = dims.slice(-2) as [number, number];
+  const mask = overShape([rows, columns], ([row, column]) => Number(kept(row!, column!)));
   if (isHost(x))
     return host(
       x.dtype,
       dims,
-      mask.map((m, i) => (m ? x.array.data[i]! : 0)),
+      x.array.data.map((v, i) => (mask[i % mask.length] ? v : 0)),
     );
   const t = x as tf.Tensor;
-  return where(tf.tensor(Uint8Array.from(mask), dims, "bool"), t, tf.zeros(dims, t.dtype as "float32"));
+  const open = expand(tf.tensor2d(Uint8Array.from(mask), [rows, columns], "bool"), dims);
+  return where(open, t, tf.zeros(dims, t.dtype as "float32"));
 }
 
 /** Along time_axis the first sequence_lens[batch] entries are reversed, the rest stays. */

@@ -230,6 +230,7 @@ function broadcastShapes(shapes: readonly (readonly number[])[]): number[] {
 function expandTo(x: Value, shape: readonly number[]): Value {
   if (!isHost(x)) return expand(x, shape);
   const dims = x.array.shape;
+  if (dims.length === shape.length && dims.every((d, i) => d === shape[i])) return x;
   const lifted = host(x.dtype, [...Array(shape.length - dims.length).fill(1), ...dims], x.array.data);
   return pick(lifted, shape, (at) => at.map((v, i) => (lifted.array.shape[i] === 1 ? 0 : v)));
 }

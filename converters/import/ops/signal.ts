@@ -150,13 +150,14 @@ export const DFT_20 = (
   return DFT([x, length], { axis: along, inverse, onesided }, context);
 };
 
-/** Windowed frames of signal [batch, time, 1 or 2], each transformed: [batch, frames, frequencies, 2]. */
+/** Windowed frames of signal [batch, time] or [batch, time, 1 or 2], each transformed: [batch, frames, frequencies, 2]. */
 export function STFT(
   [signal, step, window, frameLength]: Inputs,
   { onesided = 1 }: { onesided?: number },
   context: OperatorContext,
 ): Value {
-  const x = toTensor(signal!);
+  const given = toTensor(signal!);
+  const x = given.rank === 2 ? tf.reshape(given, [...given.shape, 1]) : given;
   const [batch, time, channels] = x.shape as [number, number, number];
   const length = optional(frameLength, "frame_length", context) ?? (window ? dimsOf(window)[0]! : time);
   const hop = toNumbers(step, "frame_step", context)[0]!;

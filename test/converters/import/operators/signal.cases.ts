@@ -38,5 +38,6 @@ export const cases: readonly OperatorCase[] = [
   one("DFT", "inverse of a real spectrum", 20, [t(2, 4, 1), undefined, known(-2)], { inverse: 1 }),
 
   one("STFT", "one-sided, window", 17, [t(2, 9, 1), known(2), { dims: [4], range: [0.2, 1] }]),
+  one("STFT", "a signal without channels", 17, [t(2, 7), known(2), { dims: [3], range: [0.2, 1] }]),
   one("STFT", "frame length", 17, [t(1, 8, 1), known(3), undefined, known(5)], { onesided: 0 }),
 ];
