@@ -91,10 +91,18 @@ function gatesSection({ gates }: DiffDocument): Html {
   )}`;
 }
 
+/** Longer tables show the rows that moved most: the page must stay small. The JSON has them all. */
+const MOST_ROWS = 300;
+const most = <T>(list: readonly T[], size: (row: T) => number): readonly T[] =>
+  list.length <= MOST_ROWS ? list : [...list].sort((a, b) => size(b) - size(a)).slice(0, MOST_ROWS);
+const cut = (list: readonly unknown[]): string =>
+  list.length <= MOST_ROWS ? "" : `, the ${MOST_ROWS} that moved most`;
+
 function classSection({ perClass }: DiffDocument): Html {
   return Object.entries(perClass)
     .map(([set, classes]) => {
-      const body = classes.map(({ label, count, before, after }) =>
+      const shown = most(classes, ({ before, after }) => Math.abs(after - before));
+      const body = shown.map(({ label, count, before, after }) =>
         row([
           td(`class ${label}`),
           td(String(count)),
@@ -104,13 +112,16 @@ function classSection({ perClass }: DiffDocument): Html {
         ]),
       );
       const head = [th("class"), th("samples"), th("before"), th("after"), th("change")];
-      return `<details${classes.length <= 20 ? " open" : ""}><summary>Accuracy per class, ${set} set (${classes.length} classes)</summary>${tableOf(head, body)}</details>`;
+      return `<details${classes.length <= 20 ? " open" : ""}><summary>Accuracy per class, ${set} set (${classes.length} classes${cut(classes)})</summary>${tableOf(head, body)}</details>`;
     })
     .join("");
 }
 
 function tensorSection({ weights, structure }: DiffDocument): Html {
-  const body = weights.tensors.map(({ name, elements, changedElements, norm, changeNorm, nonFinite }) =>
+  const shown = most(weights.tensors, ({ changeNorm, norm }) =>
+    changeNorm === null ? Number.POSITIVE_INFINITY : changeNorm / (norm || 1),
+  );
+  const body = shown.map(({ name, elements, changedElements, norm, changeNorm, nonFinite }) =>
     row([
       td(`<code>${text(name)}</code>`),
       td(`${changedElements} of ${elements}`),
@@ -123,7 +134,7 @@ function tensorSection({ weights, structure }: DiffDocument): Html {
   const rest = structure.identical
     ? "<p>Inputs, outputs, nodes, opset, metadata and all other bytes are the same.</p>"
     : `<p><strong>The files differ in more than weights:</strong></p><ul>${structure.differences.map((d) => `<li>${text(d)}</li>`).join("")}</ul>`;
-  return `${rest}<details${weights.tensors.length <= 40 ? " open" : ""}><summary>Changed tensors (${weights.tensors.length})</summary>${tableOf(head, body)}</details>`;
+  return `${rest}<details${weights.tensors.length <= 40 ? " open" : ""}><summary>Changed tensors (${weights.tensors.length}${cut(weights.tensors)})</summary>${tableOf(head, body)}</details>`;
 }
 
 function samplesSection({ shown }: DiffDocument): Html {

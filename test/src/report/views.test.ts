@@ -103,6 +103,31 @@ test("the HTML is one small file without scripts or network; samples only on req
   expect(without.includes("data:image/png")).toBe(false);
 });
 
+test("thousands of classes and tensors: the rows that moved most, and still a small page", () => {
+  const classes = Array.from({ length: 20_000 }, (_, label) => ({
+    label,
+    count: 1,
+    before: 1,
+    after: label === 777 ? 0 : 1,
+  }));
+  const [first] = document.weights.tensors;
+  const tensors = Array.from({ length: 2000 }, (_, i) => ({ ...first!, name: `tensor ${i}`, changeNorm: i }));
+  const page = htmlReport({
+    ...document,
+    perClass: { forget: classes, retain: classes, test: classes },
+    weights: { ...document.weights, tensors },
+  });
+  expect(page.length).toBeLessThan(3e6);
+  for (const text of [
+    "20000 classes, the 300 that moved most",
+    "class 777<",
+    "2000, the 300 that moved most",
+    "tensor 1999<",
+  ])
+    expect(page.includes(text), text).toBe(true);
+  expect(page.includes("tensor 3<")).toBe(false);
+});
+
 test("names from files cannot become markup", () => {
   const name = `<img src=x onerror="alert(1)">|&'`;
   const tampered: DiffDocument = {
