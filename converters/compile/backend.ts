@@ -404,7 +404,8 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       graph: {
         name: "step",
         node: nodes.map((node) => ({
-          name: node.outputs[0]!,
+          // What ONNX Runtime's profiler calls it.
+          name: `${node.domain === NCHWC ? "blocked " : ""}${node.opType} ${node.outputs[0]!}`,
           opType: node.opType,
           domain: node.domain,
           input: [...node.inputs],

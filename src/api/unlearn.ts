@@ -7,6 +7,7 @@ import { importModel } from "../../converters/import/graph.ts";
 import type { ImportOptions } from "../../converters/import/model.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { loadSets, refuseOverlap, type SetPaths } from "../data/sets.ts";
+import type { OperatorTime } from "../engine/profile.ts";
 import { answersOf, type Evaluation, evaluationOf } from "../evaluate/evaluation.ts";
 import type { GateReport } from "../gates/judge.ts";
 import type { Budget } from "../unlearn/budget.ts";
@@ -64,6 +65,8 @@ export interface UnlearnHooks {
   readonly onStep?: (progress: TrainingProgress) => void;
   /** Asks it to stop: INTERRUPTED (exit 130), nothing half-written. */
   readonly signal?: AbortSignal;
+  /** Told where the time of a training step goes, operator by operator. */
+  readonly onProfile?: (rows: readonly OperatorTime[]) => void;
 }
 
 /** The report: every figure was measured on the two files. */
@@ -193,7 +196,16 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
     const answersBefore = await answersOf(request.model, model, sets, { threads });
     const before = evaluationOf(answersBefore, { threads, seed });
     phase("training");
-    const trained = await train(model, sets.forget, retain, options, hooks.onStep, hooks.signal, watch);
+    const trained = await train(
+      model,
+      sets.forget,
+      retain,
+      options,
+      hooks.onStep,
+      hooks.signal,
+      watch,
+      hooks.onProfile,
+    );
 
     const trial = join(folder, "model.onnx");
     const attempt = async (candidate: Candidate) => {

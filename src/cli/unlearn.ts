@@ -74,6 +74,7 @@ interface UnlearnFlags extends SetFlags, ViewFlags {
   readonly allowOverlap?: boolean;
   readonly force?: boolean;
   readonly json?: boolean;
+  readonly profile?: boolean;
 }
 
 export const registerUnlearn = (root: Command, io: Io): Command =>
@@ -140,6 +141,7 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
     .option("--allow-overlap", "accept samples in both sets")
     .option("--force", "overwrite an existing output")
     .option("--json", "print one JSON document on stdout")
+    .option("--profile", "say on stderr where the time of a training step goes, by ONNX operator")
     .action(async (flags: UnlearnFlags) => {
       const { report } = flags;
       const { refuseBadReport, writeReport } = await import("../report/write.ts");
@@ -151,7 +153,7 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
       const { refuseBadViews } = await import("../report/views.ts");
       refuseBadViews(flags, flags.gates);
       const request = requestOf(flags);
-      const unlearned = await runUnlearn(request, io).catch(async (error: unknown) => {
+      const unlearned = await runUnlearn(request, io, flags.profile).catch(async (error: unknown) => {
         const { BudgetError } = await import("../api/guard.ts");
         // A run that found nothing still says how close it came.
         if (report !== undefined && error instanceof BudgetError) {
@@ -236,12 +238,28 @@ const requestOf = (flags: UnlearnFlags): UnlearnRequest => ({
 });
 
 /** Runs the road with progress on stderr. */
-export async function runUnlearn(request: UnlearnRequest, io: Io): Promise<UnlearnDocument> {
-  const [{ unlearn }, { progressHooks }] = await Promise.all([
+export async function runUnlearn(request: UnlearnRequest, io: Io, profile = false): Promise<UnlearnDocument> {
+  const [{ unlearn }, { progressHooks }, { profileTable }] = await Promise.all([
     import("../api/unlearn.ts"),
     import("../report/progress.ts"),
+    import("../report/terminal.ts"),
   ]);
-  return unlearn(request, { ...(await progressHooks(io)), signal: io.signal });
+  let table: string | undefined;
+  const document = await unlearn(request, {
+    ...(await progressHooks(io)),
+    signal: io.signal,
+    ...(profile
+      ? {
+          onProfile: (rows) => {
+            table = profileTable(rows);
+          },
+        }
+      : {}),
+  });
+  // After the progress lines are through.
+  if (table !== undefined) io.err(`${table}\n`);
+  else if (profile) io.err("--profile: only engine onnxruntime measures its operators.\n");
+  return document;
 }
 
 export async function printUnlearn(document: UnlearnDocument, out: string, io: Io): Promise<void> {

@@ -1,5 +1,7 @@
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
 
+import type { OperatorTime } from "./profile.ts";
+
 export type NumberArray = Float32Array | Int32Array | Uint8Array;
 export type Arrays = Readonly<Record<string, NumberArray>>;
 export type EngineName = "onnxruntime" | "tensorflow" | "cpu";
@@ -18,6 +20,8 @@ export interface Runner {
 
 export interface PrepareOptions {
   readonly threads?: number;
+  /** Told the time per operator when the runner is disposed of; only engine onnxruntime measures it. */
+  readonly onProfile?: (rows: readonly OperatorTime[]) => void;
 }
 
 export interface Engine {

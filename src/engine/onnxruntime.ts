@@ -1,9 +1,13 @@
+import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import * as ort from "onnxruntime-node";
 import { compileStep } from "../../converters/compile/compile.ts";
 import type { TensorSpec } from "../../converters/compile/step.ts";
 import { blockSize } from "./block.ts";
 import type { Engine, NumberArray } from "./engine.ts";
+import { readProfile } from "./profile.ts";
 
 const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
@@ -38,6 +42,8 @@ export const onnxruntimeEngine = (): Engine => ({
       { block: await blockSize() },
     );
     const { inputs, outputs, resultSpecs } = graph;
+    const { onProfile } = options;
+    const profiles = onProfile && mkdtempSync(join(tmpdir(), "onnx-unlearn-profile-"));
     const session = await ort.InferenceSession.create(graph.bytes, {
       executionMode: "sequential",
       graphOptimizationLevel: "all",
@@ -45,6 +51,7 @@ export const onnxruntimeEngine = (): Engine => ({
       enableMemPattern: false,
       // Its warnings are about the graph we wrote, not about anything a user could change.
       logSeverityLevel: 3,
+      ...(profiles ? { enableProfiling: true, profileFilePrefix: join(profiles, "step") } : {}),
       ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
     });
     const compileSeconds = (performance.now() - started) / 1000;
@@ -95,6 +102,11 @@ export const onnxruntimeEngine = (): Engine => ({
         }
       },
       async dispose() {
+        if (onProfile && profiles) {
+          session.endProfiling();
+          onProfile(readProfile(profiles));
+          rmSync(profiles, { recursive: true });
+        }
         await session.release();
       },
     };

@@ -1,6 +1,7 @@
 import Table from "cli-table3";
 import type { SweepDocument } from "../api/sweep.ts";
 import type { UnlearnDocument } from "../api/unlearn.ts";
+import type { OperatorTime } from "../engine/profile.ts";
 import type { Evaluation, Gap, Metric } from "../evaluate/evaluation.ts";
 import type { CheckStatus, GateReport } from "../gates/judge.ts";
 
@@ -74,6 +75,18 @@ export function guardText(guard: NonNullable<UnlearnDocument["budget"]["guard"]>
     ),
     ...(stoppedBy === null ? [] : [`Stopped at step ${guard.step}: ${stoppedBy}.`]),
   ].join("\n");
+}
+
+/** Where the time of a training step goes. */
+export function profileTable(rows: readonly OperatorTime[]): string {
+  const table = new Table({
+    head: ["operator", "nodes", "ms per step", "share"],
+    colAligns: ["left", "right", "right", "right"],
+    style: { head: [], border: [] },
+  });
+  for (const { operator, nodes, millisecondsPerStep, share } of rows)
+    table.push([operator, nodes, millisecondsPerStep.toFixed(3), percent(share)]);
+  return table.toString();
 }
 
 /** Every run of a sweep, those on the front marked; what failed says why. */

@@ -3,6 +3,7 @@ import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import type { Arrays, NumberArray } from "../engine/engine.ts";
 import { getEngine } from "../engine/index.ts";
+import type { OperatorTime } from "../engine/profile.ts";
 import { resultSpecs } from "../engine/shapes.ts";
 import {
   type BatchPlan,
@@ -110,6 +111,7 @@ export async function openSession(
   options: UnlearnOptions,
   draw: Draw,
   signal?: AbortSignal,
+  onProfile?: (rows: readonly OperatorTime[]) => void,
 ): Promise<Session> {
   const method = methods[options.method];
   const objective = method.objective(options);
@@ -209,7 +211,7 @@ export async function openSession(
     method.step({ apply: model.apply, trainable: parameters.map(({ name }) => name), options }),
     carry,
     batchSpecs,
-    threads,
+    { ...threads, ...(onProfile ? { onProfile } : {}) },
   );
   const plan = (from: Draw): BatchPlan =>
     method.batches === "forget-then-retain"

@@ -2,6 +2,7 @@ import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { badInput, gateFailed } from "../../converters/errors.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
+import type { OperatorTime } from "../engine/profile.ts";
 import type { Draw } from "./batches.ts";
 import { budgetEpsilon, natsOf } from "./budget.ts";
 import type { WeightArrays } from "./forward.ts";
@@ -54,6 +55,7 @@ export async function train(
   onProgress?: (progress: TrainingProgress) => void,
   signal?: AbortSignal,
   watch?: Watch,
+  onProfile?: (rows: readonly OperatorTime[]) => void,
 ): Promise<TrainingResult> {
   const started = performance.now();
   checkOptions(options);
@@ -80,7 +82,7 @@ export async function train(
     };
   }
   const draw = drawing(options.seed)();
-  const session = await openSession(model, forget, retain, options, draw, signal);
+  const session = await openSession(model, forget, retain, options, draw, signal, onProfile);
   try {
     const plan = session.plan(draw);
     const steps = Array.from({ length: options.epochs }, (_, epoch) => plan.count(epoch)).reduce(
