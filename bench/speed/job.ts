@@ -8,14 +8,12 @@ import type { NumberArray } from "../../src/engine/engine.ts";
 import { methods } from "../../src/unlearn/methods/index.ts";
 import { optimizerOf } from "../../src/unlearn/optimizer.ts";
 import type { Method } from "../../src/unlearn/types.ts";
-import { syntheticBatch } from "./batch.ts";
 import type { Workload } from "./workloads.ts";
 
 export interface Job {
   readonly step: StepFunction;
   readonly carry: Readonly<Record<string, { readonly spec: TensorSpec; readonly data: NumberArray }>>;
   readonly batchSpecs: Readonly<Record<string, TensorSpec>>;
-  readonly batch: Readonly<Record<string, NumberArray>>;
 }
 
 /** A workload as what an engine needs to run its step. */
@@ -56,6 +54,5 @@ export function jobOf(workload: Workload, name: Method): Job {
       epsilon: float([]),
       progress: float([]),
     },
-    batch: syntheticBatch(n, workload.sample, 10),
   };
 }
