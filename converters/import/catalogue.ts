@@ -51,6 +51,7 @@ export const ZERO_GRADIENT: ReadonlySet<string> = new Set([
   "Size",
   "Unique",
   "Xor",
+  "com.microsoft/Range",
   "ai.onnx.ml/Binarizer",
   "ai.onnx.ml/OneHotEncoder",
 ]);

@@ -2,6 +2,7 @@ import { notTrainable } from "../errors.ts";
 import type { OnnxNode } from "../onnx/model.ts";
 import * as activation from "./ops/activation.ts";
 import * as attention from "./ops/attention.ts";
+import * as contributed from "./ops/contributed.ts";
 import * as control from "./ops/control.ts";
 import * as convolution from "./ops/convolution.ts";
 import * as detection from "./ops/detection.ts";
@@ -74,7 +75,7 @@ function collect(modules: readonly object[]): Map<string, Variant[]> {
 const domains: Readonly<Record<string, Map<string, Variant[]>>> = {
   "": collect(AI_ONNX),
   "ai.onnx.ml": collect([ml]),
-  "com.microsoft": collect([microsoft]),
+  "com.microsoft": collect([microsoft, contributed]),
 };
 
 /** `Conv "layer1.0/conv" (ai.onnx, opset 13)`, for error messages. */

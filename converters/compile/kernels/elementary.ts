@@ -54,7 +54,7 @@ const layerNormalization =
     )[output]!;
   };
 
-/** Lowerings of converters/kernels/{arithmetic,normalization,reduction}.ts. */
+/** Lowerings of converters/kernels/{arithmetic,determinant,inverse,normalization,reduction}.ts. */
 export const elementaryLowerings: LoweringTable = {
   OnnxIntegerDiv: broadcasting("Div"),
   OnnxIntegerMul: broadcasting("Mul"),
@@ -94,6 +94,8 @@ export const elementaryLowerings: LoweringTable = {
     trace.emit(attrs["log"] ? "LogSoftmax" : "Softmax", [x!], x!.shape, "float32", {
       axis: { int: attrs["axis"] as number },
     }),
+  OnnxInverse: ({ inputs: [x], trace }) =>
+    trace.emit("Inverse", [x!], x!.shape, "float32", {}, "com.microsoft"),
   OnnxDet: ({ inputs: [x], trace }) => {
     const shape = x!.shape.slice(0, -2);
     return shape.length > 0

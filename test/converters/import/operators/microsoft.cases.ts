@@ -4,6 +4,8 @@ import type { CaseInput, OperatorCase } from "./harness.ts";
 const t = (...dims: number[]): CaseInput => ({ dims });
 const from = (low: number, high: number, ...dims: number[]): CaseInput => ({ dims, range: [low, high] });
 const int32 = (dims: number[], data: number[]): CaseInput => ({ dims, data, dtype: "int32" });
+const known = (input: CaseInput): CaseInput => ({ ...input, constant: true });
+const number = (value: number): CaseInput => ({ dims: [], data: [value] });
 const spread = (...dims: number[]): CaseInput => ({
   dims,
   data: Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => ((i * 7) % 11) * 0.3 - 1.5),
@@ -152,4 +154,18 @@ export const cases: readonly OperatorCase[] = [
       { interleaved },
     ),
   ]),
+  of("GatherND", "rows", [t(3, 2), { dims: [2, 1], data: [2, 0], dtype: "int64" }]),
+  of("Trilu", "lower, shifted", [t(3, 3), known({ dims: [], data: [1], dtype: "int64" })], { upper: 0 }),
+  of("Pad", "constant", [
+    t(2, 3),
+    known({ dims: [4], data: [0, 1, 0, 2], dtype: "int64" }),
+    known(number(0.5)),
+  ]),
+  of("Range", "no step", [known(number(1)), known(number(4))]),
+  of("Range", "backwards", [known(number(4)), known(number(1)), known(number(-1))]),
+  of("ExpandDims", "from behind", [t(2, 3), known({ dims: [], data: [-1], dtype: "int32" })]),
+  of("Inverse", "one matrix", [{ dims: [3, 3], data: [2, 0.5, -1, 0.3, -1.5, 0.7, 1, 0.2, 3] }]),
+  of("Inverse", "a batch, pivots needed", [{ dims: [2, 2, 2], data: [0.4, 2, 3, 1, -1, 0.5, 2, 1.5] }]),
+  of("CDist", "squares", [t(3, 4), t(2, 4)], { metric: "sqeuclidean" }),
+  of("CDist", "distances", [t(3, 4), t(2, 4)], { metric: "euclidean" }),
 ];
