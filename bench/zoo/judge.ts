@@ -160,8 +160,11 @@ function trainingStep(
       const y = model.forward(Object.fromEntries(names.map((name, i) => [name, values[i]!])), inputs);
       logits = tf.keep(y.clone());
       const target = batch["target"]!;
-      if (scale !== undefined)
-        return tf.mean(tf.square(tf.div(tf.sub(y, target), tf.scalar(scale)))) as tf.Scalar;
+      if (scale !== undefined) {
+        // (y − t)² / scale: of the order of the output, so that no gradient leaves float32 at either end.
+        const gap = tf.sub(y, target);
+        return tf.mean(tf.mul(tf.div(gap, tf.scalar(scale)), gap)) as tf.Scalar;
+      }
       const flat = tf.reshape(y, target.shape);
       return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(flat, -1), target), -1))) as tf.Scalar;
     })(names.map((name) => carry[name]!));
@@ -339,7 +342,7 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
       if (peak === 0) throw new Failure("the gradient of the loss is zero everywhere");
       // Polyak's step L/‖g‖² · g, shortened until the loss falls.
       let length = (0.5 * lossBefore) / (peak * squares);
-      for (let attempt = 0; attempt < 12; attempt++, length /= 4) {
+      for (let attempt = 0; attempt < 7; attempt++, length /= 8) {
         await runner.write(start);
         await at(length);
         const trained = await runner.read();

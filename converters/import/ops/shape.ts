@@ -7,6 +7,7 @@ import {
   host,
   hostFromOnnx,
   type Inputs,
+  isFloatType,
   isHost,
   type OperatorContext,
   tensorTypeOf,
@@ -46,7 +47,10 @@ export function ConstantOfShape(
 ): Value {
   const dims = toNumbers(shape, "shape", context);
   const fill = value ? Number((value.data as ArrayLike<number | bigint>)[0]) : 0;
-  return host(value?.dtype ?? "float32", dims, new Float64Array(dims.reduce((a, b) => a * b, 1)).fill(fill));
+  // Whole weight tensors are no shapes: while compiling, a filled tensor is one number.
+  const elements = dims.reduce((a, b) => a * b, 1);
+  if (elements > 4096 && isFloatType(value?.dtype ?? "float32")) return tf.fill(dims, fill);
+  return host(value?.dtype ?? "float32", dims, new Float64Array(elements).fill(fill));
 }
 
 export function Range([start, limit, delta]: Inputs, _: object, context: OperatorContext): Value {
