@@ -3,8 +3,15 @@ import { join } from "node:path";
 import type { onnx as Onnx } from "onnx-proto";
 import pkg from "onnx-proto";
 import { expect, test } from "vitest";
+import { importModel } from "../../../converters/import/graph.ts";
+import { loadModelFile } from "../../../converters/onnx/read.ts";
 import type { DiffDocument } from "../../../src/api/diff.ts";
+import { loadDataset } from "../../../src/data/dataset.ts";
+import { encodeNpz, readNpz } from "../../../src/data/npz.ts";
+import { firstSamples } from "../../../src/data/sets.ts";
 import { interleaved } from "../../../src/evaluate/latency.ts";
+import { predict } from "../../../src/evaluate/predict.ts";
+import { measureGolden } from "../../../src/gates/golden.ts";
 import { judge } from "../../../src/gates/judge.ts";
 import { gatesSchema } from "../../../src/gates/schema.ts";
 import { FORGET, MODEL, RETAIN, run, SCALING, TEST, temporary } from "../cli/cli.ts";
@@ -136,6 +143,45 @@ test("a weight changed that is not listed: the tensor is named", async () => {
   );
   expect(failed).toEqual(["structure.onlyTensors"]);
   expect(checks.find(({ name }) => name === "structure.onlyTensors")!.sentence).toContain("onnx::Conv_35");
+});
+
+test("golden samples with recorded outputs: held to those, not to BEFORE's", async () => {
+  const arrays = readNpz(TEST);
+  const { dims, data } = arrays.get("x")!;
+  const count = 6;
+  const model = importModel(loadModelFile(MODEL));
+  const set = firstSamples(loadDataset(TEST, model.inputs, { scale: 16, mean: [0.5], std: [0.5] }), count);
+  const { raw } = await predict(MODEL, set, { ...model, threads: 1 });
+  const file = (shift: number, outputs = raw.length) => {
+    const path = join(temporary(), "golden.npz");
+    const recorded = Array.from(raw.subarray(0, outputs), (v, i) => v + (i === 0 ? shift : 0));
+    writeFileSync(
+      path,
+      encodeNpz({
+        x: {
+          dtype: "uint8",
+          dims: [count, ...dims.slice(1)],
+          values: Array.from(data.subarray(0, count * 64), Number),
+        },
+        y: { dtype: "int64", dims: [count], values: Array.from(set.labels) },
+        logits: { dtype: "float32", dims: [outputs], values: recorded },
+      }),
+    );
+    return path;
+  };
+  const measure = (path: string) =>
+    measureGolden(
+      path,
+      { before: MODEL, after: MODEL },
+      { before: model, after: model },
+      {
+        preprocessing: { scale: 16, mean: [0.5], std: [0.5] },
+        threads: 1,
+      },
+    );
+  expect(await measure(file(0))).toEqual({ maxAbsDiff: 0, samples: count, against: "recorded outputs" });
+  expect((await measure(file(0.25))).maxAbsDiff).toBeCloseTo(0.25, 5);
+  await expect(measure(file(0, 30))).rejects.toThrow(/array "logits" holds 30 outputs, AFTER gives 60/);
 });
 
 test("twice as slow: the latency gate", async () => {
