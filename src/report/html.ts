@@ -20,7 +20,7 @@ h3 { font-size: 1rem; margin: 1.25rem 0 .25rem; }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 1rem; font-variant-numeric: tabular-nums; font-size: .92rem; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
 th { border-bottom: 2px solid #555; } th:first-child, td:first-child, td.words, th.words { text-align: left; }
-td.words { overflow-wrap: anywhere; }
+td.words { overflow-wrap: anywhere; } td.status { white-space: nowrap; }
 .note { color: #555; font-size: .85em; }
 .interval { color: #555; font-size: .85em; white-space: nowrap; } .reason { color: #555; font-style: italic; }
 tr.failed td:first-child, tr.skipped td:first-child { font-weight: bold; }
@@ -81,7 +81,7 @@ function gatesSection({ gates }: DiffDocument): Html {
       row(
         [
           td(`<code>${text(name)}</code>`),
-          td(STATUS[status], "words"),
+          td(STATUS[status], "words status"),
           td(text(limit), "words"),
           td(text(sentence), "words"),
         ],

@@ -136,7 +136,8 @@ function confidenceHistograms({ curves }: DiffDocument): readonly Plot[] {
     if (!counts) return [];
     const shares = (list: readonly number[]) => {
       const total = list.reduce((a, b) => a + b, 0);
-      return list.map((n, i) => [(i + 0.5) / list.length, (100 * n) / total]);
+      // Each step from its bin's left edge to the next one's; the last value once more at 1.
+      return [...list, list.at(-1)!].map((n, i) => [i / list.length, (100 * n) / total]);
     };
     return [
       {
@@ -148,9 +149,9 @@ function confidenceHistograms({ curves }: DiffDocument): readonly Plot[] {
           xAxis: axis("probability of the label", { type: "value", min: 0, max: 1 }),
           yAxis: axis("share", { type: "value", nameGap: 44, ...percentages }),
           series: [
-            line("before", BEFORE, shares(counts.before), { step: "middle" }),
+            line("before", BEFORE, shares(counts.before), { step: "end" }),
             line("after", AFTER, shares(counts.after), {
-              step: "middle",
+              step: "end",
               areaStyle: { color: AFTER.color, opacity: 0.12 },
             }),
           ],
