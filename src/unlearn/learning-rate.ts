@@ -1,5 +1,6 @@
 import type { Draw } from "./batches.ts";
 import type { Session } from "./session.ts";
+import type { Goal } from "./types.ts";
 
 /** Rates tried by `--lr auto`, from the smallest: powers of √10. AdamW moves every weight by about its rate, so its are smaller. */
 const rangeOf = (optimizer: "sgd" | "adamw"): readonly number[] =>
@@ -15,6 +16,9 @@ export interface Look {
   readonly validation: number;
 }
 
+/** A score that is worse by less says nothing: a point of accuracy. */
+const NOISE = 0.01;
+
 /** Utility lost and forgetting missed, of one look at a trial. */
 interface Score {
   readonly utility: number;
@@ -22,15 +26,16 @@ interface Score {
 }
 
 /**
- * How good a trial is, smaller is better (METHOD section 5, blind to Retrain): |RA change| + |V change|, the worst of its looks, and the distance of the
- * forget accuracy from its target at the last one. The target is the start's validation accuracy for data that should look unseen, 0 for data that
- * should be gone.
+ * How good a trial is, smaller is better (METHOD section 5, blind to Retrain): utility lost on retained and validation data, the worst of its looks, and the
+ * forget accuracy still above its target at the last one. Data that should look unseen: the target is the start's validation accuracy, and any
+ * change of utility counts, |RA change| + |V change|. Data that should be gone: the target is 0, and getting better is no loss.
  */
-function scoreOf(look: Look, start: Look, target: number, before: Score | undefined): Score {
-  const lost = Math.abs(look.retain - start.retain) + Math.abs(look.validation - start.validation);
+function scoreOf(look: Look, start: Look, target: number, goal: Goal, before: Score | undefined): Score {
+  const cost = goal === "unseen" ? Math.abs : (drop: number) => Math.max(0, drop);
+  const lost = cost(start.retain - look.retain) + cost(start.validation - look.validation);
   return {
     utility: Math.max(before?.utility ?? 0, Number.isFinite(lost) ? lost : Number.POSITIVE_INFINITY),
-    forgetting: Math.abs(look.forget - target),
+    forgetting: Math.max(0, look.forget - target),
   };
 }
 
@@ -49,11 +54,13 @@ export async function searchRate(
   {
     steps,
     target,
+    goal,
     epsilon,
     optimizer,
   }: {
     readonly steps: number;
     readonly target: number;
+    readonly goal: Goal;
     readonly epsilon: number;
     readonly optimizer: "sgd" | "adamw";
   },
@@ -75,7 +82,7 @@ export async function searchRate(
         taken++;
         // Utility at its worst, forgetting at the end: a rate that only recovers from its first steps is too high.
         if (taken === Math.ceil(count / 2) || taken === count)
-          score = scoreOf(await look(session.weightsOf(await session.read())), before, target, score);
+          score = scoreOf(await look(session.weightsOf(await session.read())), before, target, goal, score);
       }
     }
     return totalOf(score!);
@@ -85,7 +92,7 @@ export async function searchRate(
   let worse = 0;
   for (const lr of rates) {
     const score = await trial(lr);
-    worse = score > best.score ? worse + 1 : 0;
+    worse = score > best.score + NOISE ? worse + 1 : 0;
     if (score <= best.score) best = { lr, score };
     if (worse === 2) break;
   }

@@ -112,6 +112,7 @@ export async function train(
             {
               steps,
               target: watching!.target,
+              goal: watch!.goal,
               epsilon: options.epsilon,
               optimizer: options.optimizer ?? "sgd",
             },
