@@ -71,7 +71,7 @@ const NOTES: Readonly<Record<string, string>> = {
   CumSum: "the axis is a constant",
   DequantizeLinear: "weights are trained straight through on the file's own scale",
   DFT: "a product with a constant matrix",
-  Dropout: "inference: the identity, mask all true",
+  Dropout: "the identity; training_mode=true is refused",
   DynamicQuantizeLinear: "scale and zero point are frozen",
   GRU: RECURRENT,
   LSTM: RECURRENT,

@@ -179,10 +179,20 @@ export function Swish([x]: Inputs, { alpha = 1 }: { alpha?: number }): Value {
 
 export const Identity = ([x]: Inputs): Value => x!;
 /**
- * Inference: the identity, whatever `training_mode` says. The mask is all true; before opset 12 its content was left open
- * (ONNX Runtime hands out zeros), before opset 10 it had the data's type.
+ * Inference: the identity. The mask is all true; before opset 12 its content was left open (ONNX Runtime hands out zeros),
+ * before opset 10 it had the data's type. A file that drops at random even in production is refused.
  */
-export function Dropout([x]: Inputs, _: object, { node, opset }: OperatorContext): Value | Value[] {
+export function Dropout(
+  [x, ratio, training]: Inputs,
+  _: object,
+  { node, opset, where: at }: OperatorContext,
+): Value | Value[] {
+  const drops = isHost(training) && training.array.data[0] !== 0;
+  if (drops && !(isHost(ratio) && ratio.array.data[0] === 0))
+    throw notTrainable(
+      "DROPOUT_TRAINING",
+      `${at}: training_mode is true, so that the outputs are random; export the model in eval mode.`,
+    );
   if (node.outputs.length < 2) return x!;
   const dims = dimsOf(x!);
   const mask = new Float64Array(dims.reduce((a, b) => a * b, 1)).fill(opset < 12 ? 0 : 1);
