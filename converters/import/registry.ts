@@ -23,6 +23,7 @@ import * as reduction from "./ops/reduction.ts";
 import * as sequence from "./ops/sequence.ts";
 import * as shape from "./ops/shape.ts";
 import * as signal from "./ops/signal.ts";
+import * as text from "./ops/text.ts";
 import type { Inputs, OperatorContext, Value } from "./value.ts";
 
 /** Attributes are checked by each operator's own destructuring type, hence `never` here. */
@@ -54,6 +55,7 @@ const AI_ONNX = [
   control,
   sequence,
   detection,
+  text,
 ] as const;
 
 /** `Softmax_13` is the variant of Softmax since opset 13; no suffix means since version 1. Only capitalised exports are operators. */
@@ -90,7 +92,7 @@ export function findOperator(node: OnnxNode, opset: number): Operator | undefine
 }
 
 const RANDOM = /^(Bernoulli|Multinomial|RandomNormal|RandomNormalLike|RandomUniform|RandomUniformLike)$/;
-const TEXT = /^(StringConcat|StringNormalizer|StringSplit|RegexFullMatch|TfIdfVectorizer|LabelEncoder)$/;
+const TEXT = /^(StringConcat|StringNormalizer|StringSplit|RegexFullMatch|LabelEncoder)$/;
 /** Why an operator will stay unknown, where there is more to say than that it is. */
 function unknownBecause({ opType }: OnnxNode): string {
   if (RANDOM.test(opType))

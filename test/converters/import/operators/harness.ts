@@ -148,6 +148,7 @@ const FLOAT_LISTS = new Set([
   "imputed_value_floats",
   "coefficients",
   "intercepts",
+  "weights",
 ]);
 
 const matches = (actual: ArrayLike<number>, wanted: ArrayLike<number>, what: string) => {
