@@ -34,7 +34,32 @@ for initializer in graph.initializer:
     value = torch.from_numpy(numpy_helper.to_array(initializer).copy())
     frozen = not value.is_floating_point() or value.dim() == 0 or "running_" in initializer.name
     (constants if frozen else parameters)[initializer.name] = place(value)
-nodes = [(n.op_type, list(n.input), n.output[0], {a.name: helper.get_attribute_value(a) for a in n.attribute}) for n in graph.node]
+
+
+def fused(nodes):
+    """Product and bias as one F.linear, attention as one scaled_dot_product_attention: what PyTorch's own layers call."""
+    maker = {output: i for i, (_, _, output, _) in enumerate(nodes)}
+    gone, result = set(), list(nodes)
+
+    def made(name, op):
+        return maker[name] if name in maker and nodes[maker[name]][0] == op else None
+
+    for i, (op, names, output, _) in enumerate(nodes):
+        if op == "Add" and (product := made(names[0], "MatMul")) is not None and names[1] in parameters:
+            x, w = nodes[product][1]
+            if w in parameters:
+                gone.add(product)
+                result[i] = ("Linear", [x, w, names[1]], output, {})
+        if op == "MatMul" and (softmax := made(names[0], "Softmax")) is not None:
+            scaled = made(nodes[softmax][1][0], "Mul")
+            scores = scaled is not None and made(nodes[scaled][1][0], "MatMul")
+            if scores:
+                gone.update([softmax, scaled, scores])
+                result[i] = ("Attention", [*nodes[scores][1], names[1], nodes[scaled][1][1]], output, {})
+    return [node for i, node in enumerate(result) if i not in gone]
+
+
+nodes = fused([(n.op_type, list(n.input), n.output[0], {a.name: helper.get_attribute_value(a) for a in n.attribute}) for n in graph.node])
 
 
 def forward(weights, x):
@@ -58,6 +83,10 @@ def forward(weights, x):
             y = torch.matmul(v[0], v[1])
         elif op == "Gemm":
             y = F.linear(v[0], v[1], v[2])
+        elif op == "Linear":
+            y = F.linear(v[0], v[1].t(), v[2])
+        elif op == "Attention":
+            y = F.scaled_dot_product_attention(v[0], v[1].transpose(-1, -2), v[2], scale=v[3].item())
         elif op == "GlobalAveragePool":
             y = F.adaptive_avg_pool2d(v[0], 1)
         elif op == "Flatten":

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import pkg from "onnx-proto";
-import { fuseNodes } from "./fuse.ts";
+import { fuse } from "./fuse.ts";
 import { loweringTables } from "./kernels/index.ts";
 import { channelBlocks, lowerBlocked, NCHWC } from "./layout.ts";
 import type { EmittedAttribute, EmittedNode, Operand, Trace, TraceType } from "./trace.ts";
@@ -371,11 +371,15 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       kept.push(node);
     }
     kept.reverse();
-    const nodes = fuseNodes(kept, new Set(outputs.map(({ name }) => name)), (name) => {
-      const known = this.initializers.get(name);
-      return known?.dtype === "float32" && size(known.dims) === 1
-        ? new Float32Array(known.data.slice().buffer)[0]
-        : undefined;
+    const given = new Map(inputs.map(({ name, shape }) => [name, shape]));
+    const nodes = fuse(kept, new Set(outputs.map(({ name }) => name)), {
+      scalarOf: (name) => {
+        const known = this.initializers.get(name);
+        return known?.dtype === "float32" && size(known.dims) === 1
+          ? new Float32Array(known.data.slice().buffer)[0]
+          : undefined;
+      },
+      shapeOf: (name) => given.get(name) ?? this.initializers.get(name)?.dims,
     });
     const nodeCounts: Record<string, number> = {};
     for (const { opType } of nodes) nodeCounts[opType] = (nodeCounts[opType] ?? 0) + 1;

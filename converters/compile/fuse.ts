@@ -1,6 +1,85 @@
 import { NCHWC } from "./layout.ts";
 import type { EmittedNode } from "./trace.ts";
 
+/** What the pass knows of values that no node makes. */
+export interface Knowledge {
+  /** The value of a constant scalar. */
+  readonly scalarOf: (name: string) => number | undefined;
+  /** Shape of a graph input or constant. */
+  readonly shapeOf: (name: string) => readonly number[] | undefined;
+}
+
+/**
+ * Merges neighbouring nodes into operators that do both in one pass over memory.
+ * @param nodes in an order in which every value is made before it is used
+ * @param kept names that must stay values of the graph: its outputs
+ */
+export const fuse = (
+  nodes: readonly EmittedNode[],
+  kept: ReadonlySet<string>,
+  knowledge: Knowledge,
+): readonly EmittedNode[] => fuseBias(fuseConvolutions(nodes, kept, knowledge), kept, knowledge);
+
+const usesOf = (nodes: readonly EmittedNode[]): ReadonlyMap<string, number> => {
+  const uses = new Map<string, number>();
+  for (const { inputs } of nodes)
+    for (const name of inputs) if (name) uses.set(name, (uses.get(name) ?? 0) + 1);
+  return uses;
+};
+
+/** A matrix product and the bias added to its rows become one Gemm, also through a Reshape in between that keeps the rows. */
+function fuseBias(
+  nodes: readonly EmittedNode[],
+  kept: ReadonlySet<string>,
+  { shapeOf }: Knowledge,
+): readonly EmittedNode[] {
+  const uses = usesOf(nodes);
+  const maker = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const shape = (name: string) => {
+    const node = maker.get(name);
+    return node ? node.shapes[node.outputs.indexOf(name)] : shapeOf(name);
+  };
+  const once = (name: string) => uses.get(name) === 1 && !kept.has(name);
+  const gone = new Set<EmittedNode>();
+  const replaced = new Map<EmittedNode, readonly EmittedNode[]>();
+  const flag = ({ attributes }: EmittedNode, name: string) =>
+    (attributes[name] as { readonly int: number } | undefined)?.int ?? 0;
+  for (const node of nodes) {
+    if (node.opType !== "Add" || node.domain !== "") continue;
+    for (const [value, bias] of [node.inputs, [...node.inputs].reverse()] as [string, string][]) {
+      const outer = maker.get(value);
+      const reshape = outer?.opType === "Reshape" && once(value) ? outer : undefined;
+      const product = reshape ? maker.get(reshape.inputs[0]!) : outer;
+      if (!product || !/^(Fused)?MatMul$/.test(product.opType) || !once(product.outputs[0]!)) continue;
+      const [rows, length] = product.shapes[0] as [number, number];
+      const flat = product.inputs.every((name) => shape(name)?.length === 2);
+      const wide = shape(bias);
+      if (!flat || wide?.length !== 1 || wide[0] !== length || node.shapes[0]!.at(-1) !== length) continue;
+      const gemm: EmittedNode = {
+        opType: "Gemm",
+        domain: "",
+        inputs: [...product.inputs, bias],
+        outputs: reshape ? [`${node.outputs[0]!}rows`] : node.outputs,
+        shapes: [[rows, length]],
+        attributes: {
+          transA: { int: flag(product, "transA") },
+          transB: { int: flag(product, "transB") },
+        },
+      };
+      gone.add(product);
+      if (reshape) gone.add(reshape);
+      replaced.set(
+        node,
+        reshape
+          ? [gemm, { ...reshape, inputs: [gemm.outputs[0]!, reshape.inputs[1]!], outputs: node.outputs }]
+          : [gemm],
+      );
+      break;
+    }
+  }
+  return nodes.filter((node) => !gone.has(node)).flatMap((node) => replaced.get(node) ?? [node]);
+}
+
 /**
  * Lets blocked convolutions do what follows them in the same pass over memory: an addition becomes their `Sum` operand, a
  * ReLU or Clip their activation. Each only where nobody else reads what stood between.
@@ -8,14 +87,12 @@ import type { EmittedNode } from "./trace.ts";
  * @param scalarOf the value of a constant scalar
  * @param kept names that must stay values of the graph: its outputs
  */
-export function fuseNodes(
+function fuseConvolutions(
   nodes: readonly EmittedNode[],
   kept: ReadonlySet<string>,
-  scalarOf: (name: string) => number | undefined,
+  { scalarOf }: Knowledge,
 ): readonly EmittedNode[] {
-  const uses = new Map<string, number>();
-  for (const { inputs } of nodes)
-    for (const name of inputs) if (name) uses.set(name, (uses.get(name) ?? 0) + 1);
+  const uses = usesOf(nodes);
   const shapeOf = new Map(
     nodes.flatMap(({ outputs, shapes }) => outputs.map((name, i) => [name, shapes[i]!.join()] as const)),
   );
@@ -34,7 +111,7 @@ export function fuseNodes(
     open.set(node.outputs[0]!, fused.length - 1);
     return true;
   };
-  const fuse = (node: EmittedNode): boolean => {
+  const takes = (node: EmittedNode): boolean => {
     const [output] = node.outputs as [string];
     const activation = activationOf(node, scalarOf);
     if (activation) {
@@ -51,13 +128,13 @@ export function fuseNodes(
     if (node.opType === "Add") {
       const [a, b] = node.inputs as [string, string];
       if (a === b) return false;
-      const takes = (x: string) => {
+      const free = (x: string) => {
         if (!open.has(x) || !once(x)) return false;
         const { inputs, attributes } = fused[open.get(x)!]!;
         return inputs.length < 4 && !("activation" in attributes);
       };
       // Of two convolutions the later one: the earlier one's output is its operand.
-      const [first, other] = takes(b) ? [b, a] : takes(a) ? [a, b] : [undefined, ""];
+      const [first, other] = free(b) ? [b, a] : free(a) ? [a, b] : [undefined, ""];
       // Broadcasting is beyond the convolution's `Sum`.
       if (first === undefined || shapeOf.get(a) !== shapeOf.get(b)) return false;
       return takeOver(first, (c) => ({
@@ -69,7 +146,7 @@ export function fuseNodes(
     return false;
   };
   for (const node of nodes) {
-    if (fuse(node)) continue;
+    if (takes(node)) continue;
     fused.push(node);
     if (node.opType === "Conv" && node.domain === NCHWC) open.set(node.outputs[0]!, fused.length - 1);
   }

@@ -1,0 +1,64 @@
+import * as tf from "@tensorflow/tfjs-core";
+import * as ort from "onnxruntime-node";
+import { expect, test } from "vitest";
+import { compileStep } from "../../../converters/compile/compile.ts";
+
+const run = async (
+  f: (x: tf.Tensor, w: tf.Tensor, b: tf.Tensor) => Record<string, tf.Tensor>,
+  shape: number[],
+) => {
+  const specs = { x: shape, w: [2, 3], b: [3] };
+  const graph = compileStep((_, { x, w, b }) => ({ carry: {}, results: f(x!, w!, b!) }), {
+    carry: {},
+    batch: Object.fromEntries(
+      Object.entries(specs).map(([key, dims]) => [key, { shape: dims, dtype: "float32" }]),
+    ),
+  });
+  const session = await ort.InferenceSession.create(graph.bytes, { logSeverityLevel: 3 });
+  const data: Record<string, number[]> = { x: [1, 2, 3, 4], w: [1, 0, 2, 0, 1, 3], b: [10, 20, 30] };
+  const out = await session.run(
+    Object.fromEntries(
+      Object.entries(specs).map(([key, dims]) => [
+        graph.inputs.batch[key]!,
+        new ort.Tensor("float32", Float32Array.from(data[key]!), dims),
+      ]),
+    ),
+  );
+  const values = (key: string) => Array.from(out[graph.outputs.results[key]!]!.data as Float32Array);
+  return { graph, values };
+};
+
+// x w = [[1, 2, 8], [3, 4, 18]]
+test("a product and its bias are one Gemm, with or without a Reshape between them", async () => {
+  const plain = await run(
+    (x, w, b) => ({ y: tf.add(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D), b) }),
+    [2, 2],
+  );
+  expect(plain.values("y")).toEqual([11, 22, 38, 13, 24, 48]);
+  expect(plain.graph.nodeCounts).toEqual({ Gemm: 1 });
+  const reshaped = await run(
+    (x, w, b) => ({
+      y: tf.add(b, tf.reshape(tf.matMul(tf.reshape(x, [2, 2]), w as tf.Tensor2D), [1, 2, 3])),
+    }),
+    [1, 2, 2],
+  );
+  expect(reshaped.values("y")).toEqual([11, 22, 38, 13, 24, 48]);
+  expect(reshaped.graph.nodeCounts["Add"] ?? 0).toBe(0);
+});
+
+test("not where the product itself is read, or the rows are cut differently", async () => {
+  const read = await run(
+    (x, w, b) => {
+      const z = tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D);
+      return { y: tf.add(z, b), z: tf.mul(z, 2) };
+    },
+    [2, 2],
+  );
+  expect(read.values("y")).toEqual([11, 22, 38, 13, 24, 48]);
+  expect(read.values("z")).toEqual([2, 4, 16, 6, 8, 36]);
+  const cut = await run(
+    (x, w, b) => ({ y: tf.add(tf.reshape(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D), [6, 1]), b) }),
+    [2, 2],
+  );
+  expect(cut.values("y").slice(0, 6)).toEqual([11, 21, 31, 12, 22, 32]);
+});
