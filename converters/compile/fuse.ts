@@ -54,7 +54,10 @@ function fuseBias(
       const [rows, length] = product.shapes[0] as [number, number];
       const flat = product.inputs.every((name) => shape(name)?.length === 2);
       const wide = shape(bias);
-      if (!flat || wide?.length !== 1 || wide[0] !== length || node.shapes[0]!.at(-1) !== length) continue;
+      if (!flat || wide?.length !== 1 || wide[0] !== length) continue;
+      // Whole rows plus the bias: nothing else broadcasts.
+      const before = (reshape ?? product).shapes[0]!;
+      if (before.at(-1) !== length || before.join() !== node.shapes[0]!.join()) continue;
       const gemm: EmittedNode = {
         opType: "Gemm",
         domain: "",
