@@ -43,7 +43,9 @@ export const registerDiff = (root: Command, io: Io): Command =>
         import("../api/diff.ts"),
         import("../report/views.ts"),
       ]);
-      refuseBadViews(flags, flags.gates);
+      const { forget, retain, test, validation } = flags;
+      const data = [forget, retain, test, validation, ...Object.values(flags.also)];
+      refuseBadViews(flags, flags.gates, [before, after, flags.reference, ...data]);
       const { reference, also, shadow, gates, logits, threads, seed } = flags;
       const document = await diff({
         ...setPaths(flags),

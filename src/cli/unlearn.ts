@@ -151,7 +151,14 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
         refuseBadReport(report, taken);
       }
       const { refuseBadViews } = await import("../report/views.ts");
-      refuseBadViews(flags, flags.gates);
+      const { forget, retain, test, validation } = flags;
+      const data = [forget, retain, test, validation, ...Object.values(flags.also)];
+      refuseBadViews(flags, flags.gates, [flags.model, flags.out, report, ...data]);
+      if (flags.gates !== undefined) {
+        const { readGates } = await import("../gates/read.ts");
+        // A mistake in it is known before the work.
+        readGates(flags.gates);
+      }
       const request = requestOf(flags);
       const unlearned = await runUnlearn(request, io, flags.profile).catch(async (error: unknown) => {
         const { BudgetError } = await import("../api/guard.ts");

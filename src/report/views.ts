@@ -1,5 +1,6 @@
-import { appendFileSync, writeFileSync } from "node:fs";
+import { accessSync, appendFileSync, constants, existsSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { dirname, resolve } from "node:path";
 import { badInput } from "../../converters/errors.ts";
 import type { DiffDocument } from "../api/diff.ts";
 import type { UnlearnDocument } from "../api/unlearn.ts";
@@ -12,10 +13,44 @@ export interface ViewPaths {
   readonly junit?: string;
 }
 
-/** @throws badInput JUNIT_WITHOUT_GATES */
-export function refuseBadViews({ junit }: ViewPaths, gates: string | undefined): void {
+/**
+ * What can be known to be wrong with the views before the work.
+ * @param taken files of the command that a view must not replace
+ * @throws badInput JUNIT_WITHOUT_GATES, VIEW_FOLDER, VIEW_PATH
+ */
+export function refuseBadViews(
+  { html, markdown, junit }: ViewPaths,
+  gates: string | undefined,
+  taken: readonly (string | undefined)[],
+): void {
   if (junit !== undefined && gates === undefined)
     throw badInput("JUNIT_WITHOUT_GATES", "--junit lists the checks of a gates file; give one with --gates.");
+  const used = [...taken, gates].flatMap((path) => (path === undefined ? [] : [resolve(path)]));
+  for (const [option, path] of Object.entries({ html, markdown, junit })) {
+    if (path === undefined) continue;
+    const folder = dirname(resolve(path));
+    if (!existsSync(folder))
+      throw badInput(
+        "VIEW_FOLDER",
+        `There is no folder ${folder} to write --${option} into; create it first.`,
+      );
+    if (existsSync(path) && statSync(path).isDirectory())
+      throw badInput("VIEW_FOLDER", `--${option} ${path} is a folder; give a file name.`);
+    if (used.includes(resolve(path)))
+      throw badInput(
+        "VIEW_PATH",
+        `--${option} would replace ${path}, another file of this command; choose another name.`,
+      );
+    try {
+      accessSync(existsSync(path) ? path : folder, constants.W_OK);
+    } catch {
+      throw badInput(
+        "VIEW_FOLDER",
+        `--${option} ${path} cannot be written; choose another path or change its permissions.`,
+      );
+    }
+    used.push(resolve(path));
+  }
 }
 
 /**

@@ -200,6 +200,24 @@ test("--junit without --gates is refused; the summary of a GitHub job is found b
   expect(readFileSync(file("summary.md"), "utf8")).toBe(`before\n${markdownReport(document)}`);
 });
 
+test.each([
+  ["no folder", ["--html", "absent/r.html"], "create it first"],
+  ["a folder", ["--markdown", folder], "is a folder"],
+  ["a data file", ["--html", TEST], "would replace"],
+  ["another view", ["--html", "same.out", "--markdown", "same.out"], "--markdown would replace"],
+])("a view that cannot be written is refused before the work: %s", async (_, argv, sentence) => {
+  const data = ["--forget", FORGET, "--retain", RETAIN, "--test", TEST];
+  for (const command of [
+    ["diff", MODEL, MODEL],
+    ["unlearn", "--model", MODEL, "--out", file("never.onnx")],
+  ]) {
+    const { code, stderr } = await run(...command, ...data, ...argv);
+    expect(code, stderr).toBe(2);
+    expect(stderr).toContain(sentence);
+  }
+  expect(existsSync(file("never.onnx"))).toBe(false);
+});
+
 test("unlearn with gates and a report: one verdict, the gates in the JSON", async () => {
   writeFileSync(file("strict.yaml"), "metrics: { testAccuracy: { min: 1 } }");
   const argv = [
@@ -215,6 +233,10 @@ test("unlearn with gates and a report: one verdict, the gates in the JSON", asyn
     "failed",
   ]);
   expect(readFileSync(file("gated.html"), "utf8")).toContain("Losses and λ over the steps");
+  writeFileSync(file("strict.yaml"), "metrics: { testAcuracy: { min: 1 } }");
+  const refused = await run(...argv.map((word) => word.replace("gated", "refused")));
+  expect(refused.code).toBe(2);
+  expect(existsSync(file("refused.onnx"))).toBe(false);
 });
 
 test("a PNG's rows come back as they went in", () => {
