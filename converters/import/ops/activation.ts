@@ -57,7 +57,9 @@ export const clip = (
   return y;
 };
 
-export const Relu = unary(tf.relu);
+/** Also on the host: counting loops clamp their number of turns with it. */
+export const Relu = ([x]: Inputs): Value =>
+  isHost(x) ? hostUnary(x, (v) => Math.max(v, 0)) : tf.relu(toTensor(x!));
 export const Sigmoid = unary(tf.sigmoid);
 export const Tanh = unary(tf.tanh);
 export const Softplus = unary(tf.softplus);
