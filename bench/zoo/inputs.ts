@@ -1,6 +1,6 @@
-import * as ort from "onnxruntime-node";
-import { fromFloat16Bits, toFloat16Bits } from "../../converters/onnx/floats.ts";
+import type * as ort from "onnxruntime-node";
 import type { DataType, OnnxValueInfo } from "../../converters/onnx/model.ts";
+import { toRuntime } from "../../src/engine/tensors.ts";
 
 /** One array per model input, floats as float32, integers and booleans as int32. */
 export interface Sample {
@@ -69,41 +69,7 @@ export function synthesize(
   );
 }
 
-/** As ONNX Runtime wants it; numbers it will round are rounded here, so that both sides see the same. */
-export function toOrt({ data, dims, dtype }: Sample): ort.Tensor {
-  switch (dtype) {
-    case "float16":
-      return new ort.Tensor("float16", Uint16Array.from(data, toFloat16Bits), dims);
-    case "float64":
-      return new ort.Tensor("float64", Float64Array.from(data), dims);
-    case "int64":
-      return new ort.Tensor("int64", BigInt64Array.from(Array.from(data, BigInt)), dims);
-    case "uint64":
-      return new ort.Tensor("uint64", BigUint64Array.from(Array.from(data, BigInt)), dims);
-    case "int32":
-      return new ort.Tensor("int32", Int32Array.from(data), dims);
-    case "bool":
-      return new ort.Tensor("bool", Uint8Array.from(data), dims);
-    case "uint8":
-      return new ort.Tensor("uint8", Uint8Array.from(data), dims);
-    case "int8":
-      return new ort.Tensor("int8", Int8Array.from(data), dims);
-    case "int16":
-      return new ort.Tensor("int16", Int16Array.from(data), dims);
-    case "uint16":
-      return new ort.Tensor("uint16", Uint16Array.from(data), dims);
-    case "string":
-      return new ort.Tensor("string", Array.from(data, String), dims);
-    default:
-      return new ort.Tensor("float32", Float32Array.from(data), dims);
-  }
-}
-
-/** What ONNX Runtime hands out, as numbers. */
-export function fromOrt({ data, type }: ort.Tensor): Float64Array {
-  if (type === "float16") return Float64Array.from(data as Uint16Array, fromFloat16Bits);
-  return Float64Array.from(data as ArrayLike<number | bigint>, Number);
-}
+export const toOrt = ({ data, dims, dtype }: Sample): ort.Tensor => toRuntime(data, dims, dtype);
 
 /** Rows `from` to `to` of every input, along the first axis. */
 export const rows = (samples: Samples, part: number, parts: number): Samples =>

@@ -2,7 +2,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
-import pkg from "onnx-proto";
 import * as ort from "onnxruntime-node";
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
 import { notTrainable, OnnxUnlearnError } from "../../converters/errors.ts";
@@ -15,8 +14,11 @@ import { normalizeGraph } from "../../converters/import/normalize.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { getEngine } from "../../src/engine/index.ts";
+import { fromRuntime } from "../../src/engine/tensors.ts";
+import { withOutputs, withPrefix } from "../../src/evaluate/prefix.ts";
+import type { Dataset } from "../../src/unlearn/types.ts";
 import { verifyLoads, verifyStructure } from "../../src/verify/verify.ts";
-import { concreteDims, fromOrt, random, rows, type Samples, stack, synthesize, toOrt } from "./inputs.ts";
+import { concreteDims, random, rows, type Samples, stack, synthesize, toOrt } from "./inputs.ts";
 
 export interface Verdict {
   readonly verdict: "trainable" | "refused" | "failed";
@@ -44,15 +46,6 @@ const EXTENTS = [16, 32, 64, 128, 224, 256, 512, 8, 4, 2, 1];
 /** Samples at a time: enough to tell a re-batched graph from a wrong one, and cheap. */
 const batchesFor = (elements: number) => (elements > 200_000 ? [1] : elements > 20_000 ? [2, 1] : [4, 2, 1]);
 
-/** The file with more outputs: protobuf merges a second `graph` field into the first. */
-function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8Array {
-  const more = pkg.onnx.ModelProto.encode({ graph: { output: names.map((name) => ({ name })) } }).finish();
-  const joined = new Uint8Array(bytes.length + more.length);
-  joined.set(bytes);
-  joined.set(more, bytes.length);
-  return joined;
-}
-
 /** ONNX Runtime on a model whose `logits` can be fetched as well; without optimisation, which would fuse them away. */
 async function openRuntime(source: OnnxModel, logits: string, folder: string): Promise<ort.InferenceSession> {
   const known = source.graph.outputs.some(({ name }) => name === logits);
@@ -69,7 +62,7 @@ async function openRuntime(source: OnnxModel, logits: string, folder: string): P
 const runRuntime = async (session: ort.InferenceSession, samples: Samples, logits: string) => {
   const feeds = Object.fromEntries(Object.entries(samples).map(([name, sample]) => [name, toOrt(sample)]));
   const out = (await session.run(feeds, [logits]))[logits]!;
-  return { values: fromOrt(out), dims: out.dims };
+  return { values: Float64Array.from(fromRuntime(out)), dims: out.dims };
 };
 
 /** Piece by piece, the outputs laid one after the other. */
@@ -154,7 +147,7 @@ function trainingStep(
   scale: number | undefined,
 ): StepFunction {
   return (carry, batch) => {
-    const inputs = Object.fromEntries(model.inputs.map(({ name }) => [name, batch[`x:${name}`]!]));
+    const inputs = Object.fromEntries(model.stepInputs.map(({ name }) => [name, batch[`x:${name}`]!]));
     let logits: tf.Tensor | undefined;
     const { value, grads } = tf.valueAndGrads((...values: tf.Tensor[]) => {
       const y = model.forward(Object.fromEntries(names.map((name, i) => [name, values[i]!])), inputs);
@@ -272,7 +265,13 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
 
   const width = reference.dims.at(-1) ?? 1;
   const names = parameters.map(({ name }) => name);
-  const xs = Object.fromEntries(model.inputs.map(({ name }) => [`x:${name}`, samples[name]!]));
+  const prepared = async (of: TrainableModel, given: Samples): Promise<Dataset["inputs"]> => {
+    const count = given[of.inputs[0]?.name ?? ""]?.dims[0] ?? batch;
+    const set = { path: "", count, labels: new Int32Array(count), inputs: given };
+    return (await withPrefix(of, set)).inputs;
+  };
+  const inputs = await prepared(model, samples);
+  const xs = Object.fromEntries(model.stepInputs.map(({ name }) => [`x:${name}`, inputs[name]!]));
   const batchSpecs: Record<string, TensorSpec> = Object.fromEntries(
     Object.entries(xs).map(([key, { dims, data }]) => [
       key,
@@ -292,7 +291,7 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
       results: {
         logits: seen.forward(
           weights,
-          Object.fromEntries(model.inputs.map(({ name }) => [name, given[`x:${name}`]!])),
+          Object.fromEntries(model.stepInputs.map(({ name }) => [name, given[`x:${name}`]!])),
         ),
       },
     }),
@@ -311,8 +310,9 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
       const more = synthesize(source.graph.inputs, shapes, draw);
       const parts = model.fixedBatch === undefined ? 1 : batch;
       const wantedValues = await runParts(session, more, parts, logits);
+      const drawn = await prepared(model, more);
       const got = await forward.run(
-        Object.fromEntries(model.inputs.map(({ name }) => [`x:${name}`, more[name]!.data])),
+        Object.fromEntries(model.stepInputs.map(({ name }) => [`x:${name}`, drawn[name]!.data])),
       );
       const [a, b] = [top1(got["logits"]!, width), top1(wantedValues, width)];
       total += b.length;
@@ -390,7 +390,7 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
         results: {
           logits: again.forward(
             w,
-            Object.fromEntries(again.inputs.map(({ name }) => [name, given[`x:${name}`]!])),
+            Object.fromEntries(again.stepInputs.map(({ name }) => [name, given[`x:${name}`]!])),
           ),
         },
       }),
@@ -434,7 +434,7 @@ async function outputDims(
       results: {
         logits: model.forward(
           weights,
-          Object.fromEntries(model.inputs.map(({ name }) => [name, given[`x:${name}`]!])),
+          Object.fromEntries(model.stepInputs.map(({ name }) => [name, given[`x:${name}`]!])),
         ),
       },
     }),

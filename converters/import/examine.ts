@@ -55,6 +55,7 @@ function operatorsOf(
   nodes: readonly OnnxNode[],
   needed: ReadonlySet<OnnxNode>,
   trained: ReadonlySet<string>,
+  isImported: boolean,
 ): OperatorUse[] {
   // Values that hang on a trained weight.
   const hot = new Set(trained);
@@ -64,7 +65,10 @@ function operatorsOf(
     const key = node.domain ? `${node.domain}/${node.opType}` : node.opType;
     const known = findOperator(node, node.opset ?? source.opsets.get(node.domain) ?? 1);
     if (!needed.has(node)) return { mark: "frozen", because: "not on the way to the logits" };
-    if (!known) return { mark: "refused", because: "not known here, and the logits depend on it" };
+    if (!known)
+      return isImported
+        ? { mark: "frozen", because: "run by ONNX Runtime before training" }
+        : { mark: "refused", because: "not known here, and the logits depend on it" };
     if (!usedValues(node).some((name) => hot.has(name)))
       return { mark: "frozen", because: "before the first trained weight" };
     if (ZERO_GRADIENT.has(key) && node.opType !== "QuantizeLinear")
@@ -159,7 +163,7 @@ export function examine(source: OnnxModel, options: ImportOptions = {}): Examina
     } catch {
       // A damaged graph: the refusal says so.
     }
-    const operators = operatorsOf(source, graph.nodes, new Set(allNodes(needed)), new Set());
+    const operators = operatorsOf(source, graph.nodes, new Set(allNodes(needed)), new Set(), false);
     return { ...nothing, candidates, operators, refusal: refusalOf(error) };
   }
   const nodes = requiredNodes(graph, [model.head.logits]);
@@ -169,13 +173,14 @@ export function examine(source: OnnxModel, options: ImportOptions = {}): Examina
     graph.nodes,
     new Set(allNodes(nodes)),
     new Set(trained.map(({ name }) => name)),
+    true,
   );
   const count = (of: TrainableModel["parameters"]) => of.reduce((sum, { dims }) => sum + product(dims), 0);
   // Weight and momentum, each twice (a run reads one copy and writes the other), and the gradient.
   const weights = 4 * (5 * count(trained) + (count(model.parameters) - count(trained)));
   let perSample: number | undefined;
   let logitsShape: readonly number[] | undefined;
-  const sample = oneSample(model);
+  const sample = model.frontier.length > 0 ? undefined : oneSample(model);
   if (sample) {
     try {
       const shapes = model.shapes(sample);

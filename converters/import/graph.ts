@@ -1,17 +1,18 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { compileStep } from "../compile/compile.ts";
 import type { TensorSpec } from "../compile/step.ts";
-import { badInput, notTrainable } from "../errors.ts";
+import { badInput, notTrainable, OnnxUnlearnError } from "../errors.ts";
 import { writableTensors } from "../export/wire.ts";
-import type { OnnxModel } from "../onnx/model.ts";
-import { cut, type Rebatching, type Shapes } from "./batch.ts";
+import type { OnnxModel, OnnxNode } from "../onnx/model.ts";
+import { cut as cutBatch, type Rebatching, type Shapes } from "./batch.ts";
 import { foldBatchNormalization } from "./fold.ts";
 import { findHead } from "./head.ts";
-import type { Batching, ImportOptions, TrainableModel } from "./model.ts";
+import type { Batching, ImportOptions, Parameter, TrainableModel } from "./model.ts";
 import { normalizeGraph } from "./normalize.ts";
 import { QuantizeLinear } from "./ops/quantization.ts";
 import { requiredNodes } from "./order.ts";
 import { selectParameters } from "./parameters.ts";
+import { findPrefix, type Prefix } from "./prefix.ts";
 import { type QuantisedWeight, quantisedWeights } from "./quantised.ts";
 import { allNodes, initializersOf } from "./subgraphs.ts";
 import { dimsOf, host, hostFromOnnx, tensorTypeOf, toTensor, type Value } from "./value.ts";
@@ -65,22 +66,42 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
   refuseTrainingGraph(source);
   const graph = normalizeGraph(source);
   const head = findHead(graph, options.logits);
-  const nodes = requiredNodes(graph, [head.logits]);
   const inputNames = new Set(graph.inputs.map(({ name }) => name));
   const quantised = quantisedWeights(graph);
   const writable = writableTensors(source.bytes);
-  const parameters = selectParameters(allNodes(nodes), initializersOf(graph), inputNames, options, {
-    quantised,
-    isWritable: (name) => writable.has(name),
-  });
+  const facts = { quantised, isWritable: (name: string) => writable.has(name) };
+  const select = (among: readonly OnnxNode[], fixed?: ReadonlyMap<string, string>) =>
+    selectParameters(allNodes(among), initializersOf(graph), inputNames, options, {
+      ...facts,
+      ...(fixed ? { fixed } : {}),
+    });
+  const needed = requiredNodes(graph, [head.logits]);
+  const cut = findPrefix(graph, head.logits, source.opsets);
+  const behind = cut && weightsBehind(cut, select);
+  const prefix = behind ? cut : undefined;
+  const nodes = prefix?.rest ?? needed;
+  const parameters = behind ?? select(needed);
   const trainable = new Set(parameters.filter((p) => p.trainable).map((p) => p.name));
-  const unfolded = planGraph(graph, [head.logits], source.opsets, (name) => trainable.has(name));
+  const frontier = prefix?.frontier ?? [];
+  const unfolded = planGraph(
+    graph,
+    [head.logits],
+    source.opsets,
+    (name) => trainable.has(name),
+    new Set(frontier),
+  );
   // A subgraph may use what stands between a convolution and its BatchNormalization.
   const plan = unfolded.nodes.some(({ subgraphs }) => subgraphs)
     ? unfolded
     : { ...unfolded, nodes: foldBatchNormalization(unfolded.nodes, head.logits) };
-  const used = new Set(allNodes(nodes).flatMap((node) => node.inputs));
-  const inputs = graph.inputs.filter(({ name }) => used.has(name));
+  const inputsOf = (among: readonly OnnxNode[]) => {
+    const used = new Set(allNodes(among).flatMap((node) => node.inputs));
+    return graph.inputs.filter(({ name }) => used.has(name));
+  };
+  const inputs = inputsOf(needed);
+  const stepInputs = prefix
+    ? [...inputsOf(nodes), ...frontier.map((name) => ({ name, dtype: undefined, dims: undefined }))]
+    : inputs;
   // A branch that is not taken leaves its weights without any gradient, which autodiff refuses: they get a zero one.
   const direct = new Set(nodes.flatMap((node) => node.inputs));
   const conditional = [...trainable].filter((name) => !direct.has(name));
@@ -97,7 +118,7 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
       const grid = quantised.get(name);
       values.set(name, grid ? codesOf(weight, grid) : weight);
     }
-    for (const { name } of inputs) {
+    for (const { name } of stepInputs) {
       const tensor = batch[name];
       if (!tensor) throw badInput("INPUT_MISSING", `The model input "${name}" was not given.`);
       values.set(name, tensor);
@@ -128,11 +149,14 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
       },
       { carry: weightSpecs, batch },
     );
-  const { batching, reference } = chooseBatching(fixedBatch, specs, trace);
+  const { batching, reference } =
+    prefix && fixedBatch !== undefined
+      ? splitFor(fixedBatch, "it begins with operators that ONNX Runtime runs at that batch size")
+      : chooseBatching(fixedBatch, specs, trace);
 
   const forward: TrainableModel["forward"] = (weights, batch) => {
     if (batching.kind === "free") return run(weights, batch);
-    const [first] = inputs;
+    const [first] = stepInputs;
     const rows = first ? (batch[first.name]?.shape[0] ?? batching.size) : batching.size;
     if (rows === batching.size) return run(weights, batch);
     if (batching.kind === "rebatched")
@@ -145,7 +169,7 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
         `This model runs ${batching.size} samples at a time (${batching.because}), so a batch of ${rows} cannot be cut into whole ones; choose a --batch-size that is a multiple of ${batching.size}.`,
       );
     const parts = rows / batching.size;
-    const outputs = Array.from({ length: parts }, (_, part) => run(weights, cut(batch, part, parts)));
+    const outputs = Array.from({ length: parts }, (_, part) => run(weights, cutBatch(batch, part, parts)));
     return outputs[0]!.rank === 0 ? tf.stack(outputs) : tf.concat(outputs, 0);
   };
   const apply: TrainableModel["apply"] = (weights, batch) => asClasses(forward(weights, batch), head.logits);
@@ -163,7 +187,32 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
     trace(batch, { onValue: (name, value) => found.set(name, dimsOf(value)) });
     return found;
   };
-  return { source, parameters, inputs, fixedBatch, batching, head, apply, forward, shapes };
+  return {
+    source,
+    parameters,
+    inputs,
+    stepInputs,
+    frontier,
+    fixedBatch,
+    batching,
+    head,
+    apply,
+    forward,
+    shapes,
+  };
+}
+
+/** The weights behind a prefix; undefined where none of them is trained. */
+function weightsBehind(
+  { rest, fixed }: Prefix,
+  select: (among: readonly OnnxNode[], fixed: ReadonlyMap<string, string>) => Parameter[],
+): Parameter[] | undefined {
+  try {
+    return select(rest, fixed);
+  } catch (error) {
+    if (error instanceof OnnxUnlearnError && error.exitCode === 3) return undefined;
+    throw error;
+  }
 }
 
 /** The batch size baked into the first input that has dimensions. */
@@ -188,6 +237,11 @@ function inputSpecs(
   return specs;
 }
 
+const splitFor = (size: number, because: string, reference?: Shapes) => ({
+  batching: { kind: "split", size, because } as const,
+  reference,
+});
+
 /**
  * Can a graph with a fixed batch be run at another? It is walked, without computing, at its own batch and at twice that:
  * every value must hold the batch in one axis or not at all, and no node may mix samples.
@@ -198,10 +252,7 @@ function chooseBatching(
   trace: (batch: Readonly<Record<string, TensorSpec>>, options: WalkOptions) => unknown,
 ): { batching: Batching; reference: Shapes | undefined } {
   if (fixedBatch === undefined) return { batching: { kind: "free" }, reference: undefined };
-  const split = (because: string, reference?: Shapes) => ({
-    batching: { kind: "split", size: fixedBatch, because } as const,
-    reference,
-  });
+  const split = (because: string, reference?: Shapes) => splitFor(fixedBatch, because, reference);
   const [own, doubled] = [specs(fixedBatch), specs(2 * fixedBatch)];
   if (!own || !doubled) return split("its inputs have open dimensions besides a fixed batch");
   const reference = new Map<string, readonly number[]>();

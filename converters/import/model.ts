@@ -37,7 +37,15 @@ export interface TrainableModel {
   readonly source: OnnxModel;
   /** Every float weight, trainable and frozen, in file order. */
   readonly parameters: readonly Parameter[];
+  /** The file's inputs on the way to the logits: what data is loaded for. */
   readonly inputs: readonly OnnxValueInfo[];
+  /**
+   * What `apply` takes: the same, or, where the graph begins with operators that only ONNX Runtime knows, their outputs in
+   * place of what leads to them.
+   */
+  readonly stepInputs: readonly OnnxValueInfo[];
+  /** The values among `stepInputs` that ONNX Runtime computes from the file once, before training. */
+  readonly frontier: readonly string[];
   /** The batch size baked into the inputs; undefined if free. */
   readonly fixedBatch: number | undefined;
   readonly batching: Batching;
@@ -45,7 +53,7 @@ export interface TrainableModel {
   /**
    * Pure function of tfjs ops: differentiable, runs on any tfjs backend, also the tracing one.
    * @param parameters trainable weights by name (the frozen ones stand inside)
-   * @param inputs model inputs by name, batch first
+   * @param inputs `stepInputs` by name, batch first
    * @returns logits [batch, classes]
    */
   apply(

@@ -16,7 +16,6 @@ export function requiredNodes(
   const producer = new Map<string, OnnxNode>();
   for (const node of graph.nodes) for (const output of node.outputs) if (output) producer.set(output, node);
   const given = new Set([...outer, ...graph.initializers.keys(), ...graph.inputs.map(({ name }) => name)]);
-  for (const name of producer.keys()) given.delete(name);
   const order: OnnxNode[] = [];
   const state = new Map<OnnxNode, "open" | "done">();
   // Iterative depth-first search: deep graphs would overflow the call stack.

@@ -29,6 +29,8 @@ export interface WeightFacts {
   readonly quantised?: ReadonlyMap<string, QuantisedWeight>;
   /** Whether the exporter can put new values in the place of this tensor's. */
   readonly isWritable?: (name: string) => boolean;
+  /** Tensors that must stay as they are, and why. */
+  readonly fixed?: ReadonlyMap<string, string>;
 }
 
 const toFloat32 = (tensor: OnnxTensor): Float32Array =>
@@ -74,7 +76,7 @@ export function selectParameters(
   initializers: ReadonlyMap<string, OnnxTensor>,
   modelInputs: ReadonlySet<string>,
   options: ImportOptions,
-  { quantised = new Map(), isWritable = () => true }: WeightFacts = {},
+  { quantised = new Map(), isWritable = () => true, fixed = new Map() }: WeightFacts = {},
 ): Parameter[] {
   const tensors = new Map<string, OnnxTensor>();
   for (const [name, tensor] of initializers)
@@ -121,16 +123,18 @@ export function selectParameters(
   const parameters = [...tensors].map(([name, tensor]): Parameter => {
     const unused = !users.has(name);
     const frozenBecause = unused
-      ? "not used on the way to the logits"
+      ? (fixed.get(name) ?? "not used on the way to the logits")
       : !isWritable(name)
         ? "stored in a form that cannot be written back"
-        : freeze?.(name)
-          ? "--freeze"
-          : train
-            ? train(name)
-              ? undefined
-              : "not selected by --train"
-            : whyFrozen(name, tensor);
+        : fixed.has(name)
+          ? fixed.get(name)
+          : freeze?.(name)
+            ? "--freeze"
+            : train
+              ? train(name)
+                ? undefined
+                : "not selected by --train"
+              : whyFrozen(name, tensor);
     return {
       name,
       dims: tensor.dims,

@@ -9,6 +9,7 @@ import { loadModelFile } from "../../converters/onnx/read.ts";
 import { loadSets, refuseOverlap, type SetPaths } from "../data/sets.ts";
 import type { OperatorTime } from "../engine/profile.ts";
 import { answersOf, type Evaluation, evaluationOf } from "../evaluate/evaluation.ts";
+import { behindPrefix, withPrefixes } from "../evaluate/prefix.ts";
 import type { GateReport } from "../gates/judge.ts";
 import type { Budget } from "../unlearn/budget.ts";
 import { methods } from "../unlearn/methods/index.ts";
@@ -181,8 +182,9 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
   try {
     phase("importing the model and reading the data");
     const model = importModel(source, request);
-    const loaded = loadSets(request, model.inputs);
-    if (!request.allowOverlap) refuseOverlap(loaded.forget, loaded.retain);
+    const read = loadSets(request, model.inputs);
+    if (!request.allowOverlap) refuseOverlap(read.forget, read.retain);
+    const loaded = await withPrefixes(model, read);
     const options: UnlearnOptions = {
       ...DEFAULT_OPTIONS,
       ...given(request.options ?? {}),
@@ -197,7 +199,7 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
     const before = evaluationOf(answersBefore, { threads, seed });
     phase("training");
     const trained = await train(
-      model,
+      behindPrefix(model),
       sets.forget,
       retain,
       options,

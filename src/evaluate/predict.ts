@@ -2,6 +2,7 @@ import * as ort from "onnxruntime-node";
 import { badInput } from "../../converters/errors.ts";
 import type { Head } from "../../converters/import/model.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
+import { fromRuntime, toRuntime } from "../engine/tensors.ts";
 import type { Dataset } from "../unlearn/types.ts";
 
 export interface Prediction {
@@ -82,13 +83,7 @@ export function feedsOf(
     const whole =
       data instanceof Float32Array ? new Float32Array(rows * width) : new Int32Array(rows * width);
     whole.set(part);
-    const shape = [rows, ...dims.slice(1)];
-    feeds[name] =
-      whole instanceof Float32Array
-        ? new ort.Tensor("float32", whole, shape)
-        : dtype === "int64"
-          ? new ort.Tensor("int64", BigInt64Array.from(whole, BigInt), shape)
-          : new ort.Tensor("int32", whole, shape);
+    feeds[name] = toRuntime(whole, [rows, ...dims.slice(1)], dtype);
   }
   return feeds;
 }
@@ -112,7 +107,7 @@ export async function predict(
       const rows = fixedBatch ?? n;
       const feeds = feedsOf(set, inputs, { from: at, count: n, rows });
       const out = (await session.run(feeds, [head.output]))[head.output]!;
-      const values = Float32Array.from(out.data as ArrayLike<number | bigint>, Number);
+      const values = fromRuntime(out);
       if (classes === 0) {
         classes = values.length / rows;
         raw = new Float32Array(set.count * classes);

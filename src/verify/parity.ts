@@ -5,6 +5,7 @@ import { loadModelFile } from "../../converters/onnx/read.ts";
 import { firstSamples } from "../data/sets.ts";
 import { getEngine } from "../engine/index.ts";
 import { predict } from "../evaluate/predict.ts";
+import { withPrefix } from "../evaluate/prefix.ts";
 import type { Dataset } from "../unlearn/types.ts";
 
 export interface Parity {
@@ -56,7 +57,7 @@ export async function checkParity(
 ): Promise<Parity> {
   const source = loadModelFile(file);
   const written = importModel(source, options);
-  const part = firstSamples(set, SAMPLES);
+  const part = await withPrefix(written, firstSamples(set, SAMPLES));
   const samples = part.count;
   const wanted = await predict(file, part, { ...written, threads });
   const { outputKind } = written.head;
@@ -68,7 +69,7 @@ export async function checkParity(
     };
   // The output itself, so that whatever stands behind the logits is the file's own.
   const seen = importModel(source, { ...options, logits: written.head.output });
-  const inputsOf = (prefix: string) => written.inputs.map(({ name }) => [`${prefix}${name}`, name] as const);
+  const inputsOf = (prefix: string) => seen.stepInputs.map(({ name }) => [`${prefix}${name}`, name] as const);
   const engine = await getEngine("onnxruntime");
   const runner = await engine.prepare(
     (carry, batch) => ({

@@ -1,0 +1,36 @@
+import type { OnnxGraph, OnnxNode } from "../onnx/model.ts";
+import { requiredNodes } from "./order.ts";
+import { describeNode, findOperator } from "./registry.ts";
+import { allNodes, usedValues } from "./subgraphs.ts";
+
+/** Operators that are not known here, with all that leads to them: ONNX Runtime computes their outputs once, before training. */
+export interface Prefix {
+  /** Outputs of the unknown operators that the rest of the graph uses; it takes them as inputs. */
+  readonly frontier: readonly string[];
+  /** The nodes behind the frontier, in order. */
+  readonly rest: readonly OnnxNode[];
+  /** Tensors that the prefix uses: they stay as they are, or what was computed before training would be stale. */
+  readonly fixed: ReadonlyMap<string, string>;
+}
+
+/** Cuts a graph behind the operators nobody knows here; undefined where there are none, or nothing is left behind them. */
+export function findPrefix(
+  graph: OnnxGraph,
+  logits: string,
+  opsets: ReadonlyMap<string, number>,
+): Prefix | undefined {
+  const needed = requiredNodes(graph, [logits]);
+  const opsetOf = (node: OnnxNode) => node.opset ?? opsets.get(node.domain) ?? 1;
+  const unknown = needed.filter((node) => allNodes([node]).some((n) => !findOperator(n, opsetOf(n))));
+  const [first] = unknown;
+  if (!first) return undefined;
+  const made = new Set(unknown.flatMap(({ outputs }) => outputs));
+  const rest = requiredNodes(graph, [logits], made);
+  if (rest.length === 0 || rest.some((node) => unknown.includes(node))) return undefined;
+  const frontier = [...new Set(rest.flatMap(usedValues))].filter((name) => made.has(name));
+  const reason = `${describeNode(first, opsetOf(first))} has no gradient here, and this stands before it`;
+  const fixed = new Map<string, string>();
+  for (const node of requiredNodes(graph, frontier))
+    for (const name of usedValues(node)) fixed.set(name, reason);
+  return { frontier, rest, fixed };
+}

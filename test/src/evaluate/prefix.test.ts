@@ -1,0 +1,144 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { zipSync } from "fflate";
+import { expect, test } from "vitest";
+import { examine } from "../../../converters/import/examine.ts";
+import { readModel } from "../../../converters/onnx/read.ts";
+import { unlearn } from "../../../src/api/unlearn.ts";
+import { withPrefix } from "../../../src/evaluate/prefix.ts";
+import {
+  deviation,
+  floats,
+  forward,
+  load,
+  model,
+  node,
+  numbers,
+  runtime,
+  value,
+} from "../../converters/import/build.ts";
+
+/** A tree with one split, x₀ ≤ 0, and two targets: ONNX Runtime runs it, no gradient passes. */
+const trees = (): ReturnType<typeof node> => {
+  const made = node(
+    "TreeEnsembleRegressor",
+    ["m"],
+    ["trees"],
+    {
+      n_targets: 2,
+      nodes_treeids: [0, 0, 0],
+      nodes_nodeids: [0, 1, 2],
+      nodes_featureids: [0, 0, 0],
+      nodes_values: Float32Array.of(0, 0, 0),
+      nodes_truenodeids: [1, 0, 0],
+      nodes_falsenodeids: [2, 0, 0],
+      target_treeids: [0, 0, 0, 0],
+      target_nodeids: [1, 1, 2, 2],
+      target_ids: [0, 1, 0, 1],
+      target_weights: Float32Array.of(1, -2, 3, 0.5),
+    },
+    "ai.onnx.ml",
+  );
+  const modes = ["BRANCH_LEQ", "LEAF", "LEAF"].map((mode) => new TextEncoder().encode(mode));
+  made.attribute!.push({ name: "nodes_modes", type: 8, strings: modes });
+  return made;
+};
+
+const bytes = (weightsBefore: boolean, behind = true): Uint8Array =>
+  model(
+    {
+      input: [value("x", ["n", 2])],
+      output: [value("y", undefined)],
+      node: [
+        weightsBefore ? node("MatMul", ["x", "before"], ["m"]) : node("Identity", ["x"], ["m"]),
+        trees(),
+        ...(behind
+          ? [node("Gemm", ["trees", "w", "b"], ["z"]), node("Softmax", ["z"], ["y"])]
+          : [node("Identity", ["trees"], ["y"])]),
+      ],
+      initializer: [
+        floats("w", [2, 3], numbers(6, 3)),
+        floats("b", [3], numbers(3, 4)),
+        floats("before", [2, 2], [1, 2, 3, 4]),
+      ],
+    },
+    {
+      opsetImport: [
+        { domain: "", version: 17 },
+        { domain: "ai.onnx.ml", version: 3 },
+      ],
+    },
+  );
+
+test.each([false, true])(
+  "an operator that only ONNX Runtime knows is run once, weights before it: %s",
+  async (before) => {
+    const file = bytes(before);
+    const imported = load(file);
+    expect(imported.frontier).toEqual(["trees"]);
+    expect(imported.parameters.filter((p) => p.trainable).map(({ name }) => name)).toEqual(["w", "b"]);
+    const scale = imported.parameters.find(({ name }) => name === "before")!;
+    if (before) expect(scale.frozenBecause).toMatch(/TreeEnsembleRegressor "trees" .* has no gradient here/);
+    const data = numbers(10, 9);
+    const set = {
+      path: "",
+      count: 5,
+      labels: new Int32Array(5),
+      inputs: { x: { data: Float32Array.from(data), dims: [5, 2] } },
+    };
+    const computed = (await withPrefix(imported, set)).inputs["trees"]!;
+    expect(computed.dims).toEqual([5, 2]);
+    const wanted = await runtime(file, { x: { dims: [5, 2], data } }, "y");
+    const seen = load(file, { logits: "y" });
+    const ours = await forward(seen, { trees: { dims: [5, 2], data: [...computed.data] } });
+    expect(deviation(ours, wanted)).toBeLessThan(1e-5);
+    const uses = examine(readModel(file)).operators;
+    expect(uses.find(({ operator }) => operator === "TreeEnsembleRegressor")).toMatchObject({
+      mark: "frozen",
+      because: "run by ONNX Runtime before training",
+    });
+  },
+);
+
+test("with no weight behind it the operator is refused by name", () => {
+  expect(() => load(bytes(true, false))).toThrow(/TreeEnsembleRegressor "trees"/);
+});
+
+test("such a model goes the whole road", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "onnx-prefix-"));
+  const npy = (descr: string, shape: string, data: Uint8Array) => {
+    const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape}), }`.padEnd(118);
+    return Uint8Array.from([
+      0x93,
+      ...new TextEncoder().encode("NUMPY"),
+      1,
+      0,
+      header.length,
+      0,
+      ...new TextEncoder().encode(header),
+      ...data,
+    ]);
+  };
+  const put = (name: string, count: number, seed: number) => {
+    const x = new Uint8Array(Float32Array.from(numbers(2 * count, seed)).buffer);
+    const y = new Uint8Array(Int32Array.from({ length: count }, (_, i) => i % 3).buffer);
+    const path = join(folder, name);
+    writeFileSync(
+      path,
+      zipSync({ "x.npy": npy("<f4", `${count}, 2`, x), "y.npy": npy("<i4", `${count},`, y) }),
+    );
+    return path;
+  };
+  const path = join(folder, "model.onnx");
+  writeFileSync(path, bytes(true));
+  const document = await unlearn({
+    model: path,
+    forget: put("forget.npz", 20, 1),
+    retain: put("retain.npz", 60, 2),
+    out: join(folder, "out.onnx"),
+    options: { method: "eupmu", epochs: 2, lr: 0.05, batchSize: 16, threads: 1 },
+  });
+  expect(document.export.changedTensors.length).toBeGreaterThan(0);
+  expect(document.export.parity.maxAbsDiff).toBeLessThan(1e-5);
+});
