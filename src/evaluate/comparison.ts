@@ -68,6 +68,7 @@ export interface CompareOptions {
 /** Reasons for a null. */
 export const LABELS_ONLY = "the model hands out labels only; this needs probabilities";
 export const NOT_NUMBERS = "the model's outputs are not numbers";
+export const OTHER_CLASSES = "the models have different numbers of classes";
 export const NO_TEST = "no test set: this needs samples the model never saw";
 
 /** Null in place of what JSON cannot hold. */

@@ -12,6 +12,7 @@ import {
   type ModelAnswers,
   NO_TEST,
   NOT_NUMBERS,
+  OTHER_CLASSES,
 } from "./comparison.ts";
 import { SETS, type SetMetric, type SetName, uncapitalized } from "./glossary.ts";
 import type { Roc } from "./roc.ts";
@@ -51,8 +52,9 @@ function setFigures(
   if (reference) both("Js", jensenShannon(before, reference), jensenShannon(after, reference));
   const intervals = bootstrapMeans(columns, seed);
 
+  const unmeasured = b.loss && a.loss ? OTHER_CLASSES : LABELS_ONLY;
   const why = (value: number | null, measured: boolean): { readonly reason?: string } =>
-    value !== null ? {} : { reason: measured ? NOT_NUMBERS : LABELS_ONLY };
+    value !== null ? {} : { reason: measured ? NOT_NUMBERS : unmeasured };
   const figure = (metric: SetMetric, ofReference?: Column): Figure => {
     const meanOf = (side: string) => {
       const at = wanted.get(`${metric}.${side}`);

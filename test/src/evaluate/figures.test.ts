@@ -164,6 +164,22 @@ test("outputs that are not numbers are counted, and no figure made from them is 
   expect(JSON.parse(JSON.stringify(figures))).toEqual(figures);
 });
 
+test("models with different numbers of classes: what compares their probabilities says so", () => {
+  const two = withConfidence(spread(20, 0.6, 0.9));
+  const three = {
+    ...two,
+    classes: 3,
+    probabilities: Float32Array.from(spread(20, 0.6, 0.9).flatMap((p) => [p, 1 - p, 0])),
+  };
+  const [a, b] = [two, three].map((set) => answers({ forget: set, retain: set, test: set }));
+  const { figures } = compareAnswers(a!, b!, undefined, { seed: 0 });
+  expect(figures.testAccuracy).toMatchObject({ before: 1, after: 1 });
+  expect(figures.testKl).toMatchObject({
+    after: null,
+    reason: "the models have different numbers of classes",
+  });
+});
+
 test("log-probabilities come from logits exactly, where the probability itself rounds to 0", () => {
   const set = scored(
     {
