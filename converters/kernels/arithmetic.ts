@@ -103,3 +103,11 @@ const truncateKernel = defineKernel<{ readonly to: "int32" | "bool" }>({
 });
 /** Float32 as integer or boolean: piecewise constant, where tfjs's cast hands the gradient straight through. */
 export const truncate = (x: tf.Tensor, to: "int32" | "bool"): tf.Tensor => truncateKernel([x], { to });
+
+const absoluteKernel = defineKernel<object>({
+  name: "OnnxAbs",
+  composed: ([x]) => tf.abs(x!),
+  gradient: (dy, [x]) => [() => tf.mul(dy, tf.sign(x!))],
+});
+/** |x| on float32. Its gradient at 0 is 0, the middle of what it may be; tfjs takes −1, its edge. */
+export const absolute = (x: tf.Tensor): tf.Tensor => absoluteKernel([x], {});

@@ -76,6 +76,7 @@ export const elementaryLowerings: LoweringTable = {
   OnnxMod: (args) => broadcasting("Mod", { fmod: { int: args.attrs["fmod"] ? 1 : 0 } })(args),
   OnnxStandardize: layerNormalization(0),
   OnnxInverseDeviation: layerNormalization(2),
+  OnnxAbs: ({ inputs: [x], trace }) => trace.emit("Abs", [x!], x!.shape, "float32"),
   OnnxTruncate: ({ inputs: [x], attrs, trace }) => cast(trace, x!, attrs["to"] as string),
   OnnxNormRoot: ({ inputs: [x], trace }) => trace.emit("Sqrt", [x!], x!.shape, "float32"),
   OnnxReduceMax: extreme("ReduceMax"),

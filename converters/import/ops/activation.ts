@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
-import { truncate } from "../../kernels/arithmetic.ts";
+import { absolute, truncate } from "../../kernels/arithmetic.ts";
 import { clipBetween } from "../../kernels/clip.ts";
 import { expand, where } from "../../kernels/movement.ts";
 import { softmax } from "../../kernels/reduction.ts";
@@ -63,7 +63,7 @@ export const Relu = ([x]: Inputs): Value =>
 export const Sigmoid = unary(tf.sigmoid);
 export const Tanh = unary(tf.tanh);
 export const Softplus = unary(tf.softplus);
-export const Softsign = unary((x) => tf.div(x, tf.add(tf.scalar(1), tf.abs(x))));
+export const Softsign = unary((x) => tf.div(x, tf.add(tf.scalar(1), absolute(x))));
 export const Mish = unary((x) => tf.mul(x, tf.tanh(tf.softplus(x))));
 export const HardSwish = unary((x) =>
   tf.mul(x, clip(tf.add(tf.mul(x, tf.scalar(1 / 6)), tf.scalar(0.5)), 0, 1)),

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import {
+  absolute,
   bitwiseAnd,
   bitwiseOr,
   bitwiseXor,
@@ -153,7 +154,7 @@ export const Exp = unary(Math.exp, tf.exp);
 export const Log = unary(Math.log, tf.log);
 export const Neg = unary((x) => -x, tf.neg);
 /** tfjs's abs keeps integers in float32. */
-export const Abs = unary(Math.abs, tf.abs, (x) => tf.maximum(x, tf.neg(x)));
+export const Abs = unary(Math.abs, absolute, (x) => tf.maximum(x, tf.neg(x)));
 export const Reciprocal = unary((x) => 1 / x, tf.reciprocal);
 export const Floor = unary(Math.floor, tf.floor);
 export const Ceil = unary(Math.ceil, tf.ceil);

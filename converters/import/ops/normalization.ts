@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
-import { normRoot } from "../../kernels/arithmetic.ts";
+import { absolute, normRoot } from "../../kernels/arithmetic.ts";
 import { inverseDeviation, standardize } from "../../kernels/normalization.ts";
 import { sumPool } from "../../kernels/pool.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
@@ -160,6 +160,6 @@ export function MeanVarianceNormalization(
 export function LpNormalization([x]: Inputs, { axis = -1, p = 2 }: { axis?: number; p?: number }): Value {
   const t = toTensor(x!);
   const at = positiveAxis(axis, t.rank);
-  const norm = p === 1 ? tf.sum(tf.abs(t), at, true) : normRoot(tf.sum(tf.mul(t, t), at, true));
+  const norm = p === 1 ? tf.sum(absolute(t), at, true) : normRoot(tf.sum(tf.mul(t, t), at, true));
   return tf.div(t, tf.add(norm, tf.cast(tf.equal(norm, tf.scalar(0)), "float32")));
 }

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { integerDivide, integerMultiply, normRoot } from "../../kernels/arithmetic.ts";
+import { absolute, integerDivide, integerMultiply, normRoot } from "../../kernels/arithmetic.ts";
 import { slice } from "../../kernels/movement.ts";
 import { cumulativeSum, peak, reduceMax, reduceMin } from "../../kernels/reduction.ts";
 import {
@@ -101,7 +101,7 @@ const reduction =
 
 const sum = (x: tf.Tensor, axes: number[]) => tf.sum(x, axes, true);
 const square = (x: tf.Tensor) => tf.mul(x, x);
-const magnitude = (x: tf.Tensor) => (x.dtype === "float32" ? tf.abs(x) : tf.maximum(x, tf.neg(x)));
+const magnitude = (x: tf.Tensor) => (x.dtype === "float32" ? absolute(x) : tf.maximum(x, tf.neg(x)));
 /** log Σ eˣ with the largest x taken out. */
 const logSumExp = (x: tf.Tensor, axes: number[]) => {
   const top = peak(x, axes);
