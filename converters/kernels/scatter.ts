@@ -7,7 +7,8 @@ export interface ScatterAttributes {
   readonly reduction: Reduction;
 }
 
-const COMBINE: Readonly<Record<Reduction, (old: number, update: number) => number>> = {
+/** What a place holds after an update. */
+export const COMBINE: Readonly<Record<Reduction, (old: number, update: number) => number>> = {
   none: (_, u) => u,
   add: (a, u) => a + u,
   mul: (a, u) => a * u,

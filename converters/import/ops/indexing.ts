@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { expand, gather, where } from "../../kernels/movement.ts";
-import { type Reduction, scatterRows, topKIndices, topPlaces } from "../../kernels/scatter.ts";
+import { COMBINE, type Reduction, scatterRows, topKIndices, topPlaces } from "../../kernels/scatter.ts";
 import {
   dimsOf,
   type HostTensor,
@@ -112,13 +112,6 @@ export function GatherND([data, indices]: Inputs, { batch_dims = 0 }: { batch_di
   ]);
 }
 
-const COMBINE: Readonly<Record<Reduction, (old: number, update: number) => number>> = {
-  none: (_, u) => u,
-  add: (a, u) => a + u,
-  mul: (a, u) => a * u,
-  max: Math.max,
-  min: Math.min,
-};
 /** Rows of updates put into data, seen as [rows, width], or combined with what is there. */
 function putRows(data: Value, places: Value, updates: Value, width: number, reduction: Reduction): Value {
   const dims = dimsOf(data);
