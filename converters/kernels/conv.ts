@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { defineKernel, type Kernel } from "./custom.ts";
 import { slice } from "./movement.ts";
+import { product } from "./shape.ts";
 import { taps, type Window } from "./window.ts";
 
 export interface ConvAttributes extends Window {
@@ -12,8 +13,6 @@ export interface ConvAttributes extends Window {
   /** [N, O, spatial…] */
   readonly outputShape: readonly number[];
 }
-
-const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 
 /** Pads the spatial axes with zeros by concatenation: tf.pad stops at rank 4 on some backends. */
 function padSpatial(x: tf.Tensor, pads: readonly number[], value = 0): tf.Tensor {

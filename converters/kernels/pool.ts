@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { padSpatial, scatter, tapOf } from "./conv.ts";
 import { defineKernel } from "./custom.ts";
 import { slice } from "./movement.ts";
+import { product } from "./shape.ts";
 import { taps, type Window } from "./window.ts";
 
 export interface PoolAttributes extends Window {
@@ -9,7 +10,6 @@ export interface PoolAttributes extends Window {
   readonly outputShape: readonly number[];
 }
 
-const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 const LOWEST = -3.4028234663852886e38;
 
 /** Puts each window's value at the first place that holds the maximum, as ONNX Runtime's indices do. */

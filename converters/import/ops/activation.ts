@@ -4,6 +4,7 @@ import { absolute, truncate } from "../../kernels/arithmetic.ts";
 import { clipBetween } from "../../kernels/clip.ts";
 import { expand, where } from "../../kernels/movement.ts";
 import { softmax } from "../../kernels/reduction.ts";
+import { positiveAxis } from "../../kernels/shape.ts";
 import type { DataType } from "../../onnx/model.ts";
 import {
   dimsOf,
@@ -131,12 +132,11 @@ export function Clip_11([x, min, max]: Inputs): Value {
   return clip(t, bound(min, LOWEST), bound(max, HIGHEST));
 }
 
-const axisOf = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
 const softmaxAt = (x: tf.Tensor, axis: number, log: boolean): tf.Tensor =>
-  softmax(x, axisOf(axis, x.rank), log);
+  softmax(x, positiveAxis(axis, x.rank), log);
 /** Before opset 13 the input is seen as a matrix split at `axis`. */
 const asMatrix = (x: tf.Tensor, axis: number, f: (matrix: tf.Tensor) => tf.Tensor): tf.Tensor => {
-  const rows = x.shape.slice(0, axisOf(axis, x.rank)).reduce((a, b) => a * b, 1);
+  const rows = x.shape.slice(0, positiveAxis(axis, x.rank)).reduce((a, b) => a * b, 1);
   return tf.reshape(f(tf.reshape(x, [rows, x.size / rows])), x.shape);
 };
 const flattened = (x: tf.Tensor, axis: number, log: boolean): tf.Tensor =>
@@ -152,7 +152,7 @@ export const LogSoftmax_13 = ([x]: Inputs, { axis = -1 }: { axis?: number }): Va
 
 /** 1 at the first maximum along an axis, 0 elsewhere. */
 const hardmaxAt = (x: tf.Tensor, axis: number): tf.Tensor => {
-  const at = axisOf(axis, x.rank);
+  const at = positiveAxis(axis, x.rank);
   const depth = x.shape[at]!;
   const places = tf.expandDims(tf.argMax(x, at), at);
   const order = tf.reshape(

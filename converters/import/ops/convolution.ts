@@ -4,11 +4,10 @@ import { conv, convInputGrad, padSpatial } from "../../kernels/conv.ts";
 import { maxPool, maxPoolIndices, sumPool } from "../../kernels/pool.ts";
 import { sample } from "../../kernels/sample.ts";
 import { scatterRows } from "../../kernels/scatter.ts";
+import { product } from "../../kernels/shape.ts";
 import { outputSpatial, resolveWindow, taps, type WindowAttributes } from "../../kernels/window.ts";
 import { type Inputs, type OperatorContext, toNumbers, toTensor, type Value } from "../value.ts";
 import { matMul } from "./linalg.ts";
-
-const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 
 export function Conv(
   [x, w, b]: Inputs,

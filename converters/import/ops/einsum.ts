@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import { expand, slice } from "../../kernels/movement.ts";
+import { product } from "../../kernels/shape.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 import { matMul } from "./linalg.ts";
 
@@ -50,8 +51,6 @@ function summed({ x, labels }: Term, needed: ReadonlySet<string>): Term {
   if (axes.length === 0) return { x, labels };
   return { x: tf.sum(x, axes), labels: labels.filter((label) => needed.has(label)) };
 }
-
-const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 
 /** One batched matrix product: shared labels that stay are its batch, shared labels that go are contracted. */
 function multiply(a: Term, b: Term, needed: ReadonlySet<string>): Term {

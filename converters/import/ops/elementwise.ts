@@ -29,14 +29,17 @@ import {
 
 type Binary = (a: tf.Tensor, b: tf.Tensor) => tf.Tensor;
 
-const BITS: Partial<Record<DataType, number>> = { uint8: 8, uint16: 16, uint32: 32 };
+const UNSIGNED: Partial<Record<DataType, number>> = { uint8: 8, uint16: 16, uint32: 32 };
+const SIGNED: Partial<Record<DataType, number>> = { int8: 8, int16: 16 };
+const wrapped = (v: number, bits: number) => ((v % 2 ** bits) + 2 ** bits) % 2 ** bits;
 /** A host result as its element type holds it; int64 stays exact up to 2^53. */
 export const stored = (dtype: DataType): ((v: number) => number) => {
   if (dtype === "float32") return Math.fround;
   if (dtype === "int32") return (v) => v | 0;
   if (dtype === "bool") return (v) => Number(v !== 0);
-  const bits = BITS[dtype];
-  return bits ? (v) => ((v % 2 ** bits) + 2 ** bits) % 2 ** bits : (v) => v;
+  const [unsigned, signed] = [UNSIGNED[dtype], SIGNED[dtype]];
+  if (unsigned) return (v) => wrapped(v, unsigned);
+  return signed ? (v) => wrapped(v + 2 ** (signed - 1), signed) - 2 ** (signed - 1) : (v) => v;
 };
 
 /** Element-wise on the host, NumPy broadcasting. */

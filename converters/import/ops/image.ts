@@ -3,6 +3,7 @@ import { notTrainable } from "../../errors.ts";
 import { gather } from "../../kernels/movement.ts";
 import { resize } from "../../kernels/resize.ts";
 import { type Padding, sample } from "../../kernels/sample.ts";
+import { product } from "../../kernels/shape.ts";
 import { type Inputs, type OperatorContext, toNumbers, toTensor, type Value } from "../value.ts";
 
 interface ResizeAttributes {
@@ -134,7 +135,6 @@ export function Resize_11(
 }
 
 const LOWEST = -3.4028234663852886e38;
-const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 
 const INTERPOLATION: Readonly<Record<string, "nearest" | "linear" | "cubic">> = {
   nearest: "nearest",

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { expand, gather, where } from "../../kernels/movement.ts";
 import { COMBINE, type Reduction, scatterRows, topKIndices, topPlaces } from "../../kernels/scatter.ts";
+import { positiveAxis, product } from "../../kernels/shape.ts";
 import {
   dimsOf,
   type HostTensor,
@@ -13,8 +14,6 @@ import {
   type Value,
 } from "../value.ts";
 
-const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
-const positiveAxis = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
 /** Row-major strides. */
 const stridesOf = (dims: readonly number[]) => dims.map((_, i) => product(dims.slice(i + 1)));
 /** f of every coordinate of a shape, row-major. */

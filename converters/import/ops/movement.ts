@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import { expand, gather, slice, where } from "../../kernels/movement.ts";
+import { positiveAxis, product } from "../../kernels/shape.ts";
 import {
   dimsOf,
   type HostTensor,
@@ -13,8 +14,6 @@ import {
   type Value,
 } from "../value.ts";
 
-const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
-const positiveAxis = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
 const relabel = (x: Value, shape: readonly number[]): Value =>
   isHost(x) ? host(x.dtype, shape, x.array.data) : tf.reshape(x, [...shape]);
 

@@ -3,12 +3,12 @@ import { notTrainable } from "../../errors.ts";
 import { absolute, normRoot } from "../../kernels/arithmetic.ts";
 import { inverseDeviation, standardize } from "../../kernels/normalization.ts";
 import { sumPool } from "../../kernels/pool.ts";
+import { positiveAxis } from "../../kernels/shape.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 /** A per-channel vector as [C,1,1,…], to stand beside [N,C,spatial…]. */
 const perChannel = (v: tf.Tensor, rank: number) =>
   tf.reshape(v, [v.size, ...Array(Math.max(0, rank - 2)).fill(1)]);
-const positiveAxis = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
 /** The axes from `first` on. */
 const axesFrom = (x: tf.Tensor, first: number) => x.shape.map((_, i) => i).slice(first);
 

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import { gather } from "../../kernels/movement.ts";
+import { product } from "../../kernels/shape.ts";
 import type { DataType } from "../../onnx/model.ts";
 import { dimsOf, host, type Inputs, isHost, type OperatorContext, toTensor, type Value } from "../value.ts";
 
@@ -29,8 +30,6 @@ interface QuantizationAttributes {
   readonly block_size?: number;
   readonly output_dtype?: number;
 }
-
-const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 
 /** A scale or zero point (one, one per slice of `axis`, or one per block along it) in a shape that broadcasts with x. */
 function spread(parameter: Value, dims: readonly number[], axis: number, block: number): Value {

@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { absolute, integerDivide, integerMultiply, normRoot } from "../../kernels/arithmetic.ts";
 import { slice } from "../../kernels/movement.ts";
 import { cumulativeSum, peak, reduceMax, reduceMin } from "../../kernels/reduction.ts";
+import { positiveAxis, product } from "../../kernels/shape.ts";
 import {
   dimsOf,
   type HostTensor,
@@ -22,8 +23,6 @@ interface ReductionAttributes {
   readonly noop_with_empty_axes?: number;
 }
 
-const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
-const positiveAxis = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
 /** The reduced axes have length 1. */
 const keptShape = (dims: readonly number[], axes: readonly number[]) =>
   dims.map((d, i) => (axes.includes(i) ? 1 : d));

@@ -46,6 +46,7 @@ export const cases: readonly OperatorCase[] = [
     both(plain(op, "integers above 2^24", [LARGE, int32(3, 5, -1, 1, 2)])),
   ),
   ...both(plain("Mul", "a product that wraps around", [LARGE, int32(16777217, 5, 2147483647, 3, -2)])),
+  onHost(plain("Cast", "to int8 wraps", [int32(200, -129, 5)], { attributes: { to: 3 } })),
   ...both(plain("Div", "integers above 2^24", [LARGE, int32(1, 1, 3, -3, 2)])),
   ...both(plain("Div", "truncates toward zero", [int32(7, -7, 7, -7), int32(2, 2, -2, -2)])),
   ...both(plain("Div", "int64 by a scalar", [int64(7, -8, 9), scalar(4, "int64")])),
