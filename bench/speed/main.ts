@@ -1,6 +1,6 @@
-// npm run bench [-- --peer PYTHON] [--only NAME,NAME] [--threads N] [--pairs N] [--seconds S]
+// npm run bench [-- --peer PYTHON] [--only NAME,NAME] [--threads N] [--pairs N] [--seconds S] [--job FOLDER] [--epochs N]
 // Training steps side by side with tfjs `cpu` and, given a Python with torch and onnx, with PyTorch: interleaved runs in
-// two processes, median of the ratios. Writes bench/results/speed.json.
+// two processes, median of the ratios. --job runs the whole job on the models and data of a folder too. Writes bench/results/speed.json and .md.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import Table from "cli-table3";
 import { matmulRate } from "./matmul.ts";
 import { type Contender, type Measured, startContender } from "./process.ts";
+import { wholeJob } from "./whole.ts";
 import { type Workload, workloads } from "./workloads.ts";
 
 const { values } = parseArgs({
@@ -17,6 +18,8 @@ const { values } = parseArgs({
     threads: { type: "string", default: String(Math.min(2, cpus().length)) },
     pairs: { type: "string", default: "7" },
     seconds: { type: "string", default: "2" },
+    job: { type: "string" },
+    epochs: { type: "string", default: "3" },
     out: { type: "string", default: "bench/results/speed.json" },
   },
 });
@@ -169,9 +172,9 @@ async function measure(key: string, workload: Workload, folder: string): Promise
 const wanted = values.only?.split(",") ?? Object.keys(workloads);
 const folder = mkdtempSync(join(tmpdir(), "onnx-unlearn-bench-"));
 const rows: Row[] = [];
+let job: Awaited<ReturnType<typeof wholeJob>> | undefined;
 const before = loadavg()[0]!;
 const rate = await matmulRate(threads);
-const megabytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MB`;
 try {
   for (const key of wanted) {
     const workload = workloads[key];
@@ -182,25 +185,54 @@ try {
       `${row.workload}: ${row.samplesPerSecond.toFixed(0)} samples/s${row.peer ? `, ${row.peer.speedRatio.toFixed(2)} × PyTorch` : ""}`,
     );
   }
+  if (values.job)
+    job = await wholeJob(values.job, folder, { threads, epochs: Number(values.epochs), peer: values.peer });
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
-const table = new Table({
-  head: ["workload", "samples/s", "other", "samples/s", "ours / other", "CPU time", "peak memory", "compile"],
-});
-for (const row of rows)
-  table.push([
+const megabytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MB`;
+const head = [
+  "workload",
+  "samples/s",
+  "other",
+  "samples/s",
+  "ours / other",
+  "CPU time",
+  "peak memory",
+  "compile",
+];
+const lines = rows.map((row) => {
+  const other = row.peer ?? row.tfjs;
+  return [
     row.workload,
     row.samplesPerSecond.toFixed(0),
     row.peer ? `${row.peer.engine} ${row.peer.layout}` : row.tfjs ? "tfjs cpu" : "",
-    (row.peer ?? row.tfjs)?.samplesPerSecond.toFixed(row.peer ? 0 : 2) ?? "",
-    (row.peer ?? row.tfjs)?.speedRatio.toFixed(2) ?? "",
+    other?.samplesPerSecond.toFixed(row.peer ? 0 : 2) ?? "",
+    other?.speedRatio.toFixed(2) ?? "",
     row.peer?.cpuRatio.toFixed(2) ?? "",
     row.peer ? `${megabytes(row.peakBytes)} / ${megabytes(row.peer.peakBytes)}` : megabytes(row.peakBytes),
     `${row.compileSeconds.toFixed(2)} s`,
+  ];
+});
+if (job) {
+  const { ours, theirs } = job;
+  lines.push([
+    `whole job, ${values.epochs} epochs: ${ours.seconds.toFixed(0)} s`,
+    "",
+    theirs ? `Python: ${theirs.seconds.toFixed(0)} s` : "",
+    "",
+    theirs ? (theirs.seconds / ours.seconds).toFixed(2) : "",
+    "",
+    theirs ? `${megabytes(ours.peakBytes)} / ${megabytes(theirs.peakBytes)}` : megabytes(ours.peakBytes),
+    "",
   ]);
+}
+const table = new Table({ head, style: { head: [], border: [] } });
+table.push(...lines);
 console.log(table.toString());
-console.log(`1024³ MatMul in ONNX Runtime, ${threads} threads: ${(rate / 1e9).toFixed(0)} GFLOP/s`);
+const loads = [before, loadavg()[0]!].map((load) => load.toFixed(1));
+const footnote = `${cpus()[0]?.model.trim()}, ${threads} thread${threads === 1 ? "" : "s"}; 1024³ MatMul in ONNX Runtime ${(rate / 1e9).toFixed(0)} GFLOP/s; load average ${loads[0]} before and ${loads[1]} after${Number(loads[0]) > threads ? ": a busy machine, read the ratios with care" : ""}.`;
+console.log(footnote);
 const versions = JSON.parse(readFileSync("package.json", "utf8")) as { readonly version: string };
 const document = {
   version: versions.version,
@@ -211,7 +243,16 @@ const document = {
   matmulFlopsPerSecond: rate,
   pairs,
   rows,
+  job: job && {
+    ours: { seconds: job.ours.seconds, peakBytes: job.ours.peakBytes },
+    theirs: job.theirs && { seconds: job.theirs.seconds, peakBytes: job.theirs.peakBytes },
+  },
 };
 mkdirSync("bench/results", { recursive: true });
 writeFileSync(values.out, `${JSON.stringify(document, null, 2)}\n`);
+const row = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+writeFileSync(
+  values.out.replace(/\.json$/, ".md"),
+  `${[row(head), row(head.map(() => "---")), ...lines.map(row)].join("\n")}\n\n${footnote}\n`,
+);
 console.log(`written to ${values.out}`);

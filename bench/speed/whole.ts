@@ -1,0 +1,76 @@
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+export interface WholeJob {
+  readonly seconds: number;
+  /** High-water mark of the resident set; 0 where /proc does not tell. */
+  readonly peakBytes: number;
+  readonly stdout: string;
+}
+
+/** Runs a program to its end and watches its memory from outside. */
+async function watched(command: string, args: readonly string[]): Promise<WholeJob> {
+  const started = performance.now();
+  const child = spawn(command, [...args], { stdio: ["ignore", "pipe", "pipe"] });
+  let [stdout, stderr, peakBytes] = ["", "", 0];
+  child.stdout.on("data", (chunk: Buffer) => {
+    stdout += chunk.toString();
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    stderr = (stderr + chunk.toString()).slice(-2000);
+  });
+  const look = () => {
+    try {
+      const line = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"));
+      if (line) peakBytes = Math.max(peakBytes, Number(line[1]) * 1024);
+    } catch {}
+  };
+  const timer = setInterval(look, 100);
+  const code = await new Promise<number | null>((resolve) => {
+    child.on("close", resolve);
+  });
+  clearInterval(timer);
+  if (code !== 0) throw new Error(`${command} ${args.join(" ")} ended with exit code ${code}: ${stderr}`);
+  return { seconds: (performance.now() - started) / 1000, peakBytes, stdout };
+}
+
+/**
+ * Load, train, export, evaluate both files: the program and, given a Python, the same job there, one after the other.
+ * @param shared holds models/cifar-resnet20.onnx and data/cifar10-{forget,retain,test}.npz
+ */
+export async function wholeJob(
+  shared: string,
+  folder: string,
+  { threads, epochs, peer }: { threads: number; epochs: number; peer?: string | undefined },
+): Promise<{ readonly ours: WholeJob; readonly theirs?: WholeJob }> {
+  const model = join(shared, "models/cifar-resnet20.onnx");
+  const [forget, retain, test] = ["forget", "retain", "test"].map((name) =>
+    join(shared, `data/cifar10-${name}.npz`),
+  ) as [string, string, string];
+  const flags = {
+    model,
+    forget,
+    retain,
+    test,
+    scale: 255,
+    mean: "0.4914,0.4822,0.4465",
+    std: "0.2470,0.2435,0.2616",
+    lr: 0.003,
+    epsilon: -0.01,
+    epochs,
+    threads,
+    out: join(folder, "ours.onnx"),
+  };
+  const ours = await watched(process.execPath, [
+    join(import.meta.dirname, "../../src/cli/main.js"),
+    "unlearn",
+    ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, `${value}`]),
+    "--json",
+  ]);
+  if (!peer) return { ours };
+  const script = "bench/peers/whole_job.py";
+  const out = join(folder, "theirs.onnx");
+  const theirs = await watched(peer, [script, model, forget, retain, test, out, `${threads}`, `${epochs}`]);
+  return { ours, theirs };
+}
