@@ -1,0 +1,105 @@
+// npm run digits
+// Every method on the digits classifier that ships with the project, under the same budget and untuned, three seeds each, against the model retrained
+// without the bad batch. Blind to that model: it is only measured. One line per run in bench/results/digits.jsonl; what is there is not run again.
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { importModel } from "../../converters/import/graph.ts";
+import { loadModelFile } from "../../converters/onnx/read.ts";
+import { measureFile } from "../../src/api/evaluate.ts";
+import { BudgetError } from "../../src/api/guard.ts";
+import { unlearn } from "../../src/api/unlearn.ts";
+import { loadSets } from "../../src/data/sets.ts";
+import { type Evaluation, gapTo } from "../../src/evaluate/evaluation.ts";
+import { packageRoot } from "../../src/package.ts";
+import { METHODS, type Method } from "../../src/unlearn/types.ts";
+
+const BUDGET = "0.5pp";
+const SEEDS = [0, 1, 2];
+const STATE = join(packageRoot(), "bench/results/digits.jsonl");
+const TABLE = join(packageRoot(), "bench/results/digits.md");
+
+interface Run {
+  readonly method: Method;
+  readonly seed: number;
+  /** Null where no state kept to the budget and forgot. */
+  readonly after: Evaluation | null;
+  readonly lr: number | null;
+  readonly seconds: number;
+}
+
+const digits = join(packageRoot(), "models/digits");
+const paths = {
+  forget: join(digits, "digits-forget.npz"),
+  retain: join(digits, "digits-retain.npz"),
+  test: join(digits, "digits-test.npz"),
+  preprocessing: { scale: 16, mean: [0.5], std: [0.5] },
+};
+const model = join(digits, "digits.onnx");
+const sets = loadSets(paths, importModel(loadModelFile(model)).inputs);
+const measured = async (file: string) => (await measureFile(file, sets, { threads: 1 })).metrics;
+const [before, reference] = [await measured(model), await measured(join(digits, "digits-retrained.onnx"))];
+
+async function attempt(method: Method, seed: number): Promise<Run> {
+  const started = performance.now();
+  const folder = mkdtempSync(join(tmpdir(), "onnx-unlearn-digits-"));
+  try {
+    const options = { method, seed, batchSize: 64, threads: 1 };
+    const document = await unlearn({
+      ...paths,
+      model,
+      out: join(folder, "out.onnx"),
+      budget: BUDGET,
+      options,
+    });
+    return { method, seed, after: document.after, lr: document.options.lr, seconds: document.timing.seconds };
+  } catch (error) {
+    if (!(error instanceof BudgetError)) throw error;
+    return { method, seed, after: null, lr: null, seconds: (performance.now() - started) / 1000 };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const mean = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;
+const percent = (values: readonly number[]) => (100 * mean(values)).toFixed(2);
+const figures = (of: readonly Evaluation[]) => [
+  percent(of.map(({ forgetAccuracy }) => 1 - forgetAccuracy)),
+  percent(of.map(({ retainAccuracy }) => retainAccuracy)),
+  percent(of.map(({ testAccuracy }) => testAccuracy!)),
+  percent(of.map(({ miaEfficacy }) => miaEfficacy!)),
+  percent(of.map((evaluation) => gapTo(evaluation, reference).average!)),
+];
+
+function tableOf(runs: readonly Run[]): string {
+  const row = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  const rows = METHODS.map((method) => {
+    const of = runs.filter((run) => run.method === method);
+    const exported = of.flatMap(({ after }) => (after ? [after] : []));
+    const cells = exported.length > 0 ? figures(exported) : ["–", "–", "–", "–", "–"];
+    return { gap: Number(cells[4]), text: row([method, `${exported.length} of ${of.length}`, ...cells]) };
+  }).sort((a, b) => (Number.isNaN(a.gap) ? 1 : Number.isNaN(b.gap) ? -1 : a.gap - b.gap));
+  return `${[
+    row(["", "exported", "UA", "RA", "TA", "MIA", "average gap"]),
+    "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    row(["as shipped", "", ...figures([before])]),
+    row(["**retrained**", "", ...figures([reference])]),
+    ...rows.map(({ text }) => text),
+  ].join("\n")}\n`;
+}
+
+const runs: Run[] = existsSync(STATE)
+  ? readFileSync(STATE, "utf8")
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as Run)
+  : [];
+for (const method of METHODS)
+  for (const seed of SEEDS) {
+    if (runs.some((run) => run.method === method && run.seed === seed)) continue;
+    const run = await attempt(method, seed);
+    runs.push(run);
+    appendFileSync(STATE, `${JSON.stringify(run)}\n`);
+  }
+writeFileSync(TABLE, tableOf(runs));
+console.log(tableOf(runs));
