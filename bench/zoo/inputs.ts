@@ -74,7 +74,9 @@ export const toOrt = ({ data, dims, dtype }: Sample): ort.Tensor => toRuntime(da
 /** Rows `from` to `to` of every input, along the first axis. */
 export const rows = (samples: Samples, part: number, parts: number): Samples =>
   Object.fromEntries(
-    Object.entries(samples).map(([name, { data, dims, dtype }]) => {
+    Object.entries(samples).map(([name, sample]) => {
+      const { data, dims, dtype } = sample;
+      if (dims.length === 0) return [name, sample];
       const width = data.length / parts;
       return [
         name,
@@ -90,7 +92,9 @@ export const rows = (samples: Samples, part: number, parts: number): Samples =>
 /** Several samples of one shape, one after the other along the first axis. */
 export const stack = (samples: readonly Samples[]): Samples =>
   Object.fromEntries(
-    Object.entries(samples[0]!).map(([name, { dims, dtype }]) => {
+    Object.entries(samples[0]!).map(([name, sample]) => {
+      const { dims, dtype } = sample;
+      if (dims.length === 0) return [name, sample];
       const parts = samples.map((s) => s[name]!.data);
       const total = parts.reduce((sum, p) => sum + p.length, 0);
       const data = isFloat(dtype) ? new Float32Array(total) : new Int32Array(total);

@@ -87,7 +87,11 @@ if (values.judge !== undefined) {
       `${index + 1}/${files.length} ${row.verdict} ${file} ${row.seconds.toFixed(1)} s ${row.code ?? ""} ${row.reason ?? ""}`.trimEnd(),
     );
   }
-  const rows = files.map((file) => done[file]!);
+  // The folder is this machine's; the reasons are about the files.
+  const rows = files.map((file): Row => {
+    const row = done[file]!;
+    return row.reason ? { ...row, reason: row.reason.replaceAll(join(folder, "/"), "") } : row;
+  });
   console.log(summary(rows));
   if (!values.only) {
     mkdirSync("bench/results", { recursive: true });

@@ -172,6 +172,7 @@ export const cut = (
 ): Record<string, tf.Tensor> =>
   Object.fromEntries(
     Object.entries(inputs).map(([name, tensor]) => {
+      if (tensor.rank === 0) return [name, tensor];
       const rows = tensor.shape[0]! / parts;
       const begin = tensor.shape.map((_, i) => (i === 0 ? part * rows : 0));
       const shape = tensor.shape.map((d, i) => (i === 0 ? rows : d));

@@ -1,6 +1,7 @@
 import { notTrainable } from "../errors.ts";
 import type { OnnxGraph, OnnxNode } from "../onnx/model.ts";
 import type { Head } from "./model.ts";
+import { decidesWithoutWeights } from "./parameters.ts";
 import { isFloatType } from "./value.ts";
 
 /** Nodes that change neither which class wins nor what a logit is. */
@@ -127,6 +128,8 @@ export function findHead(graph: OnnxGraph, wanted: string | undefined): Head {
     if (first) return { ...first, logits: wanted };
   }
   const [first, ...others] = candidates;
+  const without = decidesWithoutWeights(graph.nodes);
+  if (!first && without) throw notTrainable("NO_WEIGHTS", without);
   if (!first)
     throw notTrainable(
       "LOGITS_NOT_FOUND",

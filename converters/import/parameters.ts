@@ -149,13 +149,18 @@ export function selectParameters(
   return parameters;
 }
 
+/** Why a model that decides by trees or support vectors cannot be trained; undefined for others. */
+export function decidesWithoutWeights(nodes: readonly OnnxNode[]): string | undefined {
+  const ensemble = nodes.find(({ opType }) => /^(TreeEnsemble|SVM)/.test(opType));
+  if (!ensemble) return undefined;
+  const by = ensemble.opType.startsWith("SVM") ? "support vectors" : "trees";
+  return `${ensemble.opType} "${ensemble.name || ensemble.outputs[0]}" decides by ${by}, which no gradient can move; unlearning works on models with trained weights.`;
+}
+
 /** The true reason, as a sentence. */
 function whyNoWeights(nodes: readonly OnnxNode[], parameters: readonly Parameter[]): string {
-  const ensemble = nodes.find(({ opType }) => /^(TreeEnsemble|SVM)/.test(opType));
-  if (ensemble)
-    return `${ensemble.opType} "${ensemble.name || ensemble.outputs[0]}" decides by ${
-      ensemble.opType.startsWith("SVM") ? "support vectors" : "trees"
-    }, which no gradient can move; unlearning works on models with trained weights.`;
+  const without = decidesWithoutWeights(nodes);
+  if (without) return without;
   if (nodes.some(({ opType }) => opType === "ConstantOfShape") && parameters.every((p) => !p.trainable)) {
     const skeleton = nodes.filter(({ opType }) => opType === "ConstantOfShape").length;
     if (parameters.every(({ frozenBecause }) => frozenBecause === "not used on the way to the logits"))
