@@ -104,11 +104,22 @@ export function GatherElements([data, indices]: Inputs, { axis = 0 }: { axis?: n
 }
 export function GatherND([data, indices]: Inputs, { batch_dims = 0 }: { batch_dims?: number }): Value {
   const [dims, places] = [dimsOf(data!), dimsOf(indices!)];
+  if (!sameShape(dims.slice(0, batch_dims), places.slice(0, batch_dims)))
+    throw new Error(`data [${dims}] and indices [${places}] do not share their first ${batch_dims} axes`);
   const rest = dims.slice(batch_dims + places[places.length - 1]!);
   return takeRows(data!, tuplePlaces(indices!, dims, batch_dims), product(rest), [
     ...places.slice(0, -1),
     ...rest,
   ]);
+}
+
+const sameShape = (a: readonly number[], b: readonly number[]) =>
+  a.length === b.length && a.every((d, i) => d === b[i]);
+/** A wrong number of updates would only show when the compiled graph runs. */
+function checkUpdates(updates: Value, wanted: readonly number[]): void {
+  const dims = dimsOf(updates);
+  if (!sameShape(dims, wanted))
+    throw new Error(`the updates have shape [${dims}], but the indices ask for [${wanted}]`);
 }
 
 /** Rows of updates put into data, seen as [rows, width], or combined with what is there. */
@@ -136,6 +147,7 @@ export function ScatterElements(
   { axis = 0, reduction = "none" }: { axis?: number; reduction?: Reduction },
 ): Value {
   const dims = dimsOf(data!);
+  checkUpdates(updates!, dimsOf(indices!));
   const places = elementPlaces(indices!, dims, positiveAxis(axis, dims.length));
   return putRows(data!, places, updates!, 1, reduction);
 }
@@ -147,8 +159,10 @@ export function ScatterND(
   { reduction = "none" }: { reduction?: Reduction },
 ): Value {
   const dims = dimsOf(data!);
-  const rest = product(dims.slice(dimsOf(indices!).at(-1)!));
-  return putRows(data!, tuplePlaces(indices!, dims, 0), updates!, rest, reduction);
+  const tuples = dimsOf(indices!);
+  const rest = dims.slice(tuples.at(-1)!);
+  checkUpdates(updates!, [...tuples.slice(0, -1), ...rest]);
+  return putRows(data!, tuplePlaces(indices!, dims, 0), updates!, product(rest), reduction);
 }
 
 /** A cache with the update written along `axis` from write_indices[batch] on; "circular" starts over at the end. */
