@@ -361,6 +361,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   finish(
     inputs: readonly { name: string; shape: readonly number[]; dtype: string }[],
     outputs: readonly { name: string; shape: readonly number[]; dtype: string }[],
+    stop?: string,
   ): { bytes: Uint8Array; nodes: readonly EmittedNode[]; nodeCounts: Record<string, number> } {
     const needed = new Set(outputs.map(({ name }) => name));
     const kept: EmittedNode[] = [];
@@ -407,25 +408,28 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       ],
       graph: {
         name: "step",
-        node: nodes.map((node) => ({
-          // What ONNX Runtime's profiler calls it.
-          name: `${node.domain === NCHWC ? "blocked " : ""}${node.opType} ${node.outputs[0]!}`,
-          opType: node.opType,
-          domain: node.domain,
-          input: [...node.inputs],
-          output: [...node.outputs],
-          attribute: Object.entries(node.attributes).map(([name, value]) =>
-            "int" in value
-              ? { name, type: 2, i: value.int }
-              : "ints" in value
-                ? { name, type: 7, ints: [...value.ints] }
-                : "float" in value
-                  ? { name, type: 1, f: value.float }
-                  : "floats" in value
-                    ? { name, type: 6, floats: [...value.floats] }
-                    : { name, type: 3, s: new TextEncoder().encode(value.string) },
-          ),
-        })),
+        node: [
+          ...(stop === undefined ? [] : [{ opType: "SequenceEmpty", name: stop, output: [stop] }]),
+          ...nodes.map((node) => ({
+            // What ONNX Runtime's profiler calls it.
+            name: `${node.domain === NCHWC ? "blocked " : ""}${node.opType} ${node.outputs[0]!}`,
+            opType: node.opType,
+            domain: node.domain,
+            input: [...node.inputs],
+            output: [...node.outputs],
+            attribute: Object.entries(node.attributes).map(([name, value]) =>
+              "int" in value
+                ? { name, type: 2, i: value.int }
+                : "ints" in value
+                  ? { name, type: 7, ints: [...value.ints] }
+                  : "float" in value
+                    ? { name, type: 1, f: value.float }
+                    : "floats" in value
+                      ? { name, type: 6, floats: [...value.floats] }
+                      : { name, type: 3, s: new TextEncoder().encode(value.string) },
+            ),
+          })),
+        ],
         initializer: [...this.initializers]
           .filter(([name]) => needed.has(name))
           .map(([name, { dims, dtype, data }]) => ({
@@ -435,7 +439,12 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
             rawData: data,
           })),
         input: inputs.map(valueInfo),
-        output: outputs.map(valueInfo),
+        output: [
+          ...(stop === undefined
+            ? []
+            : [{ name: stop, type: { sequenceType: { elemType: { tensorType: { elemType: 1 } } } } }]),
+          ...outputs.map(valueInfo),
+        ],
       },
     });
     return { bytes: onnx.ModelProto.encode(model).finish(), nodes, nodeCounts };

@@ -5,12 +5,16 @@ import { BACKEND, tracingBackend } from "./backend.ts";
 import { overwritable } from "./in-place.ts";
 import type { CompiledGraph, StepFunction, StepSignature, TensorSpec } from "./step.ts";
 
+const STOP = "stop";
+
 export interface CompileOptions {
   /**
    * Channels per block of ONNX Runtime's blocked convolution layout on the machine that will run the graph; 0 (default):
    * do without it. A wrong number gives wrong results, so it must have been probed.
    */
   readonly block?: number;
+  /** Puts an output before all others that is no tensor but an empty sequence: see src/engine/onnxruntime.ts. */
+  readonly stop?: boolean;
 }
 
 /**
@@ -20,7 +24,7 @@ export interface CompileOptions {
 export function compileStep(
   step: StepFunction,
   signature: StepSignature,
-  { block = 0 }: CompileOptions = {},
+  { block = 0, stop = false }: CompileOptions = {},
 ): CompiledGraph {
   const trace = tracingBackend();
   const previous = tf.getBackend();
@@ -63,7 +67,7 @@ export function compileStep(
         );
     }
     const outputs = { carry: collect(out.carry), results: collect(out.results) };
-    const { bytes, nodes, nodeCounts } = trace.finish(graphInputs, graphOutputs);
+    const { bytes, nodes, nodeCounts } = trace.finish(graphInputs, graphOutputs, stop ? STOP : undefined);
     const overwrites = overwritable(nodes);
     const inPlace = Object.keys(signature.carry).filter((key) =>
       overwrites(carry.names[key]!, outputs.carry[key]!),
@@ -79,6 +83,7 @@ export function compileStep(
       inputs: { carry: carry.names, batch: batch.names },
       outputs,
       inPlace,
+      ...(stop ? { stop: STOP } : {}),
       resultSpecs,
       nodeCounts,
     };

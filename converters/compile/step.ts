@@ -33,6 +33,8 @@ export interface CompiledGraph {
     readonly carry: Readonly<Record<string, string>>;
     readonly results: Readonly<Record<string, string>>;
   };
+  /** Name of the first output, an empty sequence, where it was asked for. */
+  readonly stop?: string;
   /** Carry keys whose new value may be written over the old one: whoever reads the old one has read it by then. */
   readonly inPlace: readonly string[];
   readonly resultSpecs: Readonly<Record<string, TensorSpec>>;

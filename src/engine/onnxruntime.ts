@@ -27,6 +27,26 @@ const empty = ({ shape, dtype }: TensorSpec): NumberArray =>
       ? new Int32Array(size(shape))
       : new Uint8Array(size(shape));
 
+/** What onnxruntime-node says when it comes to hand back an output that is no tensor. */
+const NO_TENSOR = /non tensor type/i;
+
+/**
+ * Runs a session whose outputs go to the buffers given for them. onnxruntime-node fills those, but then makes a new tensor of every output as well:
+ * a copy of all weights a step. It starts with the first output, and that one is a sequence, which it refuses to hand back:
+ * it stops there, with everything computed and nothing copied. A version that did hand it back would merely copy again.
+ */
+async function runInto(
+  session: ort.InferenceSession,
+  feeds: Readonly<Record<string, ort.Tensor>>,
+  fetches: Readonly<Record<string, ort.Tensor | null>>,
+): Promise<void> {
+  try {
+    await session.run(feeds, fetches);
+  } catch (error) {
+    if (!(error instanceof Error && NO_TENSOR.test(error.message))) throw error;
+  }
+}
+
 /** The embedded default: the step is compiled to one ONNX graph, which ONNX Runtime optimises and runs. */
 export const onnxruntimeEngine = (): Engine => ({
   name: "onnxruntime",
@@ -39,9 +59,9 @@ export const onnxruntimeEngine = (): Engine => ({
         carry: Object.fromEntries(Object.entries(initial).map(([key, { spec }]) => [key, spec])),
         batch: batchSpecs,
       },
-      { block: await blockSize() },
+      { block: await blockSize(), stop: true },
     );
-    const { inputs, outputs, resultSpecs } = graph;
+    const { inputs, outputs, resultSpecs, stop } = graph;
     const { onProfile } = options;
     const profiles = onProfile && mkdtempSync(join(tmpdir(), "onnx-unlearn-profile-"));
     const session = await ort.InferenceSession.create(graph.bytes, {
@@ -77,7 +97,7 @@ export const onnxruntimeEngine = (): Engine => ({
       compileSeconds,
       async run(arrays) {
         const feeds: Record<string, ort.Tensor> = {};
-        const fetches: Record<string, ort.Tensor> = {};
+        const fetches: Record<string, ort.Tensor | null> = stop ? { [stop]: null } : {};
         for (const [key, { tensor }] of now) feeds[inputs.carry[key]!] = tensor;
         for (const [key, spec] of Object.entries(batchSpecs)) {
           const data = arrays[key];
@@ -86,8 +106,7 @@ export const onnxruntimeEngine = (): Engine => ({
         }
         for (const [key, { tensor }] of next) fetches[outputs.carry[key]!] = tensor;
         for (const [key, { tensor }] of results) fetches[outputs.results[key]!] = tensor;
-        // What `run` hands back are other buffer objects; the preallocated ones hold the values.
-        await session.run(feeds, fetches);
+        await runInto(session, feeds, fetches);
         [now, next] = [next, now];
         return Object.fromEntries([...results].map(([key, { data }]) => [key, data.slice()]));
       },
