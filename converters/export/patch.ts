@@ -106,7 +106,7 @@ function elementPatcher(name: string, format: ElementFormat, master: Float32Arra
     format.write(scratch, 0, value);
     if (!Number.isFinite(format.read(scratch, 0)) && Number.isFinite(before)) {
       throw verificationFailed(
-        "weight-not-finite",
+        "WEIGHT_NOT_FINITE",
         `Weight "${name}" has the value ${value} at element ${index}, which its type in the file cannot hold; nothing was written: lower the learning rate and run again.`,
       );
     }
@@ -130,13 +130,13 @@ function findSite(sites: readonly PayloadSite[], name: string): PayloadSite {
   const found = sites.filter(({ key }) => key === name);
   if (found.length === 0) {
     throw badInput(
-      "unknown-tensor",
+      "UNKNOWN_TENSOR",
       `The model has no initializer or Constant named "${name}" to write to; check the tensor's name.`,
     );
   }
   if (found.length > 1) {
     throw badInput(
-      "duplicate-tensor",
+      "DUPLICATE_TENSOR",
       `The model has ${found.length} tensors named "${name}", so it is unclear which to write; export the model again.`,
     );
   }
@@ -145,7 +145,7 @@ function findSite(sites: readonly PayloadSite[], name: string): PayloadSite {
 
 const wrongSize = (name: string, found: number, given: number) =>
   badInput(
-    "weight-size",
+    "WEIGHT_SIZE",
     `Tensor "${name}" has ${found} elements in the file, but ${given} values were given; give one per element.`,
   );
 
@@ -167,7 +167,7 @@ function refuseShared(sites: readonly PayloadSite[], site: PayloadSite, start: n
   );
   if (!other) return;
   throw badInput(
-    "shared-external-data",
+    "SHARED_EXTERNAL_DATA",
     `Tensors "${site.key}" and "${other.key}" share bytes of "${site.external?.location}", so one cannot be changed without the other; export the model again with separate data.`,
   );
 }
@@ -178,8 +178,8 @@ function refuseShared(sites: readonly PayloadSite[], site: PayloadSite, start: n
  * nothing changed the bytes are identical.
  * @param weights initializer name or Constant output name → float32 values in row-major order, as many as the tensor has
  * @returns new arrays; `model` is left alone
- * @throws badInput (exit 2) "unknown-tensor", "duplicate-tensor", "not-a-float-tensor", "weight-size" or
- * "shared-external-data"; verificationFailed (exit 4) "weight-not-finite" where a finite weight became NaN or infinite
+ * @throws badInput (exit 2) "UNKNOWN_TENSOR", "DUPLICATE_TENSOR", "NOT_A_FLOAT_TENSOR", "WEIGHT_SIZE" or
+ * "SHARED_EXTERNAL_DATA"; verificationFailed (exit 4) "WEIGHT_NOT_FINITE" where a finite weight became NaN or infinite
  */
 export function patchModel(model: OnnxModel, weights: ReadonlyMap<string, Float32Array>): PatchResult {
   const sites = payloadSites(model.bytes);
@@ -200,7 +200,7 @@ export function patchModel(model: OnnxModel, weights: ReadonlyMap<string, Float3
     const master = grid ? grid.encode(values) : values;
     if (!site.dtype || !format || site.storage === "sealed") {
       throw badInput(
-        "not-a-float-tensor",
+        "NOT_A_FLOAT_TENSOR",
         `Tensor "${name}" is ${site.dtype ?? "of an unknown element type"}, and only float tensors and quantised weights can be given new values; leave it out.`,
       );
     }
@@ -236,7 +236,7 @@ export function patchModel(model: OnnxModel, weights: ReadonlyMap<string, Float3
       requireSize((end - start) / format.width);
       if (!source || end > source.length) {
         throw badInput(
-          "external-data-missing",
+          "EXTERNAL_DATA_MISSING",
           `Tensor "${name}" keeps its values in "${location}", which was not read in full; open the model by its path.`,
         );
       }

@@ -191,7 +191,7 @@ function functionSites(bytes: Uint8Array, body: LengthPrefix): PayloadSite[] {
  * Every tensor payload of the graph, its subgraphs and the model's functions, in file order, found by walking the wire
  * format. Nothing is decoded, so fields newer than this program do no harm.
  * @param bytes a model file that {@link readModel} accepted
- * @throws badInput "damaged" where the file has two graphs
+ * @throws badInput "DAMAGED" where the file has two graphs
  */
 export function payloadSites(bytes: Uint8Array): readonly PayloadSite[] {
   const sites: PayloadSite[] = [];
@@ -199,7 +199,7 @@ export function payloadSites(bytes: Uint8Array): readonly PayloadSite[] {
   for (const modelField of fields(bytes)) {
     if (modelField.number === 25) sites.push(...functionSites(bytes, prefixOf(modelField, undefined)));
     if (modelField.number !== 7) continue;
-    if (graphs++ > 0) throw badInput("damaged", "The model file has two graphs; export the model again.");
+    if (graphs++ > 0) throw badInput("DAMAGED", "The model file has two graphs; export the model again.");
     sites.push(...graphSites(bytes, prefixOf(modelField, undefined), ""));
   }
   return sites;

@@ -28,7 +28,7 @@ function isSameFile(a: string, b: string): boolean {
 
 /**
  * Everything that can be known to be wrong with an output path before any work is done.
- * @throws badInput output-is-input, output-folder, output-exists
+ * @throws badInput OUTPUT_IS_INPUT, OUTPUT_FOLDER, OUTPUT_EXISTS
  */
 export async function refuseBadTarget(model: OnnxModel, out: string, force = false): Promise<void> {
   const sides = [...(model.sideFiles?.keys() ?? [])];
@@ -36,20 +36,20 @@ export async function refuseBadTarget(model: OnnxModel, out: string, force = fal
   const source = model.path;
   if (source !== undefined && isSameFile(source, out)) {
     throw badInput(
-      "output-is-input",
+      "OUTPUT_IS_INPUT",
       `${out} is the input model itself, which is never overwritten; choose another output path.`,
     );
   }
   if (!stat(folder)?.isDirectory()) {
     throw badInput(
-      "output-folder",
+      "OUTPUT_FOLDER",
       `There is no folder ${folder} to write ${basename(out)} into; create it first.`,
     );
   }
   if (source !== undefined && sides.length > 0) {
     if ((await realpath(folder)) === (await realpath(dirname(resolve(source))))) {
       throw badInput(
-        "output-folder",
+        "OUTPUT_FOLDER",
         `${source} keeps its weights in side files whose names cannot change, so the output needs another folder than ${folder}; choose one.`,
       );
     }
@@ -58,7 +58,7 @@ export async function refuseBadTarget(model: OnnxModel, out: string, force = fal
     await access(folder, constants.W_OK);
   } catch {
     throw badInput(
-      "output-folder",
+      "OUTPUT_FOLDER",
       `The folder ${folder} cannot be written to; choose another or change its permissions.`,
     );
   }
@@ -68,16 +68,16 @@ export async function refuseBadTarget(model: OnnxModel, out: string, force = fal
   ]) {
     if (input !== undefined && isSameFile(input, target)) {
       throw badInput(
-        "output-is-input",
+        "OUTPUT_IS_INPUT",
         `${target} is a data file of the input model, which is never overwritten; choose another folder.`,
       );
     }
     const found = stat(target);
     if (found?.isDirectory())
-      throw badInput("output-exists", `${target} is a folder; give a file name for the output.`);
+      throw badInput("OUTPUT_EXISTS", `${target} is a folder; give a file name for the output.`);
     if (found && !force) {
       throw badInput(
-        "output-exists",
+        "OUTPUT_EXISTS",
         `${target} already exists; choose another path or allow overwriting with --force.`,
       );
     }
@@ -127,7 +127,7 @@ async function commitFiles(files: readonly (readonly [target: string, bytes: Uin
  * Write the model with new weights to `out`. Every file is complete before it appears under its name; side files come
  * first and the model last. On failure nothing new remains and files that were there before are back.
  * @param weights as for {@link patchModel}
- * @throws badInput (exit 2) "output-is-input", "output-exists", "output-folder" or "output-failed", and patchModel's
+ * @throws badInput (exit 2) "OUTPUT_IS_INPUT", "OUTPUT_EXISTS", "OUTPUT_FOLDER" or "OUTPUT_FAILED", and patchModel's
  */
 export async function exportModel(
   model: OnnxModel,
@@ -144,7 +144,7 @@ export async function exportModel(
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
     throw badInput(
-      "output-failed",
+      "OUTPUT_FAILED",
       `${out} could not be written (${code}); free space or choose another folder.`,
     );
   }

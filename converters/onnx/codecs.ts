@@ -167,7 +167,7 @@ export const elementCount = (dims: readonly number[]): number =>
  * Decode a tensor's payload. Complex kinds come out interleaved (real, imaginary), so twice as long as the dims say.
  * @param raw the bytes of raw_data or of the external file; undefined where the typed fields hold the values
  * @param where how an error names the tensor, such as `initializer "w" of model.onnx`
- * @throws badInput "tensor-size" where payload and dims disagree
+ * @throws badInput "TENSOR_SIZE" where payload and dims disagree
  */
 export function decodePayload(
   proto: onnx.ITensorProto,
@@ -180,7 +180,7 @@ export function decodePayload(
   const shape = `${dtype}[${dims.join(",")}]`;
   const wrongSize = (found: string, expected: string) =>
     badInput(
-      "tensor-size",
+      "TENSOR_SIZE",
       `The ${where} is declared as ${shape}, which takes ${expected}, but the file holds ${found}; the file is damaged or was written by a faulty exporter: export it again.`,
     );
   if (dtype === "string") {

@@ -11,7 +11,7 @@ export interface ExternalLocation {
   readonly length: number | undefined;
 }
 
-/** TensorProto.external_data entries → location. @throws badInput "external-data" for a missing or malformed entry */
+/** TensorProto.external_data entries → location. @throws badInput "EXTERNAL_DATA" for a missing or malformed entry */
 export function externalLocation(
   entries: Iterable<readonly [string, string]>,
   where: string,
@@ -23,14 +23,14 @@ export function externalLocation(
     const value = Number(text);
     if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
     throw badInput(
-      "external-data",
+      "EXTERNAL_DATA",
       `The ${where} has external data with ${key} "${text}", which is no byte count; export the model again.`,
     );
   };
   const location = values.get("location");
   if (!location)
     throw badInput(
-      "external-data",
+      "EXTERNAL_DATA",
       `The ${where} has external data without a location; export the model again.`,
     );
   return { location, offset: count("offset") ?? 0, length: count("length") };
@@ -44,12 +44,12 @@ const escapes = (folder: string, path: string): boolean => {
 /**
  * The whole side file a tensor points to.
  * @param modelPath the model file's own path; undefined for a model read from memory
- * @throws badInput "external-data" where the path leaves the model's folder, notTrainable "external-data-missing" where it cannot be read
+ * @throws badInput "EXTERNAL_DATA" where the path leaves the model's folder, notTrainable "EXTERNAL_DATA_MISSING" where it cannot be read
  */
 export function readSideFile(modelPath: string | undefined, location: string, where: string): Uint8Array {
   if (modelPath === undefined) {
     throw badInput(
-      "external-data",
+      "EXTERNAL_DATA",
       `The ${where} keeps its values in the file "${location}", but the model was read from memory; open it by its path.`,
     );
   }
@@ -57,7 +57,7 @@ export function readSideFile(modelPath: string | undefined, location: string, wh
   const path = join(folder, location);
   const outside = () =>
     badInput(
-      "external-data",
+      "EXTERNAL_DATA",
       `The ${where} keeps its values in "${location}", which is outside the model's folder ${folder}; put the data file beside the model and export it with that relative path.`,
     );
   if (isAbsolute(location) || location.includes("\0") || escapes(folder, path)) throw outside();
@@ -66,9 +66,9 @@ export function readSideFile(modelPath: string | undefined, location: string, wh
     return new Uint8Array(readFileSync(path));
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === "external-data") throw error;
+    if (code === "EXTERNAL_DATA") throw error;
     throw notTrainable(
-      "external-data-missing",
+      "EXTERNAL_DATA_MISSING",
       `The ${where} keeps its values in ${path}, which cannot be read (${code ?? String(error)}); put that file back beside the model.`,
     );
   }

@@ -45,7 +45,7 @@ const modelFields: ReadonlyMap<number, number> = new Map([
 const has = (message: object, field: string): boolean => Object.hasOwn(message, field);
 
 function notOnnx(label: string): OnnxUnlearnError {
-  return badInput("not-onnx", `${label} is not an ONNX model; give a .onnx file.`);
+  return badInput("NOT_ONNX", `${label} is not an ONNX model; give a .onnx file.`);
 }
 
 /** Why bytes that protobufjs could not decode are no model: cut short, damaged inside, or something else altogether. */
@@ -57,28 +57,28 @@ function decodeFailure(bytes: Uint8Array, label: string): OnnxUnlearnError {
   } catch (error) {
     if (!(error instanceof RangeError)) return notOnnx(label);
     return badInput(
-      "truncated",
+      "TRUNCATED",
       `${label} ends in the middle of the model (${bytes.length} bytes); copy or download it again.`,
     );
   }
   return badInput(
-    "damaged",
+    "DAMAGED",
     `${label} starts like an ONNX model but its contents cannot be decoded; copy or export it again.`,
   );
 }
 
 function decodeProto(bytes: Uint8Array, label: string): { model: Onnx.IModelProto; graph: Onnx.IGraphProto } {
-  if (bytes.length === 0) throw badInput("empty-file", `${label} is empty; copy or download it again.`);
+  if (bytes.length === 0) throw badInput("EMPTY_FILE", `${label} is empty; copy or download it again.`);
   const text = (from: number, to: number) => String.fromCharCode(...bytes.subarray(from, to));
   if (text(4, 8) === "ORTM") {
     throw notTrainable(
-      "ort-format",
+      "ORT_FORMAT",
       `${label} is in ONNX Runtime's own .ort format, whose weights cannot be edited; give the .onnx file it was converted from.`,
     );
   }
   if (text(0, 34) === "version https://git-lfs.github.com") {
     throw badInput(
-      "git-lfs-pointer",
+      "GIT_LFS_POINTER",
       `${label} is a Git LFS pointer, not the model itself; run "git lfs pull" first.`,
     );
   }
@@ -98,19 +98,19 @@ function decodeTensor(proto: Onnx.ITensorProto, context: Context, what: string):
   const dtype = dataTypeName(proto.dataType ?? 0);
   if (!dtype) {
     throw badInput(
-      "element-type",
+      "ELEMENT_TYPE",
       `The ${where} has the element type number ${proto.dataType ?? 0}, which this version does not know; export the model with another element type.`,
     );
   }
   if (dims.some((dim) => dim < 0) || !Number.isSafeInteger(elementCount(dims))) {
     throw badInput(
-      "tensor-size",
+      "TENSOR_SIZE",
       `The ${where} has the impossible shape [${dims.join(",")}]; export the model again.`,
     );
   }
   if (proto.segment) {
     throw badInput(
-      "tensor-segment",
+      "TENSOR_SEGMENT",
       `The ${where} is stored in segments, which ONNX Runtime does not read either; export the model again.`,
     );
   }
@@ -126,7 +126,7 @@ function decodeTensor(proto: Onnx.ITensorProto, context: Context, what: string):
     const end = offset + (length ?? (dtype === "string" ? 0 : rawByteLength(dtype, elementCount(dims))));
     if (end > file.length) {
       throw badInput(
-        "tensor-size",
+        "TENSOR_SIZE",
         `The ${where} should lie in bytes ${offset} to ${end} of "${location}", but that file has only ${file.length} bytes; copy or download it again.`,
       );
     }
@@ -141,7 +141,7 @@ function decodeTensor(proto: Onnx.ITensorProto, context: Context, what: string):
 function decodeSparse(proto: Onnx.ISparseTensorProto, context: Context, what: string): OnnxTensor {
   const where = `${what} of ${context.label}`;
   const bad = (why: string) =>
-    badInput("sparse-tensor", `The sparse ${where} ${why}; export the model again.`);
+    badInput("SPARSE_TENSOR", `The sparse ${where} ${why}; export the model again.`);
   if (!proto.values || !proto.indices) throw bad("has no values or no indices");
   const values = decodeTensor(proto.values, context, what);
   const indices = decodeTensor(proto.indices, context, `indices of ${what}`).data;
@@ -312,9 +312,9 @@ function decodeGraph(proto: Onnx.IGraphProto, context: Context): OnnxGraph {
 /**
  * Decode an ONNX model. `bytes` is kept as it is and never written to.
  * @param path where the bytes came from: external data is looked for in its folder, and errors name it
- * @throws badInput (exit 2) "empty-file", "git-lfs-pointer", "truncated", "damaged", "not-onnx", "external-data",
- * "tensor-size", "element-type", "sparse-tensor" or "tensor-segment"; notTrainable (exit 3) "ort-format" for weights that
- * cannot be edited, "external-data-missing" for weights that are not there
+ * @throws badInput (exit 2) "EMPTY_FILE", "GIT_LFS_POINTER", "TRUNCATED", "DAMAGED", "NOT_ONNX", "EXTERNAL_DATA",
+ * "TENSOR_SIZE", "ELEMENT_TYPE", "SPARSE_TENSOR" or "TENSOR_SEGMENT"; notTrainable (exit 3) "ORT_FORMAT" for weights that
+ * cannot be edited, "EXTERNAL_DATA_MISSING" for weights that are not there
  */
 export function readModel(bytes: Uint8Array, path?: string): OnnxModel {
   const label = path ?? "The model";
@@ -343,7 +343,7 @@ export function readModel(bytes: Uint8Array, path?: string): OnnxModel {
 
 /**
  * Read and decode an ONNX file; see {@link readModel}.
- * @throws badInput (exit 2) "file-missing" or "file-unreadable" besides readModel's
+ * @throws badInput (exit 2) "FILE_MISSING" or "FILE_UNREADABLE" besides readModel's
  */
 export function loadModelFile(path: string): OnnxModel {
   let bytes: Uint8Array;
@@ -352,12 +352,12 @@ export function loadModelFile(path: string): OnnxModel {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "ENOENT" || code === "ENOTDIR") {
-      throw badInput("file-missing", `There is no file ${path}; check the path to the model.`);
+      throw badInput("FILE_MISSING", `There is no file ${path}; check the path to the model.`);
     }
     if (code === "EISDIR")
-      throw badInput("file-unreadable", `${path} is a folder; give the .onnx file inside it.`);
+      throw badInput("FILE_UNREADABLE", `${path} is a folder; give the .onnx file inside it.`);
     throw badInput(
-      "file-unreadable",
+      "FILE_UNREADABLE",
       `${path} cannot be read (${code ?? String(error)}); check its permissions and size.`,
     );
   }

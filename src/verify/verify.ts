@@ -39,7 +39,7 @@ export async function verifyLoads(path: string): Promise<OnnxModel> {
   try {
     model = loadModelFile(path);
   } catch (error) {
-    if (error instanceof OnnxUnlearnError && error.code !== "file-missing")
+    if (error instanceof OnnxUnlearnError && error.code !== "FILE_MISSING")
       throw verificationFailed("UNREADABLE", `The new model does not parse: ${error.message}`);
     throw error;
   }

@@ -235,13 +235,13 @@ describe("refusals", () => {
     }),
   );
   test.each([
-    ["nobody", [1], "unknown-tensor", 2],
-    ["twice", [1], "duplicate-tensor", 2],
-    ["i", [1], "not-a-float-tensor", 2],
-    ["w", [1], "weight-size", 2],
-    ["w", [1, 2, 3], "weight-size", 2],
-    ["w", [1, Number.NaN], "weight-not-finite", 4],
-    ["h", [70000], "weight-not-finite", 4],
+    ["nobody", [1], "UNKNOWN_TENSOR", 2],
+    ["twice", [1], "DUPLICATE_TENSOR", 2],
+    ["i", [1], "NOT_A_FLOAT_TENSOR", 2],
+    ["w", [1], "WEIGHT_SIZE", 2],
+    ["w", [1, 2, 3], "WEIGHT_SIZE", 2],
+    ["w", [1, Number.NaN], "WEIGHT_NOT_FINITE", 4],
+    ["h", [70000], "WEIGHT_NOT_FINITE", 4],
   ])("weight %s = %j is %s", (name, values, code, exitCode) => {
     const run = () => patchModel(model, new Map([[name, Float32Array.from(values)]]));
     expect(run).toThrow(
@@ -268,7 +268,7 @@ describe("writing files", () => {
     expect(new Uint8Array(readFileSync(path))).toEqual(plain);
     expect(readdirSync(folder).sort()).toEqual(["model.onnx", "out.onnx"]);
     await expect(exportModel(model, weights, out)).rejects.toMatchObject({
-      code: "output-exists",
+      code: "OUTPUT_EXISTS",
       exitCode: 2,
     });
     await exportModel(model, new Map(), out, { force: true });
@@ -288,11 +288,11 @@ describe("writing files", () => {
         exitCode: 2,
       });
     for (const name of ["model.onnx", "soft.onnx", "hard.onnx"])
-      await refused(join(folder, name), "output-is-input");
-    await refused(join(folder, "dir.onnx"), "output-exists");
-    await refused(join(folder, "absent", "out.onnx"), "output-folder");
-    await refused(join(path, "out.onnx"), "output-folder");
-    await refused("/proc/onnx-unlearn.onnx", "output-failed");
+      await refused(join(folder, name), "OUTPUT_IS_INPUT");
+    await refused(join(folder, "dir.onnx"), "OUTPUT_EXISTS");
+    await refused(join(folder, "absent", "out.onnx"), "OUTPUT_FOLDER");
+    await refused(join(path, "out.onnx"), "OUTPUT_FOLDER");
+    await refused("/proc/onnx-unlearn.onnx", "OUTPUT_FAILED");
     expect(readdirSync(folder)).toEqual(before);
     expect(new Uint8Array(readFileSync(path))).toEqual(plain);
   });
@@ -327,7 +327,7 @@ describe("writing files", () => {
       changedTensors: [{ name: "w", changedElements: 2, maxAbsChange: 4 }],
     });
     await expect(exportModel(model, weights, join(folder, "o.onnx"))).rejects.toMatchObject({
-      code: "output-folder",
+      code: "OUTPUT_FOLDER",
     });
   });
 
@@ -336,7 +336,7 @@ describe("writing files", () => {
     const target = temporary();
     writeFileSync(join(target, "data"), "a file where the folder should be");
     await expect(exportModel(model, weights, join(target, "out.onnx"))).rejects.toMatchObject({
-      code: "output-failed",
+      code: "OUTPUT_FAILED",
     });
     expect(readdirSync(target)).toEqual(["data"]);
   });

@@ -164,43 +164,43 @@ describe("bad input is a sentence and exit code 2", () => {
   symlinkSync(join(folder, "short.bin"), join(folder, "models", "link.bin"));
 
   test.each<[string, string, string]>([
-    ["missing file", join(folder, "absent.onnx"), "file-missing"],
-    ["folder", folder, "file-unreadable"],
-    ["empty", file("empty.onnx", new Uint8Array()), "empty-file"],
-    ["text", file("text.onnx", text("hello world, this is no model at all")), "not-onnx"],
-    ["no graph", file("nograph.onnx", Uint8Array.of(8, 8)), "not-onnx"],
-    ["png", file("image.onnx", Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10, 0, 0)), "not-onnx"],
-    ["ort", file("m.ort", text("\x18\0\0\0ORTMxxxxxxxx")), "ort-format"],
+    ["missing file", join(folder, "absent.onnx"), "FILE_MISSING"],
+    ["folder", folder, "FILE_UNREADABLE"],
+    ["empty", file("empty.onnx", new Uint8Array()), "EMPTY_FILE"],
+    ["text", file("text.onnx", text("hello world, this is no model at all")), "NOT_ONNX"],
+    ["no graph", file("nograph.onnx", Uint8Array.of(8, 8)), "NOT_ONNX"],
+    ["png", file("image.onnx", Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10, 0, 0)), "NOT_ONNX"],
+    ["ort", file("m.ort", text("\x18\0\0\0ORTMxxxxxxxx")), "ORT_FORMAT"],
     [
       "lfs pointer",
       file("lfs.onnx", text("version https://git-lfs.github.com/spec/v1\noid sha256:00\n")),
-      "git-lfs-pointer",
+      "GIT_LFS_POINTER",
     ],
     [
       "size",
       file("size.onnx", withTensors({ name: "w7", dataType: 1, dims: [3], floatData: [1] })),
-      "tensor-size",
+      "TENSOR_SIZE",
     ],
     [
       "raw size",
       file("raw.onnx", withTensors({ name: "w7", dataType: 1, dims: [3], rawData: new Uint8Array(8) })),
-      "tensor-size",
+      "TENSOR_SIZE",
     ],
-    ["element type", file("type.onnx", withTensors({ name: "w", dataType: 99, dims: [0] })), "element-type"],
-    ["side file missing", file("ext.onnx", external("gone.bin")), "external-data-missing"],
-    ["side file short", file("ext2.onnx", external("short.bin")), "tensor-size"],
-    ["escape", file("ext3.onnx", external("../secret.bin")), "external-data"],
-    ["absolute", file("ext4.onnx", external("/etc/hostname")), "external-data"],
-    ["escape by link", file("models/ext5.onnx", external("link.bin")), "external-data"],
+    ["element type", file("type.onnx", withTensors({ name: "w", dataType: 99, dims: [0] })), "ELEMENT_TYPE"],
+    ["side file missing", file("ext.onnx", external("gone.bin")), "EXTERNAL_DATA_MISSING"],
+    ["side file short", file("ext2.onnx", external("short.bin")), "TENSOR_SIZE"],
+    ["escape", file("ext3.onnx", external("../secret.bin")), "EXTERNAL_DATA"],
+    ["absolute", file("ext4.onnx", external("/etc/hostname")), "EXTERNAL_DATA"],
+    ["escape by link", file("models/ext5.onnx", external("link.bin")), "EXTERNAL_DATA"],
     [
       "bad offset",
       file("ext6.onnx", external("short.bin", [{ key: "offset", value: "-1" }])),
-      "external-data",
+      "EXTERNAL_DATA",
     ],
   ])("%s", (_, path, code) => {
     const error = failure(() => loadModelFile(path));
     // Weights that cannot be written, or are not there, make a model untrainable; all else is bad input.
-    const exitCode = code === "ort-format" || code === "external-data-missing" ? 3 : 2;
+    const exitCode = code === "ORT_FORMAT" || code === "EXTERNAL_DATA_MISSING" ? 3 : 2;
     expect(error).toMatchObject({ code, exitCode });
     expect(error.message).toContain(path);
     expect(error.message).toMatch(/; .+\.$/);
@@ -210,8 +210,8 @@ describe("bad input is a sentence and exit code 2", () => {
   test("a file cut inside its graph is called truncated, at every length", () => {
     for (let length = 1; length < good.length - 6; length++) {
       const { code } = failure(() => readModel(good.subarray(0, length)));
-      expect(["truncated", "not-onnx"]).toContain(code);
-      if (length > 4) expect(code).toBe("truncated");
+      expect(["TRUNCATED", "NOT_ONNX"]).toContain(code);
+      if (length > 4) expect(code).toBe("TRUNCATED");
     }
   });
 });
