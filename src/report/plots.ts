@@ -188,6 +188,10 @@ function rocPlot({ curves }: DiffDocument): readonly Plot[] {
 
 /** Named bars, longest names cut. */
 function bars(names: readonly string[], values: readonly number[], unit: string, height: number): string {
+  // Room for the label of the longest bar to the left, ending on a round number.
+  const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
+  const round = 10 ** Math.floor(Math.log10(high - low || 1)) / 5;
+  const lowest = Math.floor((low - 0.12 * (high - low)) / round) * round;
   const short = (name: string) => (name.length > 34 ? `…${name.slice(-33)}` : name);
   return render(720, height, {
     grid: {
@@ -198,7 +202,7 @@ function bars(names: readonly string[], values: readonly number[], unit: string,
       outerBoundsMode: "same",
       outerBoundsContain: "axisLabel",
     },
-    xAxis: axis(unit, { type: "value" }),
+    xAxis: axis(unit, { type: "value", ...(low < 0 ? { min: Number(lowest.toPrecision(6)) } : {}) }),
     yAxis: {
       type: "category",
       inverse: true,
