@@ -6,7 +6,7 @@ import * as ort from "onnxruntime-node";
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
 import { notTrainable, OnnxUnlearnError } from "../../converters/errors.ts";
 import { exportModel } from "../../converters/export/write.ts";
-import { examine } from "../../converters/import/examine.ts";
+import { examine, saysMore } from "../../converters/import/examine.ts";
 import { importModel } from "../../converters/import/graph.ts";
 import { headCandidates } from "../../converters/import/head.ts";
 import type { Head, TrainableModel } from "../../converters/import/model.ts";
@@ -188,7 +188,7 @@ const largest = (values: ArrayLike<number>) => {
 
 /**
  * Class scores are given the class they now think least likely; where that has no gradient (all scores move together),
- * and for all else, the output is to move: at random by up to a tenth of its largest value, to half of itself, or up by that largest value.
+ * and for all else, the output is to move: to half of itself, at random by up to a tenth of its largest value, or up by that largest value.
  */
 async function trainingGoals(
   values: Float64Array,
@@ -204,10 +204,10 @@ async function trainingGoals(
     target: Float32Array.from(values, move),
     dims: shape,
   });
-  // At random where the output can follow; all together where quantisation hides small steps.
+  // Half of itself is what weights can follow; at random, or all together where quantisation hides small steps.
   const moved = [
-    towards((v) => v + scale * (2 * draw() - 1)),
     towards((v) => v / 2),
+    towards((v) => v + scale * (2 * draw() - 1)),
     towards((v) => v + 10 * scale),
   ];
   // Models filled with constants score all classes alike, and every step moves them together.
@@ -463,10 +463,9 @@ export async function judge(path: string): Promise<Verdict> {
   try {
     await (await ort.InferenceSession.create(path, { logSeverityLevel: 4 })).release();
   } catch (error) {
-    // Its own reason first, where the importer has one besides operators nobody knows.
+    // The importer's own reason first, where it says more than that the file is broken.
     const own = examine(source).refusal;
-    if (own && own.code !== "OPERATOR_UNKNOWN")
-      return { verdict: "refused", code: own.code, reason: own.message };
+    if (own && saysMore(own)) return { verdict: "refused", code: own.code, reason: own.message };
     return {
       verdict: "refused",
       code: "RUNTIME_REFUSED",

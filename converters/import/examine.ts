@@ -14,6 +14,10 @@ export interface Refusal {
   readonly message: string;
 }
 
+/** Whether a refusal says more about a file than that ONNX Runtime cannot load it either. */
+export const saysMore = ({ code }: Refusal): boolean =>
+  code === "TRAINING_GRAPH" || code === "NO_WEIGHTS" || code === "LOGITS_NOT_FOUND";
+
 export interface OperatorUse {
   readonly domain: string;
   readonly operator: string;

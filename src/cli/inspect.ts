@@ -202,7 +202,7 @@ async function inspect(path: string, { json, ...options }: InspectFlags, io: Io)
     else io.out(`refused: ${refusal.message}\n`);
     return;
   }
-  const [{ examine }, loads] = await Promise.all([
+  const [{ examine, saysMore }, loads] = await Promise.all([
     import("../../converters/import/examine.ts"),
     requireLoadable(path).then(
       () => undefined,
@@ -210,8 +210,7 @@ async function inspect(path: string, { json, ...options }: InspectFlags, io: Io)
     ),
   ]);
   const found = examine(source, options);
-  // The importer's own reason says more, unless it is only that it does not know an operator either.
-  const own = found.refusal?.code === "OPERATOR_UNKNOWN" ? undefined : found.refusal;
+  const own = found.refusal && saysMore(found.refusal) ? found.refusal : undefined;
   const refusal = own ?? loads ?? found.refusal;
   const document = documentOf(source, found, refusal);
   if (refusal) io.exitWith?.(3);
