@@ -1,7 +1,8 @@
 // npm run readme: fills the README's markers, so that no figure there is typed.
 //   <!-- output: onnx-unlearn … --> … <!-- /output -->   what the command prints
+//   docs/front.svg                                     the picture of the front, from `onnx-unlearn sweep`
 //   <!-- file: PATH --> … <!-- /file -->                 a table that a bench script wrote
-import { readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { main } from "../../src/cli/main.ts";
@@ -24,6 +25,25 @@ const fillers: Readonly<Record<string, (argument: string) => string | Promise<st
   file: (path) => readFileSync(join(packageRoot(), path), "utf8").trimEnd(),
 };
 
+/** The front that the README shows: the digits classifier, five methods over three budgets. */
+async function drawFront(): Promise<void> {
+  const digits = join(packageRoot(), "models/digits");
+  const folder = mkdtempSync(join(tmpdir(), "onnx-unlearn-front-"));
+  const sets = ["forget", "retain", "test"].flatMap((set) => [`--${set}`, join(digits, `digits-${set}.npz`)]);
+  const grid = ["--methods", "eupmu-fast,eupmu,explicit,random-label,finetune", "--budgets", "0.2pp,1pp,3pp"];
+  await output(
+    [
+      "onnx-unlearn",
+      "sweep",
+      ...["--model", join(digits, "digits.onnx"), ...sets, "--scale", "16", "--mean", "0.5", "--std", "0.5"],
+      ...["--reference", join(digits, "digits-retrained.onnx"), "--folder", folder, ...grid],
+      ...["--", "--batch-size", "64"],
+    ].join(" "),
+  );
+  copyFileSync(join(folder, "front.svg"), join(packageRoot(), "docs/front.svg"));
+}
+
+await drawFront();
 const path = join(packageRoot(), "README.md");
 const readme = readFileSync(path, "utf8");
 let filled = "";
