@@ -5,6 +5,7 @@ import type { RunDocument } from "../api/run.ts";
 import type { SweepDocument } from "../api/sweep.ts";
 import type { UnlearnDocument } from "../api/unlearn.ts";
 import type { VerifyDocument } from "../api/verify.ts";
+import type { InspectDocument } from "../cli/inspect.ts";
 import {
   type MetricName,
   metricNames,
@@ -377,8 +378,62 @@ export const inputDocuments: Readonly<Record<string, z.ZodType>> = {
   pipeline: pipelineSchema,
 };
 
+const graphValue = z.object({
+  name: z.string(),
+  dtype: z.string().nullable(),
+  dims: z
+    .array(z.union([z.number(), z.string()]).nullable())
+    .nullable()
+    .meta({
+      description:
+        "A number, the name of a free dimension, or null; null as a whole where the file says nothing.",
+    }),
+});
+const head = z.object({ logits: z.string(), output: z.string(), outputKind: z.string() });
+
+export const inspectDocument = z
+  .object({
+    trainable: z.boolean(),
+    refusal: z.object({ code: z.string(), message: z.string() }).nullable(),
+    producer: z.string(),
+    irVersion: count,
+    opsets: z.record(z.string(), z.number()),
+    inputs: z.array(graphValue),
+    outputs: z.array(graphValue),
+    fixedBatch: count.nullable(),
+    batching: z.object({ kind: z.string() }).nullable(),
+    head: head.nullable(),
+    classes: count.nullable(),
+    logitsShape: z.array(count).nullable(),
+    candidates: z.array(head),
+    weights: z.object({ tensors: count, trainableTensors: count, elements: count, trainableElements: count }),
+    parameters: z.array(
+      z.object({
+        name: z.string(),
+        dims: z.array(count),
+        dtype: z.string(),
+        trainable: z.boolean(),
+        frozenBecause: z.string().nullable(),
+      }),
+    ),
+    operators: z.array(
+      z.object({
+        domain: z.string(),
+        operator: z.string(),
+        count,
+        mark: z.enum(["trainable", "frozen", "refused"]),
+        because: z.string().nullable(),
+      }),
+    ),
+    memory: z.object({ weightsBytes: z.number(), bytesPerSample: z.number().nullable() }).nullable(),
+    suggestedTrain: z.array(z.string()),
+  })
+  .meta({ title: "onnx-unlearn inspect" });
+true satisfies Described<InspectDocument, typeof inspectDocument>;
+
 /** Every document the command line prints, by the name its schema is published under (docs/schemas/NAME.schema.json). */
 export const documents: Readonly<Record<string, z.ZodType>> = {
+  inspect: inspectDocument,
   unlearn: unlearnDocument,
   evaluate: evaluateDocument,
   diff: diffDocument,

@@ -140,6 +140,10 @@ describe("each document keeps to its published schema", () => {
     });
   });
 
+  test("inspect", async () => {
+    expectValid("inspect", await document("inspect", MODEL));
+  });
+
   test("an error", async () => {
     const { stdout } = await run("inspect", join(folder, "absent.onnx"), "--json");
     expectValid("error", JSON.parse(stdout));
