@@ -1,11 +1,11 @@
 import { z } from "zod";
 import type { DiffDocument } from "../api/diff.ts";
 import type { EvaluateDocument } from "../api/evaluate.ts";
+import type { InspectDocument } from "../api/inspect.ts";
 import type { RunDocument } from "../api/run.ts";
 import type { SweepDocument } from "../api/sweep.ts";
 import type { UnlearnDocument } from "../api/unlearn.ts";
 import type { VerifyDocument } from "../api/verify.ts";
-import type { InspectDocument } from "../cli/inspect.ts";
 import {
   type MetricName,
   metricNames,
