@@ -7,5 +7,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     pool: "forks",
     maxWorkers: 2,
+    // Tests take ONNX Runtime as an oracle without going through src/runtime.ts.
+    env: { ORT_DISABLE_TELEMETRY: "1" },
   },
 });

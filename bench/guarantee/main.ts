@@ -5,7 +5,6 @@ import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFil
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import * as ort from "onnxruntime-node";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { importModel } from "../../converters/import/graph.ts";
@@ -14,6 +13,7 @@ import { BudgetError } from "../../src/api/guard.ts";
 import { unlearn } from "../../src/api/unlearn.ts";
 import { loadDataset } from "../../src/data/dataset.ts";
 import { packageRoot } from "../../src/package.ts";
+import * as ort from "../../src/runtime.ts";
 import { type Dataset, METHODS, type Method } from "../../src/unlearn/types.ts";
 import { withhold } from "../../src/unlearn/validation.ts";
 

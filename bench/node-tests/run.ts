@@ -4,7 +4,6 @@ import "@tensorflow/tfjs-backend-cpu";
 import * as tf from "@tensorflow/tfjs-core";
 import type { onnx as Onnx } from "onnx-proto";
 import pkg from "onnx-proto";
-import * as ort from "onnxruntime-node";
 import { compileStep } from "../../converters/compile/compile.ts";
 import { OnnxUnlearnError } from "../../converters/errors.ts";
 import { normalizeGraph } from "../../converters/import/normalize.ts";
@@ -12,6 +11,7 @@ import { hostFromOnnx, isHost, tensorTypeOf, toTensor, type Value } from "../../
 import { planGraph, walk } from "../../converters/import/walk.ts";
 import type { OnnxGraph, OnnxModel, OnnxTensor } from "../../converters/onnx/model.ts";
 import { readModel } from "../../converters/onnx/read.ts";
+import * as ort from "../../src/runtime.ts";
 import type { NodeTest } from "./archive.ts";
 
 const { onnx } = pkg;

@@ -1,6 +1,6 @@
-import type * as ort from "onnxruntime-node";
 import type { DataType, OnnxValueInfo } from "../../converters/onnx/model.ts";
 import { toRuntime } from "../../src/engine/tensors.ts";
+import type * as ort from "../../src/runtime.ts";
 
 /** One array per model input, floats as float32, integers and booleans as int32. */
 export interface Sample {

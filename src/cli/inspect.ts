@@ -31,7 +31,7 @@ const BATCH = 128;
 
 /** Refuses a file that ONNX Runtime itself cannot load. @throws notTrainable RUNTIME_REFUSED */
 async function requireLoadable(path: string): Promise<void> {
-  const ort = await import("onnxruntime-node");
+  const ort = await import("../runtime.ts");
   try {
     const session = await ort.InferenceSession.create(path, {
       logSeverityLevel: 4,

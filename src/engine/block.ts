@@ -1,5 +1,5 @@
 import pkg from "onnx-proto";
-import * as ort from "onnxruntime-node";
+import * as ort from "../runtime.ts";
 
 const { onnx } = pkg;
 

@@ -1,6 +1,6 @@
-import * as ort from "onnxruntime-node";
 import { fromFloat16Bits, toFloat16Bits } from "../../converters/onnx/floats.ts";
 import type { DataType } from "../../converters/onnx/model.ts";
+import * as ort from "../runtime.ts";
 
 /** Numbers as a tensor of a model input's own element type. */
 export function toRuntime(

@@ -1,8 +1,8 @@
-import * as ort from "onnxruntime-node";
 import { badInput } from "../../converters/errors.ts";
 import type { Head } from "../../converters/import/model.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
 import { fromRuntime, toRuntime } from "../engine/tensors.ts";
+import * as ort from "../runtime.ts";
 import type { Dataset } from "../unlearn/types.ts";
 
 export interface Prediction {

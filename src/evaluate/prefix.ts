@@ -2,12 +2,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import pkg from "onnx-proto";
-import * as ort from "onnxruntime-node";
 import { notTrainable } from "../../converters/errors.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
 import type { Sets } from "../data/sets.ts";
 import { fromRuntime } from "../engine/tensors.ts";
+import * as ort from "../runtime.ts";
 import type { Dataset } from "../unlearn/types.ts";
 import { feedsOf } from "./predict.ts";
 

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import * as ort from "onnxruntime-node";
 import { OnnxUnlearnError, verificationFailed } from "../../converters/errors.ts";
 import { compareStructure } from "../../converters/export/compare.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
+import * as ort from "../runtime.ts";
 
 /**
  * Checks a written model against the one it was made from, in this order: everything but float weights identical; exactly
