@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
 import { importModel } from "../../converters/import/graph.ts";
+import type { TrainableModel } from "../../converters/import/model.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import type { NumberArray } from "../../src/engine/engine.ts";
 import { methods } from "../../src/unlearn/methods/index.ts";
@@ -11,16 +12,26 @@ import type { Method } from "../../src/unlearn/types.ts";
 import type { Workload } from "./workloads.ts";
 
 export interface Job {
+  readonly model: TrainableModel;
   readonly step: StepFunction;
   readonly carry: Readonly<Record<string, { readonly spec: TensorSpec; readonly data: NumberArray }>>;
   readonly batchSpecs: Readonly<Record<string, TensorSpec>>;
+}
+
+/** What the step takes for a batch: the model's input, or what a frozen prefix makes of it. */
+function stepShapes(model: TrainableModel, { batch, sample }: Workload): [string, readonly number[]][] {
+  const whole = [batch, ...sample];
+  if (model.frontier.length === 0) return [["input", whole]];
+  const shapes = importModel(model.source).shapes({ input: whole });
+  return model.stepInputs.map(({ name }) => [name, shapes.get(name)!]);
 }
 
 /** A workload as what an engine needs to run its step. */
 export function jobOf(workload: Workload, name: Method): Job {
   const file = join(tmpdir(), `onnx-unlearn-bench-${process.pid}.onnx`);
   writeFileSync(file, workload.model());
-  const model = importModel(loadModelFile(file), workload.train ? { train: workload.train } : {});
+  const { train } = workload;
+  const model = importModel(loadModelFile(file), train ? { train, frozenOnce: true } : {});
   const parameters = model.parameters.filter(({ trainable }) => trainable);
   const method = methods[name];
   const options = { dual: "adam", beta: 1, optimizer: "sgd", momentum: 0.9, weightDecay: 5e-4 } as const;
@@ -29,6 +40,7 @@ export function jobOf(workload: Workload, name: Method): Job {
   const scalars = { dual: method.dual(options), optimizer: optimizer.scalars };
   const n = workload.batch;
   return {
+    model,
     step: method.step({ apply: model.apply, trainable: parameters.map((p) => p.name), options }),
     carry: Object.fromEntries([
       ...parameters.flatMap(({ name: weight, dims, data }) => [
@@ -46,7 +58,7 @@ export function jobOf(workload: Workload, name: Method): Job {
       ),
     ]),
     batchSpecs: {
-      "x:input": float([n, ...workload.sample]),
+      ...Object.fromEntries(stepShapes(model, workload).map(([key, shape]) => [`x:${key}`, float(shape)])),
       labels: { shape: [n], dtype: "int32" },
       forgetMask: float([n]),
       retainMask: float([n]),

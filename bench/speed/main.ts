@@ -9,7 +9,7 @@ import Table from "cli-table3";
 import { matmulRate } from "./matmul.ts";
 import { type Contender, type Measured, startContender } from "./process.ts";
 import { wholeJob } from "./whole.ts";
-import { type Workload, workloads } from "./workloads.ts";
+import { EPOCHS, type Workload, workloads } from "./workloads.ts";
 
 const { values } = parseArgs({
   options: {
@@ -34,11 +34,11 @@ const median = (numbers: readonly number[]): number => {
   return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 };
 
-/** Warms up and finds how many steps fill the wished time. */
+/** Warms up and finds how many steps fill the wished time: whole rounds of a frozen prefix and the steps that share it. */
 async function calibrate(contender: Contender): Promise<number> {
   await contender.run(2);
   const { seconds } = await contender.run(1);
-  return Math.max(1, Math.round(Number(values.seconds) / seconds));
+  return EPOCHS * Math.max(1, Math.round(Number(values.seconds) / seconds / EPOCHS));
 }
 
 interface Row {

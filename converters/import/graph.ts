@@ -12,7 +12,7 @@ import { normalizeGraph } from "./normalize.ts";
 import { QuantizeLinear } from "./ops/quantization.ts";
 import { requiredNodes } from "./order.ts";
 import { selectParameters } from "./parameters.ts";
-import { findPrefix, type Prefix } from "./prefix.ts";
+import { findFrozenPrefix, findPrefix, type Prefix } from "./prefix.ts";
 import { type QuantisedWeight, quantisedWeights } from "./quantised.ts";
 import { allNodes, initializersOf } from "./subgraphs.ts";
 import { dimsOf, host, hostFromOnnx, tensorTypeOf, toTensor, type Value } from "./value.ts";
@@ -78,10 +78,21 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
   const needed = requiredNodes(graph, [head.logits]);
   const cut = findPrefix(graph, head.logits, source.opsets);
   const behind = cut && weightsBehind(cut, select);
-  const prefix = behind ? cut : undefined;
-  const nodes = prefix?.rest ?? needed;
   const parameters = behind ?? select(needed);
   const trainable = new Set(parameters.filter((p) => p.trainable).map((p) => p.name));
+  const inputsOf = (among: readonly OnnxNode[]) => {
+    const used = new Set(allNodes(among).flatMap((node) => node.inputs));
+    return graph.inputs.filter(({ name }) => used.has(name));
+  };
+  const inputs = inputsOf(needed);
+  const fixedBatch = fixedBatchOf(inputs);
+  const ranks = new Map(parameters.map(({ name, dims }) => [name, dims.length]));
+  const frozen =
+    options.frozenOnce && fixedBatch === undefined
+      ? findFrozenPrefix(graph, head.logits, trainable, ranks)
+      : undefined;
+  const prefix = frozen ?? (behind && cut);
+  const nodes = prefix?.rest ?? needed;
   const frontier = prefix?.frontier ?? [];
   const unfolded = planGraph(
     graph,
@@ -94,11 +105,6 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
   const plan = unfolded.nodes.some(({ subgraphs }) => subgraphs)
     ? unfolded
     : { ...unfolded, nodes: foldBatchNormalization(unfolded.nodes, head.logits) };
-  const inputsOf = (among: readonly OnnxNode[]) => {
-    const used = new Set(allNodes(among).flatMap((node) => node.inputs));
-    return graph.inputs.filter(({ name }) => used.has(name));
-  };
-  const inputs = inputsOf(needed);
   const stepInputs = prefix
     ? [...inputsOf(nodes), ...frontier.map((name) => ({ name, dtype: undefined, dims: undefined }))]
     : inputs;
@@ -133,7 +139,6 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
     return logits;
   };
 
-  const fixedBatch = fixedBatchOf(inputs);
   const specs = (rows: number) => inputSpecs(inputs, fixedBatch, rows);
   const weightSpecs = Object.fromEntries(
     parameters

@@ -40,8 +40,8 @@ export interface TrainableModel {
   /** The file's inputs on the way to the logits: what data is loaded for. */
   readonly inputs: readonly OnnxValueInfo[];
   /**
-   * What `apply` takes: the same, or, where the graph begins with operators that only ONNX Runtime knows, their outputs in
-   * place of what leads to them.
+   * What `apply` takes: the same, or, where the graph begins with operators that only ONNX Runtime knows or was cut at its
+   * first trained weights, their outputs in place of what leads to them.
    */
   readonly stepInputs: readonly OnnxValueInfo[];
   /** The values among `stepInputs` that ONNX Runtime computes from the file once, before training. */
@@ -76,4 +76,6 @@ export interface ImportOptions {
   readonly freeze?: readonly string[];
   /** Value name of the logits, where they cannot be found or are ambiguous. */
   readonly logits?: string;
+  /** Cut the graph where its trained weights begin: `frontier` are then the values before them. Not where the batch is fixed. */
+  readonly frozenOnce?: boolean;
 }

@@ -3,9 +3,9 @@ import { requiredNodes } from "./order.ts";
 import { describeNode, findOperator } from "./registry.ts";
 import { allNodes, usedValues } from "./subgraphs.ts";
 
-/** Operators that are not known here, with all that leads to them: ONNX Runtime computes their outputs once, before training. */
+/** The beginning of a graph that no training changes: ONNX Runtime computes its outputs once per sample, before training. */
 export interface Prefix {
-  /** Outputs of the unknown operators that the rest of the graph uses; it takes them as inputs. */
+  /** Its outputs that the rest of the graph uses; it takes them as inputs. */
   readonly frontier: readonly string[];
   /** The nodes behind the frontier, in order. */
   readonly rest: readonly OnnxNode[];
@@ -33,4 +33,34 @@ export function findPrefix(
   for (const node of requiredNodes(graph, frontier))
     for (const name of usedValues(node)) fixed.set(name, reason);
   return { frontier, rest, fixed };
+}
+
+/**
+ * Cuts a graph where its trained weights begin; undefined where no weight matrix stands before them, so that there is
+ * nothing to save.
+ * @param weights ranks of the float weights by name
+ */
+export function findFrozenPrefix(
+  graph: OnnxGraph,
+  logits: string,
+  trained: ReadonlySet<string>,
+  weights: ReadonlyMap<string, number>,
+): Omit<Prefix, "fixed"> | undefined {
+  const moving = new Set<string>();
+  const perSample = new Set(graph.inputs.map(({ name }) => name));
+  const made = new Set<string>();
+  for (const node of requiredNodes(graph, [logits])) {
+    const used = allNodes([node]).flatMap(usedValues);
+    if (used.some((name) => trained.has(name) || moving.has(name)))
+      for (const name of node.outputs) moving.add(name);
+    else if (used.some((name) => perSample.has(name)))
+      for (const name of node.outputs) {
+        perSample.add(name);
+        made.add(name);
+      }
+  }
+  const rest = requiredNodes(graph, [logits], made);
+  const frontier = [...new Set(rest.flatMap(usedValues))].filter((name) => made.has(name));
+  const before = allNodes(requiredNodes(graph, frontier)).flatMap(usedValues);
+  return before.some((name) => (weights.get(name) ?? 0) >= 2) ? { frontier, rest } : undefined;
 }

@@ -9,7 +9,7 @@ import { loadModelFile } from "../../converters/onnx/read.ts";
 import { loadSets, refuseOverlap, type SetPaths } from "../data/sets.ts";
 import type { OperatorTime } from "../engine/profile.ts";
 import { answersOf, type Evaluation, evaluationOf } from "../evaluate/evaluation.ts";
-import { behindPrefix, withPrefixes } from "../evaluate/prefix.ts";
+import { behindPrefix, cutFrozen, withPrefixes } from "../evaluate/prefix.ts";
 import type { GateReport } from "../gates/judge.ts";
 import type { Budget } from "../unlearn/budget.ts";
 import { methods } from "../unlearn/methods/index.ts";
@@ -181,10 +181,14 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
   const folder = trialFolder(out);
   try {
     phase("importing the model and reading the data");
-    const model = importModel(source, request);
-    const read = loadSets(request, model.inputs);
+    const whole = importModel(source, request);
+    const read = loadSets(request, whole.inputs);
     if (!request.allowOverlap) refuseOverlap(read.forget, read.retain);
-    const loaded = await withPrefixes(model, read);
+    const test = request.stopWhen?.some((condition) => condition.includes("testAccuracy")) ?? false;
+    const { forget, validation, also = {} } = read;
+    const looked = [read.retain, validation, ...Object.values(also), test ? read.test : undefined];
+    const model = await cutFrozen(whole, request, [forget, ...looked.filter((set) => set !== undefined)]);
+    const loaded = await withPrefixes(model, read, { test, threads });
     const options: UnlearnOptions = {
       ...DEFAULT_OPTIONS,
       ...given(request.options ?? {}),

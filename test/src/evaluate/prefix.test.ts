@@ -1,12 +1,15 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
 import { zipSync } from "fflate";
 import { expect, test } from "vitest";
+import { compileStep } from "../../../converters/compile/compile.ts";
 import { examine } from "../../../converters/import/examine.ts";
 import { readModel } from "../../../converters/onnx/read.ts";
-import { unlearn } from "../../../src/api/unlearn.ts";
-import { withPrefix } from "../../../src/evaluate/prefix.ts";
+import { DEFAULT_OPTIONS, unlearn } from "../../../src/api/unlearn.ts";
+import { behindPrefix, cutFrozen, withPrefix } from "../../../src/evaluate/prefix.ts";
+import { train } from "../../../src/unlearn/train.ts";
 import {
   deviation,
   floats,
@@ -141,4 +144,87 @@ test("such a model goes the whole road", async () => {
   });
   expect(document.export.changedTensors.length).toBeGreaterThan(0);
   expect(document.export.parity.maxAbsDiff).toBeLessThan(1e-5);
+});
+
+/** Two convolutions and a classifier. */
+const convolutions = (): Uint8Array =>
+  model({
+    input: [value("x", ["n", 2, 6, 6])],
+    output: [value("y", undefined)],
+    node: [
+      node("Conv", ["x", "w1"], ["a"], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] }),
+      node("Relu", ["a"], ["b"]),
+      node("Conv", ["b", "w2"], ["c"], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] }),
+      node("Add", ["c", "b"], ["d"]),
+      node("GlobalAveragePool", ["d"], ["e"]),
+      node("Flatten", ["e"], ["f"]),
+      node("Gemm", ["f", "w3", "b3"], ["y"]),
+    ],
+    initializer: [
+      floats("w1", [4, 2, 3, 3], numbers(72, 1)),
+      floats("w2", [4, 4, 3, 3], numbers(144, 2)),
+      floats("w3", [4, 3], numbers(12, 3)),
+      floats("b3", [3], numbers(3, 4)),
+    ],
+  });
+
+const samplesOf = (count: number, seed: number, path = "") => ({
+  path,
+  count,
+  labels: Int32Array.from({ length: count }, (_, i) => i % 3),
+  inputs: { x: { data: Float32Array.from(numbers(count * 72, seed)), dims: [count, 2, 6, 6] } },
+});
+
+test("a frozen beginning is computed once per sample, and training goes the same way", async () => {
+  const options = { train: ["w2", "w3", "b3"] };
+  const whole = load(convolutions(), options);
+  const sets = [samplesOf(11, 5, "forget"), samplesOf(30, 6, "retain")] as const;
+  const cut = await cutFrozen(whole, options, sets);
+  expect(cut.frontier).toEqual(["b"]);
+  expect(behindPrefix(cut).inputs.map(({ name }) => name)).toEqual(["b"]);
+  expect(cut.parameters).toEqual(whole.parameters);
+  const run = async (trained: typeof whole) => {
+    const [forget, retain] = [await withPrefix(trained, sets[0]), await withPrefix(trained, sets[1])];
+    return train(behindPrefix(trained), forget, retain, {
+      ...DEFAULT_OPTIONS,
+      epochs: 2,
+      lr: 0.05,
+      batchSize: 8,
+      threads: 1,
+    });
+  };
+  const [once, again] = [await run(cut), await run(whole)];
+  for (const [name, weights] of again.weights)
+    expect(deviation([...once.weights.get(name)!], [...weights])).toBeLessThan(1e-5);
+});
+
+test("nothing is cut where all is trained, or no weight stands before what is", async () => {
+  const sets = [samplesOf(4, 5)] as const;
+  const all = load(convolutions());
+  expect(await cutFrozen(all, {}, sets)).toBe(all);
+  const first = load(convolutions(), { train: ["w1"] });
+  expect(await cutFrozen(first, { train: ["w1"] }, sets)).toBe(first);
+});
+
+test("a frozen beginning has no gradient in the compiled step", () => {
+  const convolutionsOf = (names: string[]) => {
+    const { apply } = load(convolutions(), { train: names });
+    const shapes: Record<string, number[]> = { w1: [4, 2, 3, 3], w2: [4, 4, 3, 3] };
+    const { nodeCounts } = compileStep(
+      (carry, { x }) => {
+        const { value: sum, grads } = tf.valueAndGrads((...weights: tf.Tensor[]) =>
+          tf.sum(apply(Object.fromEntries(names.map((name, i) => [name, weights[i]!])), { x: x! })),
+        )(names.map((name) => carry[name]!));
+        return { carry: Object.fromEntries(names.map((name, i) => [name, grads[i]!])), results: { sum } };
+      },
+      {
+        carry: Object.fromEntries(names.map((name) => [name, { shape: shapes[name]!, dtype: "float32" }])),
+        batch: { x: { shape: [2, 2, 6, 6], dtype: "float32" } },
+      },
+    );
+    return nodeCounts["Conv"];
+  };
+  // Two forward and one per trained weight; one more for what lies between two trained weights.
+  expect(convolutionsOf(["w2"])).toBe(3);
+  expect(convolutionsOf(["w1", "w2"])).toBe(5);
 });
