@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import * as tf from "@tensorflow/tfjs-core";
 import pkg from "onnx-proto";
 import { fuse } from "./fuse.ts";
@@ -17,6 +18,9 @@ export const ELEMENT_TYPE: Readonly<Record<string, number>> = {
   int64: 7,
   bool: 9,
 };
+
+/** Equal constants up to this size are one: what is made of them is then shared too. Larger ones are weights, each its own. */
+const SHARED_BYTES = 2 ** 20;
 
 interface Symbolic {
   /** Name of the row-major value; "" where there is only a splat or a blocked form so far. */
@@ -245,7 +249,9 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   private initializer(values: ArrayLike<number>, shape: readonly number[], dtype: string): string {
     const data = bytesOf(values, dtype);
     const key =
-      data.length <= 4096 ? `${dtype}|${shape.join()}|${Buffer.from(data).toString("base64")}` : undefined;
+      data.length <= SHARED_BYTES
+        ? `${dtype}|${shape.join()}|${createHash("sha256").update(data).digest("base64")}`
+        : undefined;
     const known = key === undefined ? undefined : this.constants.get(key);
     if (known) return known;
     const name = `c${this.counter++}`;

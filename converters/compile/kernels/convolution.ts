@@ -11,6 +11,7 @@ import {
   filterGradByConvolution,
 } from "./blocked.ts";
 import { convAttributes, product, reshape } from "./window.ts";
+import { isWinograd, winogradConv, winogradFilterGrad, winogradInputGrad } from "./winograd.ts";
 
 const padZeros = (trace: Trace, x: TensorInfo, pads: readonly number[]): TensorInfo => {
   const rank = pads.length / 2;
@@ -53,6 +54,7 @@ const tapSlice = (
 export const convolutionLowerings: LoweringTable = {
   OnnxConv: ({ inputs, attrs, trace }) => {
     const a = attrs as unknown as ConvAttributes;
+    if (isWinograd(a)) return winogradConv(trace, inputs, a);
     const kind = blockedKind(a, trace.block);
     if (kind) return blockedConv(trace, kind, inputs, a);
     return trace.emit("Conv", inputs, a.outputShape, "float32", convAttributes(a));
@@ -60,6 +62,7 @@ export const convolutionLowerings: LoweringTable = {
 
   OnnxConvInputGrad: ({ inputs: [dy, w], attrs, trace }) => {
     const a = attrs as unknown as ConvAttributes;
+    if (isWinograd(a)) return winogradInputGrad(trace, dy!, w!, a);
     const kind = blockedKind(a, trace.block);
     const blocked = kind && blockedInputGrad(trace, kind, dy!, w!, a);
     if (blocked) return blocked;
@@ -121,6 +124,7 @@ export const convolutionLowerings: LoweringTable = {
 
   OnnxConvFilterGrad: ({ inputs: [x, dy], attrs, trace }) => {
     const a = attrs as unknown as ConvAttributes;
+    if (isWinograd(a)) return winogradFilterGrad(trace, x!, dy!, a);
     if (blockedKind(a, trace.block) === "depthwise") return blockedDepthwiseFilterGrad(trace, x!, dy!, a);
     if (a.group === 1 && a.kernel.length === 2) return filterGradByConvolution(trace, x!, dy!, a);
     const [o, c] = a.filterShape as [number, number];

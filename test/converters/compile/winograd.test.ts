@@ -1,0 +1,101 @@
+import "@tensorflow/tfjs-backend-cpu";
+// Registers the gradients of all tfjs kernels.
+import "@tensorflow/tfjs-layers";
+import * as tf from "@tensorflow/tfjs-core";
+import * as ort from "onnxruntime-node";
+import { expect, test } from "vitest";
+import { tracingBackend } from "../../../converters/compile/backend.ts";
+import { compileStep } from "../../../converters/compile/compile.ts";
+import {
+  isWinograd,
+  winogradConv,
+  winogradFilterGrad,
+  winogradInputGrad,
+} from "../../../converters/compile/kernels/winograd.ts";
+import { type ConvAttributes, conv } from "../../../converters/kernels/conv.ts";
+import { outputSpatial, resolveWindow } from "../../../converters/kernels/window.ts";
+import { blockSize } from "../../../src/engine/block.ts";
+
+const wave = (size: number, phase: number) =>
+  Float32Array.from({ length: size }, (_, i) => Math.sin(i * 1.7 + phase));
+const count = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+
+const attributes = (x: readonly number[], w: readonly number[], pads: readonly number[]): ConvAttributes => {
+  const window = resolveWindow([3, 3], x.slice(2), { pads });
+  const outputShape = [x[0]!, w[0]!, ...outputSpatial(x.slice(2), window)];
+  return { ...window, group: 1, inputShape: x, filterShape: w, outputShape };
+};
+
+// Small shapes, for which the compiler itself would not choose this form.
+test.each([
+  ["even places", [2, 16, 4, 4], 8, [1, 1, 1, 1]],
+  ["odd places, uneven pads", [3, 8, 5, 4], 16, [0, 1, 2, 1]],
+  ["channels that fill no block", [2, 5, 3, 3], 6, [1, 1, 1, 1]],
+] as const)("%s: value and gradients equal the direct convolution", async (_, x, o, pads) => {
+  const shapes = { x, w: [o, x[1], 3, 3], b: [o] };
+  const a = attributes(x, shapes.w, pads);
+  const keys = ["x", "w", "b", "dy"] as const;
+  const dims = { ...shapes, dy: a.outputShape };
+  const data = Object.fromEntries(keys.map((key, i) => [key, wave(count(dims[key]), i)]));
+  tf.setBackend("cpu");
+  const given = keys.map((key) => tf.tensor(data[key]!, [...dims[key]])) as [
+    tf.Tensor,
+    tf.Tensor,
+    tf.Tensor,
+    tf.Tensor,
+  ];
+  const wanted = {
+    y: conv(given[0], given[1], given[2], a),
+    dx: tf.grad((t) => conv(t, given[1], undefined, a))(given[0], given[3]),
+    dw: tf.grad((t) => conv(given[0], t, undefined, a))(given[1], given[3]),
+  };
+  const values = Object.entries(wanted).map(([key, t]) => [key, t.dataSync() as Float32Array] as const);
+  for (const block of new Set([0, await blockSize()])) {
+    const graph = compileStep(
+      (_, batch) => {
+        const [trace, { x, w, b, dy }] = [tracingBackend(), batch];
+        const results = {
+          y: winogradConv(trace, [x!, w!, b!], a),
+          dx: winogradInputGrad(trace, dy!, w!, a),
+          dw: winogradFilterGrad(trace, x!, dy!, a),
+        };
+        const tensor = (info: tf.TensorInfo) => tf.engine().makeTensorFromTensorInfo(info);
+        return {
+          carry: {},
+          results: Object.fromEntries(Object.entries(results).map(([key, info]) => [key, tensor(info)])),
+        };
+      },
+      {
+        carry: {},
+        batch: Object.fromEntries(keys.map((key) => [key, { shape: dims[key], dtype: "float32" }])),
+      },
+      { block },
+    );
+    expect(graph.nodeCounts["Conv"] ?? 0).toBe(0);
+    const session = await ort.InferenceSession.create(graph.bytes, { logSeverityLevel: 3 });
+    const out = await session.run(
+      Object.fromEntries(
+        keys.map((key) => [graph.inputs.batch[key]!, new ort.Tensor("float32", data[key]!, dims[key])]),
+      ),
+    );
+    for (const [key, truth] of values) {
+      const got = out[graph.outputs.results[key]!]!.data as Float32Array;
+      const largest = truth.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+      const worst = truth.reduce((m, v, i) => Math.max(m, Math.abs(v - got[i]!)), 0);
+      expect(worst / largest, `${key}, block ${block}`).toBeLessThan(1e-5);
+    }
+  }
+});
+
+test("few channels, many places, strides, dilations and other kernels stay direct", () => {
+  const of = (x: number[], o: number, change: Partial<ConvAttributes> = {}) =>
+    isWinograd({ ...attributes(x, [o, x[1]!, 3, 3], [1, 1, 1, 1]), ...change });
+  expect(of([32, 512, 4, 4], 512)).toBe(true);
+  expect(of([32, 256, 8, 8], 256)).toBe(true);
+  expect(of([32, 128, 16, 16], 128)).toBe(false);
+  expect(of([128, 64, 8, 8], 64)).toBe(false);
+  expect(of([1, 512, 4, 4], 512)).toBe(false);
+  expect(of([32, 512, 4, 4], 512, { strides: [2, 2] })).toBe(false);
+  expect(of([32, 512, 4, 4], 512, { dilations: [2, 2] })).toBe(false);
+  expect(of([32, 512, 4, 4], 512, { kernel: [1, 1] })).toBe(false);
+});
