@@ -58,3 +58,19 @@ export const workloads: Readonly<Record<string, Workload>> = {
     train: ["layer3.*", "fc.*"],
   },
 };
+
+/** The same network at one and at four blocks per stage: does cost grow with depth, and with nothing else? */
+export const depths: Readonly<Record<"shallow" | "deep", Workload>> = {
+  shallow: {
+    name: "ResNet-8, batch 64",
+    model: () => resnet([16, 32, 64], 1),
+    sample: IMAGE,
+    batch: 64,
+  },
+  deep: {
+    name: "ResNet-26, batch 64",
+    model: () => resnet([16, 32, 64], 4),
+    sample: IMAGE,
+    batch: 64,
+  },
+};
