@@ -18,7 +18,8 @@ export const fuse = (
   nodes: readonly EmittedNode[],
   kept: ReadonlySet<string>,
   knowledge: Knowledge,
-): readonly EmittedNode[] => fuseBias(fuseConvolutions(nodes, kept, knowledge), kept, knowledge);
+): readonly EmittedNode[] =>
+  fuseNormalization(fuseBias(fuseConvolutions(nodes, kept, knowledge), kept, knowledge), kept, knowledge);
 
 const usesOf = (nodes: readonly EmittedNode[]): ReadonlyMap<string, number> => {
   const uses = new Map<string, number>();
@@ -27,18 +28,77 @@ const usesOf = (nodes: readonly EmittedNode[]): ReadonlyMap<string, number> => {
   return uses;
 };
 
+/** Shape of any value. */
+const shapesOf =
+  (maker: ReadonlyMap<string, EmittedNode>, { shapeOf }: Knowledge) =>
+  (name: string): readonly number[] | undefined => {
+    const node = maker.get(name);
+    return node ? node.shapes[node.outputs.indexOf(name)] : shapeOf(name);
+  };
+
+const makersOf = (nodes: readonly EmittedNode[]): ReadonlyMap<string, EmittedNode> =>
+  new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+
+/** A LayerNormalization of which nobody needs the parts takes over the scale and the shift that follow it. */
+function fuseNormalization(
+  nodes: readonly EmittedNode[],
+  kept: ReadonlySet<string>,
+  knowledge: Knowledge,
+): readonly EmittedNode[] {
+  const uses = usesOf(nodes);
+  const maker = makersOf(nodes);
+  const shape = shapesOf(maker, knowledge);
+  const once = (name: string) => uses.get(name) === 1 && !kept.has(name);
+  const isOnes = (name: string) => {
+    const node = maker.get(name);
+    return node?.opType === "Expand" && knowledge.scalarOf(node.inputs[0]!) === 1;
+  };
+  /** The node of this kind behind one operand of an operator that only this operator reads, and the other operand. */
+  const behind = (node: EmittedNode, opType: string): readonly [EmittedNode, string] | undefined => {
+    const [a, b] = node.inputs as [string, string];
+    for (const [value, other] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const made = maker.get(value);
+      if (made?.opType === opType && once(value)) return [made, other];
+    }
+    return undefined;
+  };
+  const gone = new Set<EmittedNode>();
+  const replaced = new Map<EmittedNode, readonly EmittedNode[]>();
+  for (const node of nodes) {
+    if (node.opType !== "Add") continue;
+    const scaled = behind(node, "Mul");
+    const reshaped = scaled && behind(scaled[0], "Reshape");
+    const normal = reshaped && maker.get(reshaped[0].inputs[0]!);
+    if (normal?.opType !== "LayerNormalization" || !isOnes(normal.inputs[1]!)) continue;
+    const [rows, ...parts] = normal.outputs as [string, ...string[]];
+    if (!once(rows) || parts.some((name) => uses.has(name) || kept.has(name))) continue;
+    const length = normal.shapes[0]!.at(-1)!;
+    const [shift, scale] = [scaled![1], reshaped![1]];
+    if ([shift, scale].some((name) => shape(name)?.join() !== `${length}`)) continue;
+    if (node.shapes[0]!.at(-1) !== length || node.shapes[0]!.join() !== reshaped![0].shapes[0]!.join())
+      continue;
+    const whole = `${node.outputs[0]!}rows`;
+    for (const part of [normal, reshaped![0], scaled![0]]) gone.add(part);
+    replaced.set(node, [
+      { ...normal, inputs: [normal.inputs[0]!, scale, shift], outputs: [whole], shapes: [normal.shapes[0]!] },
+      { ...reshaped![0], inputs: [whole, reshaped![0].inputs[1]!], outputs: node.outputs },
+    ]);
+  }
+  return nodes.filter((node) => !gone.has(node)).flatMap((node) => replaced.get(node) ?? [node]);
+}
+
 /** A matrix product and the bias added to its rows become one Gemm, also through a Reshape in between that keeps the rows. */
 function fuseBias(
   nodes: readonly EmittedNode[],
   kept: ReadonlySet<string>,
-  { shapeOf }: Knowledge,
+  knowledge: Knowledge,
 ): readonly EmittedNode[] {
   const uses = usesOf(nodes);
-  const maker = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  const shape = (name: string) => {
-    const node = maker.get(name);
-    return node ? node.shapes[node.outputs.indexOf(name)] : shapeOf(name);
-  };
+  const maker = makersOf(nodes);
+  const shape = shapesOf(maker, knowledge);
   const once = (name: string) => uses.get(name) === 1 && !kept.has(name);
   const gone = new Set<EmittedNode>();
   const replaced = new Map<EmittedNode, readonly EmittedNode[]>();

