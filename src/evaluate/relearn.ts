@@ -7,6 +7,7 @@ import { getEngine } from "../engine/index.ts";
 import { crossEntropy } from "../unlearn/losses.ts";
 import type { Dataset } from "../unlearn/types.ts";
 import { drawSubset } from "./membership.ts";
+import { behindPrefix, withPrefix } from "./prefix.ts";
 
 export interface RelearnOptions {
   /** Forget accuracy to reach, as a fraction. */
@@ -36,13 +37,15 @@ const MEASURED = 256;
  * only hides what it knows relearns in far fewer steps than one that never saw the data.
  */
 export async function relearn(
-  model: TrainableModel,
-  forget: Dataset,
+  file: TrainableModel,
+  set: Dataset,
   { target, lr, batchSize, maxSteps, seed, threads }: RelearnOptions,
 ): Promise<Relearning> {
+  const model = behindPrefix(file);
+  const forget = await withPrefix(file, set);
   const parameters = model.parameters.filter(({ trainable }) => trainable);
   const names = parameters.map(({ name }) => name);
-  const n = Math.min(model.fixedBatch ?? batchSize, forget.count);
+  const n = model.batching.kind === "split" ? model.batching.size : Math.min(batchSize, forget.count);
   const inputs = model.inputs.map(({ name }) => {
     const { data, dims } = forget.inputs[name]!;
     const shape = dims.slice(1);

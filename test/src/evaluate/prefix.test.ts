@@ -9,6 +9,7 @@ import { examine } from "../../../converters/import/examine.ts";
 import { readModel } from "../../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS, unlearn } from "../../../src/api/unlearn.ts";
 import { behindPrefix, cutFrozen, withPrefix } from "../../../src/evaluate/prefix.ts";
+import { relearn } from "../../../src/evaluate/relearn.ts";
 import { train } from "../../../src/unlearn/train.ts";
 import {
   deviation,
@@ -106,6 +107,19 @@ test.each([false, true])(
 
 test("with no weight behind it the operator is refused by name", () => {
   expect(() => load(bytes(true, false))).toThrow(/TreeEnsembleRegressor "trees"/);
+});
+
+test("such a model relearns: its step takes what ONNX Runtime makes of the samples", async () => {
+  const set = {
+    path: "",
+    count: 8,
+    labels: Int32Array.from({ length: 8 }, (_, i) => Number(i % 2 === 0)),
+    inputs: { x: { data: Float32Array.from({ length: 16 }, (_, i) => (i % 4 < 2 ? 1 : -1)), dims: [8, 2] } },
+  };
+  const options = { target: 1, lr: 0.5, batchSize: 8, maxSteps: 50, seed: 0, threads: 1 };
+  const { accuracy, steps } = await relearn(load(bytes(true)), set, options);
+  expect(accuracy[0]).toBeLessThan(1);
+  expect(steps).not.toBeNull();
 });
 
 test("such a model goes the whole road", async () => {
