@@ -14,7 +14,8 @@ export interface InputShape {
 /** Shape of one sample, however the data set states it. */
 function sampleShape(dataset: Dataset, name: string, rank: number | undefined): readonly number[] {
   const input = dataset.inputs[name];
-  if (!input) throw badInput("INPUT_MISSING", `${dataset.path} has no values for the model input "${name}"`);
+  if (!input)
+    throw badInput("INPUT_MISSING", `${dataset.path} has no values for the model input "${name}"; add them.`);
   const { data, dims } = input;
   const whole =
     rank === undefined
@@ -24,7 +25,7 @@ function sampleShape(dataset: Dataset, name: string, rank: number | undefined): 
   if (shape.reduce((a, b) => a * b, 1) * dataset.count !== data.length)
     throw badInput(
       "INPUT_SHAPE",
-      `${dataset.path}: input "${name}" holds ${data.length} values, which is not ${dataset.count} samples of shape [${shape}]`,
+      `${dataset.path}: input "${name}" holds ${data.length} values, which is not ${dataset.count} samples of shape [${shape}]; mend its shape.`,
     );
   return shape;
 }
@@ -41,7 +42,7 @@ export const inputShapes = (
       if (sampleShape(other, name, dims?.length).join() !== shape.join())
         throw badInput(
           "INPUT_SHAPE",
-          `${first.path} and ${other.path} disagree on the shape of input "${name}"`,
+          `${first.path} and ${other.path} disagree on the shape of input "${name}"; give both the same.`,
         );
     return {
       name,

@@ -52,7 +52,7 @@ function checkTargets(set: Dataset, kind: "class" | "vector", loss: string, unit
   if (wrong >= 0)
     throw badInput(
       "LABEL_RANGE",
-      `${set.path}: sample ${wrong} has label ${set.labels[wrong]}, but the model has ${classes} classes`,
+      `${set.path}: sample ${wrong} has label ${set.labels[wrong]}, but the model has ${classes} classes, 0 to ${classes - 1}; mend the labels.`,
     );
 }
 
@@ -118,12 +118,16 @@ export async function openSession(
   const lossName = options.loss ?? "cross-entropy";
   const loss = losses[lossName];
   const parameters = model.parameters.filter(({ trainable }) => trainable);
-  if (parameters.length === 0) throw badInput("NOTHING_TO_TRAIN", "no weight of this model is trainable");
+  if (parameters.length === 0)
+    throw badInput(
+      "NOTHING_TO_TRAIN",
+      "No weight of this model is trainable; choose others with --train, or freeze fewer.",
+    );
   const start: WeightArrays = Object.fromEntries(parameters.map(({ name, data }) => [name, data]));
   const forgets = method.uses.forget ? samplesOf(forget, true) : [];
   const retains = method.uses.retain ? samplesOf(retain, false) : [];
   if (forgets.length + retains.length === 0)
-    throw badInput("NO_SAMPLES", `method ${options.method} has no samples to train on`);
+    throw badInput("NO_SAMPLES", `The method ${options.method} has no samples to train on; fill the sets.`);
 
   const inputs = inputShapes(model.inputs, [forget, retain]);
   const n = Math.min(
@@ -240,7 +244,7 @@ export async function openSession(
     targets: Targets,
     at: { readonly lr: number; readonly epsilon: number; readonly progress: number },
   ) => {
-    if (signal?.aborted) throw new OnnxUnlearnError("INTERRUPTED", "interrupted; nothing was written", 130);
+    if (signal?.aborted) throw new OnnxUnlearnError("INTERRUPTED", "Interrupted; nothing was written.", 130);
     for (let row = 0; row < n; row++) {
       const valid = row < samples.length;
       const { set, i, forgets } = samples[valid ? row : 0]!;
