@@ -91,7 +91,8 @@ export interface UnlearnDocument {
           readonly total: Budget | null;
           readonly validation: { readonly samples: number; readonly withheld: boolean };
           readonly goal: Goal;
-          readonly minForgetting: number;
+          /** As it was asked for: points, or with a unit. */
+          readonly minForgetting: number | string;
           /** The step whose state was exported, and the condition that ended the run early. */
           readonly step: number;
           readonly stoppedBy: string | null;
@@ -147,7 +148,8 @@ function automatic({ budget, options = {} }: UnlearnRequest, goal: Goal): Partia
     options.forgetObjective === undefined && methods[method].choosesObjective && goal === "gone";
   return {
     method,
-    ...(options.lr === undefined ? { lr: "auto" } : {}),
+    // A rate belongs to its optimiser: AdamW's does not depend on the scale of a stranger's inputs and weights.
+    ...((options.lr ?? "auto") === "auto" ? { lr: "auto", optimizer: options.optimizer ?? "adamw" } : {}),
     ...(options.epochs === undefined ? { epochs: 10 } : {}),
     ...(bounded ? { forgetObjective: "bounded-ascent" } : {}),
   };
@@ -196,7 +198,7 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
       threads,
     };
 
-    const { retain, watch } = guardOf(request, loaded, options);
+    const { watch, ...trainedOn } = guardOf(request, loaded, options);
     const sets = watch ? { ...loaded, validation: watch.validation } : loaded;
     phase("measuring the model as it is");
     const answersBefore = await answersOf(request.model, model, sets, { threads });
@@ -204,8 +206,8 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
     phase("training");
     const trained = await train(
       behindPrefix(model),
-      sets.forget,
-      retain,
+      trainedOn.forget,
+      trainedOn.retain,
       options,
       hooks.onStep,
       hooks.signal,
@@ -239,7 +241,7 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
       const closest = closestMiss(trained.checks);
       throw new BudgetError(
         closest
-          ? `No state of this run both keeps to the budget and forgets by at least ${request.minForgetting ?? 1} points, so no model was written; the closest, at step ${closest.step}, ${closest.within ? `kept to it but forgot too little (forget accuracy ${(100 * closest.forgetAccuracy).toFixed(2)} %)` : `lost ${spentText(closest.spent, watch?.budget)} of utility`}. Allow a larger budget, more epochs, or another method.`
+          ? `No state of this run both keeps to the budget and forgets enough (--min-forgetting ${request.minForgetting ?? 1}), so no model was written; the closest, at step ${closest.step}, ${closest.within ? `kept to it but forgot too little (forget accuracy ${(100 * closest.forgetAccuracy).toFixed(2)} %)` : `lost ${spentText(closest.spent, watch?.budget)} of utility`}. Allow a larger budget, more epochs, or another method.`
           : "No state of this run could be measured, so no model was written; lower the learning rate.",
         closest,
         trained.checks,

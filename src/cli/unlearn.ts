@@ -56,7 +56,7 @@ interface UnlearnFlags extends SetFlags, ViewFlags {
   readonly saliency?: number;
   readonly set: Readonly<Record<string, number>>;
   readonly budget?: string;
-  readonly minForgetting?: number;
+  readonly minForgetting?: string;
   readonly goal?: Goal;
   readonly also: Readonly<Record<string, string>>;
   readonly limit: Readonly<Record<string, string>>;
@@ -95,7 +95,10 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
       "--budget <amount>",
       "largest loss of utility on validation data: 0.5pp or 0.02nats; no other number needs tuning",
     )
-    .option("--min-forgetting <points>", "an export must forget at least so much", number)
+    .option(
+      "--min-forgetting <amount>",
+      "an export must forget at least so much: 1pp or 0.01nats (default: 1pp)",
+    )
     .addOption(
       new Option("--goal <name>", "what forgotten samples should look like to the model").choices(GOALS),
     )

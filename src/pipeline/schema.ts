@@ -30,7 +30,7 @@ const data = z.strictObject({
 const unlearn = z.strictObject({
   method: z.enum(METHODS).optional(),
   budget: z.string().optional(),
-  minForgetting: z.number().optional(),
+  minForgetting: z.union([z.number(), z.string()]).optional(),
   goal: z.enum(GOALS).optional(),
   limits: z.record(z.string(), z.string()).optional(),
   stopWhen: z.array(z.string()).optional(),

@@ -152,7 +152,7 @@ const guard = z.object({
   total: budgetAmount.nullable(),
   validation: z.object({ samples: count, withheld: z.boolean() }),
   goal: z.enum(["unseen", "gone"]),
-  minForgetting: z.number(),
+  minForgetting: z.union([z.number(), z.string()]),
   step: count,
   stoppedBy: z.string().nullable(),
 });

@@ -40,27 +40,27 @@ export const spentOf = ({ unit }: Pick<Budget, "unit">, before: Utility, after: 
 
 export const isWithin = (budget: Budget, spent: number): boolean => spent <= budget.amount + SLACK;
 
-/**
- * The budget in nats, which only steers: an accuracy budget times what one wrong sample costs the start model on average
- * (log 2, the loss of a coin's toss, where it makes no mistake).
- */
-export function natsOf(budget: Budget, start: Utility): number {
-  if (budget.unit === "nats") return budget.amount;
+/** What one wrong sample costs the start model on average, in nats: log 2, the loss of a coin's toss, at least. */
+export function wrongCosts(start: Utility): number {
   let [sum, wrong] = [0, 0];
   for (let i = 0; i < start.losses.length; i++)
     if (start.right[i]! < 0.5) {
       sum += start.losses[i]!;
       wrong++;
     }
-  return budget.amount * Math.max(Math.LN2, wrong === 0 ? 0 : sum / wrong);
+  return Math.max(Math.LN2, wrong === 0 ? 0 : sum / wrong);
 }
+
+/** The budget in nats, which only steers: an accuracy budget times what one wrong sample costs. */
+export const natsOf = (budget: Budget, start: Utility): number =>
+  budget.unit === "nats" ? budget.amount : budget.amount * wrongCosts(start);
 
 /**
  * ε_t = (B − S) / steps left (METHOD section 6) in the log-ratio units of the surgery: the log of the loss that is allowed at the end over
  * the loss now, spread over the steps left.
  */
-export const budgetEpsilon = (startLoss: number, nowLoss: number, nats: number, stepsLeft: number): number =>
-  (Math.log(startLoss + nats + 1e-8) - Math.log(nowLoss + 1e-8)) / Math.max(1, stepsLeft);
+export const budgetEpsilon = (lossAllowed: number, nowLoss: number, stepsLeft: number): number =>
+  (Math.log(lossAllowed + 1e-8) - Math.log(nowLoss + 1e-8)) / Math.max(1, stepsLeft);
 
 /**
  * 95 % confidence interval of the utility lost, paired by sample: mean of the differences ± 1.96 standard errors. For accuracies half a sample

@@ -6,6 +6,9 @@ import type { Goal } from "./types.ts";
 const rangeOf = (optimizer: "sgd" | "adamw"): readonly number[] =>
   [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1].map((lr) => (optimizer === "adamw" ? lr / 10 : lr));
 
+/** What a run under a budget begins with; from there its pace finds the rate. */
+export const FIRST_RATE = 1e-3;
+
 /** Steps of one trial: a quarter of the run, so that what a rate does shows, yet a trial stays short. */
 const trialSteps = (steps: number): number => Math.max(1, Math.min(40, Math.ceil(steps / 4)));
 

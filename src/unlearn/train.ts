@@ -4,12 +4,13 @@ import { badInput, gateFailed } from "../../converters/errors.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import type { OperatorTime } from "../engine/profile.ts";
 import type { Draw } from "./batches.ts";
-import { budgetEpsilon, natsOf } from "./budget.ts";
+import { budgetEpsilon } from "./budget.ts";
 import type { WeightArrays } from "./forward.ts";
-import { searchRate } from "./learning-rate.ts";
+import { FIRST_RATE, searchRate } from "./learning-rate.ts";
 import { methods } from "./methods/index.ts";
 import { measure } from "./metrics.ts";
 import { checkOptions } from "./options.ts";
+import { startPacing } from "./pace.ts";
 import { epsilonAt, learningRateAt } from "./schedule.ts";
 import { openSession, type Session } from "./session.ts";
 import type {
@@ -21,12 +22,10 @@ import type {
   TrainingResult,
   UnlearnOptions,
 } from "./types.ts";
-import { type Check, rankOf, sampleOf, startWatching, type Watch } from "./watch.ts";
+import { type Check, forgetsMore, sampleOf, startWatching, type Watch } from "./watch.ts";
 
 /** Looks at the watched sets per run. */
 const LOOKS = 24;
-/** How a run that was slowed down by breaking its budget speeds up again at every look that keeps to it. */
-const RECOVERY = 1.3;
 /** States within the budget that are kept: rounding on export may break the budget of the last one. */
 const KEPT = 4;
 
@@ -62,7 +61,7 @@ export async function train(
   if (options.lr === "auto" && !watch)
     throw badInput(
       "LR_AUTO",
-      "the learning rate auto needs validation data to look at; give a number or a watch.",
+      "The learning rate auto needs validation data to look at; give a number or a watch.",
     );
   if (options.epochs === 0) {
     const weights = new Map(
@@ -103,21 +102,26 @@ export async function train(
         lossName,
         watchDraw,
       ));
+    const budget = watch?.budget;
+    // Under a budget the rate is found on the way; a range test has no line that a rate may not cross.
+    const adaptive = options.lr === "auto" && budget !== undefined;
     const lr =
-      options.lr === "auto"
-        ? await searchRate(
-            session,
-            await looking(session, watching!, retain, lossName, watchDraw),
-            drawing(options.seed),
-            {
-              steps,
-              target: watching!.target,
-              goal: watch!.goal,
-              epsilon: options.epsilon,
-              optimizer: options.optimizer ?? "sgd",
-            },
-          )
-        : options.lr;
+      options.lr !== "auto"
+        ? options.lr
+        : adaptive
+          ? FIRST_RATE
+          : await searchRate(
+              session,
+              await looking(session, watching!, retain, lossName, watchDraw),
+              drawing(options.seed),
+              {
+                steps,
+                target: watching!.target,
+                goal: watch!.goal,
+                epsilon: options.epsilon,
+                optimizer: options.optimizer ?? "sgd",
+              },
+            );
 
     const training = performance.now();
     const ledger: LedgerEntry[] = [];
@@ -125,33 +129,30 @@ export async function train(
     const candidates: Candidate[] = [];
     let lambdaUsed = 0;
     let seen = 0;
-    const budget = watch?.budget;
     const guarded = budget !== undefined || (watch?.limits.length ?? 0) > 0;
-    const nats = budget && watching ? natsOf(budget, watching.start.validation) : 0;
     const every = Math.max(1, Math.ceil(steps / LOOKS));
-    // Where a run that breaks its budget goes back to, and by how much it has slowed down since.
+    // Where a run that breaks its budget goes back to: the last state with room left.
     let good = session.startState;
-    let pace = 1;
-    let inARow = 0;
+    const pace = startPacing(adaptive);
     let validationLoss = watching?.start.validation.loss ?? 0;
     let stopped = false;
-    const rank = ({ check }: Candidate) => rankOf(check!, watching!.start, watching!.target);
     for (let epoch = 0; epoch < options.epochs && !stopped; epoch++) {
       const forgetTargets = session.forgetTargets(draw);
       for (const samples of plan.epoch(epoch)) {
         const done = ledger.length;
         const epsilon = budget
-          ? budgetEpsilon(watching!.start.validation.loss, validationLoss, nats, steps - done)
+          ? budgetEpsilon(watching!.lossAllowed, validationLoss, steps - done) +
+            pace.caution() * Math.min(0, options.epsilon)
           : epsilonAt(options.epsilon, options.epsilonSchedule ?? "constant", done, steps);
         const { finite, ...measured } = await session.step(samples, forgetTargets, {
-          lr: pace * learningRateAt(lr, options, done, steps),
+          lr: pace.rate() * learningRateAt(lr, options, done, steps),
           epsilon,
           progress: done / steps,
         });
         if (!finite && !guarded)
           throw gateFailed(
             "DIVERGED",
-            `a loss is no longer finite at step ${done + 1} of ${steps} (method ${options.method}, lr ${lr}); try a lower --lr`,
+            `A loss is no longer finite at step ${done + 1} of ${steps} (method ${options.method}, lr ${lr}); choose a lower --lr.`,
           );
         seen += samples.length;
         lambdaUsed = measured.lambda;
@@ -161,21 +162,20 @@ export async function train(
           const weights = session.weightsOf(state);
           check = await watching.check(done + 1, weights);
           checks.push(check);
-          if (check.within && Object.values(state).every((values) => values.every(Number.isFinite))) {
-            good = state;
-            inARow = 0;
-            pace = Math.min(1, pace * RECOVERY);
+          const whole = Object.values(state).every((values) => values.every(Number.isFinite));
+          if (check.within && whole) {
+            if (watching.clear(check)) good = state;
             validationLoss = check.validationLoss;
+            pace.kept(validationLoss <= watching.lossAllowed, watching.arrived(check));
             if (check.forgets) {
               candidates.unshift({ step: done + 1, check, weights: new Map(Object.entries(weights)) });
-              candidates.sort((a, b) => rank(a) - rank(b));
+              candidates.sort((a, b) => forgetsMore(a.check!, b.check!, watching));
               candidates.splice(KEPT);
             }
           } else if (guarded) {
-            // Back to the last state within the budget, without its momentum, and on more carefully each time.
-            inARow++;
-            pace *= 0.5 ** inARow;
-            await session.write(session.atRest(good));
+            if (whole && watching.affords(check)) pace.cameBack();
+            // Back to the last state with room, without the momentum that led out of it.
+            else if (pace.broke() || !whole) await session.write(session.atRest(good));
           }
           if (check.stop !== undefined && (!guarded || (check.within && check.forgets))) stopped = true;
         }
@@ -199,7 +199,7 @@ export async function train(
         if (!values.every(Number.isFinite))
           throw gateFailed(
             "DIVERGED",
-            `weight "${name}" is no longer finite after step ${steps} of ${steps}; try a lower --lr`,
+            `The weight "${name}" is no longer finite after step ${steps} of ${steps}; choose a lower --lr.`,
           );
     return {
       weights,

@@ -27,6 +27,41 @@ export function pick(set: Dataset, samples: readonly number[], path: string): Da
   };
 }
 
+/** Several sets of the same kind as one, in the given order. */
+export function join(sets: readonly [Dataset, ...Dataset[]]): Dataset {
+  const [first, ...more] = sets;
+  if (more.length === 0) return first;
+  const count = sets.reduce((sum, set) => sum + set.count, 0);
+  const rows = <T extends Float32Array | Int32Array>(parts: readonly T[]): T => {
+    const out = new (parts[0]!.constructor as new (length: number) => T)(
+      parts.reduce((sum, part) => sum + part.length, 0),
+    );
+    let at = 0;
+    for (const part of parts) {
+      out.set(part, at);
+      at += part.length;
+    }
+    return out;
+  };
+  return {
+    path: first.path,
+    count,
+    labels: rows(sets.map(({ labels }) => labels)),
+    inputs: Object.fromEntries(
+      Object.entries(first.inputs).map(([name, { dims }]) => [
+        name,
+        {
+          data: rows(sets.map(({ inputs }) => inputs[name]!.data)),
+          dims: dims[0] === first.count ? [count, ...dims.slice(1)] : dims,
+        },
+      ]),
+    ),
+    ...(first.targets
+      ? { targets: { data: rows(sets.map(({ targets }) => targets!.data)), width: first.targets.width } }
+      : {}),
+  };
+}
+
 /**
  * Keeps a seeded share of a set out of training (METHOD section 6). The file alone decides the draw with the seed, so the same share is withheld from every method.
  * @throws badInput TOO_FEW where nothing would be left on one side
