@@ -95,10 +95,10 @@ export const ownTargets = (loss: LossName): ForgetObjective => ({
   targets: "own",
 });
 
-/** Sample counts of a mixed batch as float scalars; padded rows have both masks 0. */
+/** Sample counts of a mixed batch as float scalars; padded rows have both masks 0. A part of a batch is told those of the whole. */
 export function counts(batch: Tensors) {
-  const nForget = tf.sum(batch.forgetMask!);
-  const nRetain = tf.sum(batch.retainMask!);
+  const nForget = batch.nForget ?? tf.sum(batch.forgetMask!);
+  const nRetain = batch.nRetain ?? tf.sum(batch.retainMask!);
   const flag = (n: tf.Tensor) => tf.minimum(n, 1);
   return {
     nForget,

@@ -5,6 +5,7 @@ import type { Arrays, NumberArray } from "../engine/engine.ts";
 import { getEngine } from "../engine/index.ts";
 import type { OperatorTime } from "../engine/profile.ts";
 import { resultSpecs } from "../engine/shapes.ts";
+import { prepareAccumulated } from "./accumulate.ts";
 import {
   type BatchPlan,
   type Draw,
@@ -130,12 +131,15 @@ export async function openSession(
     throw badInput("NO_SAMPLES", `The method ${options.method} has no samples to train on; fill the sets.`);
 
   const inputs = inputShapes(model.inputs, [forget, retain]);
-  const n = Math.min(
+  const batchSize = Math.min(
     options.batchSize,
     method.batches === "forget-then-retain"
       ? Math.max(forgets.length, retains.length)
       : forgets.length + retains.length,
   );
+  // A graph with a batch of its own gets larger ones in parts of it, smaller ones filled up.
+  const rows = model.batching.kind === "split" ? model.batching.size : batchSize;
+  const n = Math.max(batchSize, rows);
   const specs = Object.fromEntries(
     parameters.map(({ name, dims }) => [name, { shape: dims, dtype: "float32" } as TensorSpec]),
   );
@@ -149,7 +153,7 @@ export async function openSession(
         ),
       },
     }),
-    { carry: specs, batch: inputSpecs(inputs, n) },
+    { carry: specs, batch: inputSpecs(inputs, rows) },
   );
   const units = logits!.shape[1] ?? 1;
   const classes = Math.max(2, units);
@@ -162,7 +166,7 @@ export async function openSession(
   const teacher = new Map<Dataset, Float32Array>();
   let likelyOther: Targets | undefined;
   if (method.teacher || objective.targets === "likely-other") {
-    const forward = await prepareForward(model, engine, inputs, n, options.threads);
+    const forward = await prepareForward(model, engine, inputs, rows, options.threads);
     try {
       if (objective.targets === "likely-other")
         likelyOther = likelyOtherTargets(forget, await forward.logits(start, forget));
@@ -177,18 +181,22 @@ export async function openSession(
   }
   const share = options.saliency ?? method.saliency ?? 1;
   const masks =
-    share < 1 ? await saliencyMasks(model, forget, share, lossName, engine, inputs, n, options.threads) : {};
+    share < 1
+      ? await saliencyMasks(model, forget, share, lossName, engine, inputs, rows, options.threads)
+      : {};
 
   const batchSpecs: Record<string, TensorSpec> = {
-    ...inputSpecs(inputs, n),
+    ...inputSpecs(inputs, rows),
     labels:
-      loss.targets === "class" ? { shape: [n], dtype: "int32" } : { shape: [n, units], dtype: "float32" },
-    forgetMask: { shape: [n], dtype: "float32" },
-    retainMask: { shape: [n], dtype: "float32" },
+      loss.targets === "class"
+        ? { shape: [rows], dtype: "int32" }
+        : { shape: [rows, units], dtype: "float32" },
+    forgetMask: { shape: [rows], dtype: "float32" },
+    retainMask: { shape: [rows], dtype: "float32" },
     lr: { shape: [], dtype: "float32" },
     epsilon: { shape: [], dtype: "float32" },
     progress: { shape: [], dtype: "float32" },
-    ...(method.teacher ? { teacher: { shape: [n, units], dtype: "float32" } } : {}),
+    ...(method.teacher ? { teacher: { shape: [rows, units], dtype: "float32" } } : {}),
     ...Object.fromEntries(
       Object.keys(masks).map((name) => [
         `mask:${name}`,
@@ -211,16 +219,22 @@ export async function openSession(
     for (const [name, value] of Object.entries(scalars))
       carry[`${prefix}:${name}`] = { spec: { shape: [], dtype: "float32" }, data: Float32Array.of(value) };
 
-  const runner = await engine.prepare(
-    method.step({ apply: model.apply, trainable: parameters.map(({ name }) => name), options }),
-    carry,
-    batchSpecs,
-    { ...threads, ...(onProfile ? { onProfile } : {}) },
-  );
+  const context = { apply: model.apply, trainable: parameters.map(({ name }) => name), options };
+  const preparing = { ...threads, ...(onProfile ? { onProfile } : {}) };
+  const runner =
+    n > rows
+      ? await prepareAccumulated(engine, method, context, carry, batchSpecs, n, preparing)
+      : await engine.prepare(method.step(context), carry, batchSpecs, preparing);
   const plan = (from: Draw): BatchPlan =>
     method.batches === "forget-then-retain"
-      ? forgetThenRetain(forgets, retains, n, from, settingOf(method.settings!, options, "forgetEpochs"))
-      : mixedBatches(forgets, retains, n, from);
+      ? forgetThenRetain(
+          forgets,
+          retains,
+          batchSize,
+          from,
+          settingOf(method.settings!, options, "forgetEpochs"),
+        )
+      : mixedBatches(forgets, retains, batchSize, from);
   const scalars = { lr: new Float32Array(1), epsilon: new Float32Array(1), progress: new Float32Array(1) };
   const batch: Record<string, NumberArray> = {
     labels: loss.targets === "class" ? new Int32Array(n) : new Float32Array(n * units),
@@ -298,7 +312,7 @@ export async function openSession(
         model,
         engine,
         inputs,
-        Math.min(FORWARD_ROWS, retain.count),
+        model.batching.kind === "split" ? rows : Math.min(FORWARD_ROWS, retain.count),
         options.threads,
       );
       return forward;

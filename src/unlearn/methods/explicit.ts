@@ -9,6 +9,7 @@ import { chosenObjective, inner, type MethodDefinition, maybeLogged, plus, stepT
 export const explicit: MethodDefinition = {
   uses: { forget: true, retain: true },
   choosesObjective: true,
+  gradients: 2,
   objective: chosenObjective,
   dual: () => ({}),
   step: (context) => {

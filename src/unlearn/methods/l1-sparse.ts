@@ -11,11 +11,11 @@ export const l1Sparse = plainMethod({
   uses: { forget: false, retain: true },
   settings,
   objective: ({ loss = "cross-entropy" }) => ownTargets(loss),
-  total: ({ retain, weights }, { setting, progress }) => {
+  total: ({ retain, weights }, { setting, progress, share }) => {
     // |w| as w · sign(w): the gradient at 0 is 0, where that of tfjs's abs is −1 and would wake what is pruned.
     const norm = Object.values(weights)
       .map((w): tf.Tensor => tf.sum(tf.mul(w, tf.sign(w))))
       .reduce((sum, term) => tf.add(sum, term));
-    return tf.add(retain, tf.mul(norm, tf.mul(tf.sub(1, progress), setting("l1"))));
+    return tf.add(retain, tf.mul(norm, tf.mul(tf.sub(1, progress), share * setting("l1"))));
   },
 });

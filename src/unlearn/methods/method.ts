@@ -25,7 +25,19 @@ export interface MethodContext {
   /** Names of the trainable weights. */
   readonly trainable: readonly string[];
   readonly options: StepOptions;
+  /** Set where the batch is cut into parts; undefined: one pass over the whole batch. */
+  readonly pass?: Pass;
 }
+
+/**
+ * One pass of a step over a batch in parts (METHOD section 3, gradient accumulation), see accumulate.ts. `gradients`: over one part, with what the other parts
+ * add to both losses as `restForget` and `restRetain` in the batch; nothing moves. `update`: over no samples, with the losses `forget` and `retain` of the whole batch,
+ * its gradients `g0:<weight>`, `g1:<weight>` … and the retain loss `retainAfter` at the new weights.
+ * Both have the sample counts of the whole batch as `nForget` and `nRetain`.
+ */
+export type Pass =
+  | { readonly kind: "gradients"; readonly parts: number; readonly found: (gradients: Weights) => void }
+  | { readonly kind: "update"; readonly measuresRise: () => void };
 
 /** A number that belongs to one method. */
 export interface Setting {
@@ -52,6 +64,8 @@ export interface MethodDefinition {
   /** Share of the weights that may change, where the method has its own. */
   readonly saliency?: number;
   readonly settings?: Readonly<Record<string, Setting>>;
+  /** Backward passes of a step; undefined = 1. */
+  readonly gradients?: number;
   /** Whether `forgetObjective` may be chosen. */
   readonly choosesObjective: boolean;
   readonly objective: (options: StepOptions) => ForgetObjective;
@@ -95,7 +109,7 @@ export interface SideLosses {
 }
 
 /** What every method's step works with; made anew for each call. */
-export function stepTools({ apply, trainable, options }: MethodContext, objective: ForgetObjective) {
+export function stepTools({ apply, trainable, options, pass }: MethodContext, objective: ForgetObjective) {
   const optimizer = optimizerOf(options);
   const utility = losses[options.loss ?? "cross-entropy"];
   return (carry: Tensors, batch: Tensors) => {
@@ -116,8 +130,17 @@ export function stepTools({ apply, trainable, options }: MethodContext, objectiv
 
     const measure = (at: Weights): SideLosses => {
       const logits = apply(at, inputs);
-      const forget = sideLoss(objective.perSample(logits, labels), batch.forgetMask!, n);
-      const retain = sideLoss(utility.perSample(logits, labels), batch.retainMask!, n);
+      // The value is the whole batch's, the gradient this part's: summed over the parts it is that of any function of both losses.
+      const whole = (part: tf.Scalar, rest: tf.Tensor | undefined) =>
+        (rest ? tf.add(part, rest) : part) as tf.Scalar;
+      const forget = whole(
+        sideLoss(objective.perSample(logits, labels), batch.forgetMask!, n),
+        batch.restForget,
+      );
+      const retain = whole(
+        sideLoss(utility.perSample(logits, labels), batch.retainMask!, n),
+        batch.restRetain,
+      );
       return {
         forget,
         retain,
@@ -130,7 +153,13 @@ export function stepTools({ apply, trainable, options }: MethodContext, objectiv
     };
 
     /** One forward and one backward pass; the side losses at the present weights come along. */
+    let passes = 0;
     const backward = (objectiveOf: (sides: SideLosses) => tf.Tensor) => {
+      if (pass?.kind === "update")
+        return {
+          sides: { forget: batch.forget as tf.Scalar, retain: batch.retain as tf.Scalar },
+          gradients: under(batch, `g${passes++}:`),
+        };
       let seen: { readonly forget: tf.Scalar; readonly retain: tf.Scalar } | undefined;
       const { grads } = tf.valueAndGrads((...values: tf.Tensor[]) => {
         const sides = measure(Object.fromEntries(trainable.map((name, i) => [name, values[i]!])));
@@ -141,7 +170,9 @@ export function stepTools({ apply, trainable, options }: MethodContext, objectiv
       // Out of `keep` and back under the surrounding tidy.
       const sides = { forget: kept.forget.clone(), retain: kept.retain.clone() };
       tf.dispose([kept.forget, kept.retain]);
-      return { sides, gradients: Object.fromEntries(trainable.map((name, i) => [name, grads[i]!])) };
+      const gradients = Object.fromEntries(trainable.map((name, i) => [name, grads[i]!]));
+      if (pass?.kind === "gradients") pass.found(gradients);
+      return { sides, gradients };
     };
 
     const state: OptimizerState = {
@@ -149,7 +180,8 @@ export function stepTools({ apply, trainable, options }: MethodContext, objectiv
       scalars: under(carry, "optimizer:"),
     };
     /** Clips, moves, and puts back what the mask keeps: a masked weight does not change by a bit, not even by decay. */
-    const descend = (gradients: Weights) => {
+    const descend = (gradients: Weights): { readonly state: OptimizerState; readonly weights: Weights } => {
+      if (pass?.kind === "gradients") return { state, weights };
       const masked = Object.fromEntries(
         Object.entries(gradients).map(([name, g]) => [
           name,
@@ -170,8 +202,12 @@ export function stepTools({ apply, trainable, options }: MethodContext, objectiv
     };
 
     /** Log ratio of the utility loss after to before, on this batch; 0 without retained samples. */
-    const measureRise = (after: Weights, before: { readonly retain: tf.Scalar }) =>
-      tf.mul(tf.sub(logLoss(measure(after).retain), logLoss(before.retain)), hasRetain);
+    const measureRise = (after: Weights, before: { readonly retain: tf.Scalar }): tf.Tensor => {
+      if (pass?.kind === "gradients") return tf.scalar(0);
+      if (pass) pass.measuresRise();
+      const retain = pass ? (batch.retainAfter as tf.Scalar) : measure(after).retain;
+      return tf.mul(tf.sub(logLoss(retain), logLoss(before.retain)), hasRetain);
+    };
 
     const moveDual = (error: tf.Tensor, moved: tf.Tensor) =>
       dualRules[options.dual].update(dual, error, moved, options.beta);
@@ -209,6 +245,9 @@ export function stepTools({ apply, trainable, options }: MethodContext, objectiv
       hasForget,
       hasRetain,
       progress: batch.progress!,
+      /** Of what is added in every part and belongs to no sample. */
+      share: pass?.kind === "gradients" ? 1 / pass.parts : 1,
+      measure,
       teacher: batch.teacher,
       backward,
       descend,
@@ -249,6 +288,8 @@ export const plainMethod = (
         readonly setting: (name: string) => number;
         readonly progress: tf.Tensor;
         readonly teacher: tf.Tensor | undefined;
+        /** Weight of a term that belongs to no sample, in one part of a batch. */
+        readonly share: number;
       },
     ) => tf.Tensor;
   },
@@ -262,8 +303,8 @@ export const plainMethod = (
       const tools = stepTools(context, definition.objective(context.options));
       const setting = (name: string) => settingOf(definition.settings ?? {}, context.options, name);
       return (carry, batch) => {
-        const { backward, descend, finish, progress, teacher } = tools(carry, batch);
-        const { sides, gradients } = backward((at) => total(at, { setting, progress, teacher }));
+        const { backward, descend, finish, progress, teacher, share } = tools(carry, batch);
+        const { sides, gradients } = backward((at) => total(at, { setting, progress, teacher, share }));
         return finish(descend(gradients), sides);
       };
     },

@@ -14,6 +14,7 @@ const removal = (dot: tf.Tensor, normSquared: tf.Tensor): tf.Tensor => {
 export const pcgrad: MethodDefinition = {
   uses: { forget: true, retain: true },
   choosesObjective: true,
+  gradients: 2,
   objective: chosenObjective,
   dual: () => ({}),
   step: (context) => {
