@@ -230,12 +230,10 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     return this.emit("Transpose", [tensor], shape, tensor.dtype, { perm: { ints: [0, 2, 3, 1] } });
   }
 
-  /** The integers of a constant made by `ints`. */
   intsOf(name: string): readonly number[] | undefined {
     return this.intLists.get(name);
   }
 
-  /** Name of a one-element operand, undefined where it has more elements. */
   scalarName(operand: Operand): string | undefined {
     if (typeof operand === "string") {
       const known = this.initializers.get(operand);
@@ -287,7 +285,6 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     return this.symbolOf(tensor).splat;
   }
 
-  /** A scalar operand that broadcasts like the splat it stands for; other tensors keep their name. */
   scalarOf(tensor: tf.TensorInfo): Operand {
     const splat = this.splatValue(tensor);
     return splat === undefined ? tensor : this.initializer([splat], [], tensor.dtype);
@@ -333,13 +330,11 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     return infos;
   }
 
-  /** The node that made a value, so that a lowering can cancel inverse pairs. */
   producerOf(tensor: tf.TensorInfo): EmittedNode | undefined {
     const symbolic = this.symbolOf(tensor);
     return symbolic.shape.join() === tensor.shape.join() ? this.producers.get(symbolic.name) : undefined;
   }
 
-  /** Wraps an existing value name again, for a lowering that found its result already there. */
   reuse(name: string, shape: readonly number[], dtype: string): tf.TensorInfo {
     return this.info({ name, shape, dtype });
   }

@@ -1,6 +1,5 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
-import type { OnnxBackend } from "./backend.ts";
-import type { EmittedAttribute, Operand } from "./trace.ts";
+import type { EmittedAttribute, Operand, Trace } from "./trace.ts";
 
 /** ONNX Runtime's blocked layout [N, C/b, H, W, b] and its operators (ReorderInput, Conv, ReorderOutput …). */
 export const NCHWC = "com.microsoft.nchwc";
@@ -70,7 +69,7 @@ const same = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every((d, i) => d === b[i]);
 
 /** Keeps operators on blocked tensors in the blocked layout; undefined where the row-major form is needed. */
-export function lowerBlocked(trace: OnnxBackend, emission: Emission): TensorInfo | undefined {
+export function lowerBlocked(trace: Trace, emission: Emission): TensorInfo | undefined {
   const { opType, inputs, domain } = emission;
   if (trace.block === 0 || domain !== "") return undefined;
   if (!inputs.some((x) => typeof x !== "string" && x.shape.length === 4 && trace.isBlocked(x)))
@@ -82,7 +81,7 @@ export function lowerBlocked(trace: OnnxBackend, emission: Emission): TensorInfo
 }
 
 function elementwise(
-  trace: OnnxBackend,
+  trace: Trace,
   { opType, inputs, shape, dtype, attributes }: Emission,
 ): TensorInfo | undefined {
   const { block } = trace;
@@ -146,7 +145,7 @@ function elementwise(
 
 /** Over the image (one number per sample and channel), over everything but the channels, or over everything. */
 function reduction(
-  trace: OnnxBackend,
+  trace: Trace,
   { opType, inputs: [x, axesName], shape, dtype, attributes }: Emission,
 ): TensorInfo | undefined {
   const tensor = x as TensorInfo;
@@ -178,10 +177,7 @@ function reduction(
 }
 
 /** Along the channels, where every part fills whole blocks. */
-function concatenation(
-  trace: OnnxBackend,
-  { inputs, shape, dtype, attributes }: Emission,
-): TensorInfo | undefined {
+function concatenation(trace: Trace, { inputs, shape, dtype, attributes }: Emission): TensorInfo | undefined {
   const axis = attributes["axis"] as { readonly int: number };
   const parts = inputs as readonly TensorInfo[];
   if (shape.length !== 4 || axis.int !== 1 || dtype !== "float32") return undefined;

@@ -69,6 +69,14 @@ export interface Trace {
   channelsLast(tensor: TensorInfo): TensorInfo;
   /** A scalar operand that broadcasts like the splat it stands for; other tensors stay as they are. */
   scalarOf(tensor: TensorInfo): Operand;
+  /** Name of a one-element operand, undefined where it has more elements. */
+  scalarName(operand: Operand): string | undefined;
+  /** The integers of a constant made by `ints`. */
+  intsOf(name: string): readonly number[] | undefined;
+  /** The node that made a value, so that a lowering can cancel inverse pairs. */
+  producerOf(tensor: TensorInfo): EmittedNode | undefined;
+  /** Wraps an existing value name again, for a lowering that found its result already there. */
+  reuse(name: string, shape: readonly number[], dtype: string): TensorInfo;
 }
 
 export interface LoweringArguments {

@@ -1,5 +1,4 @@
 import { backend_util, broadcast_util, type TensorInfo, util } from "@tensorflow/tfjs-core";
-import type { OnnxBackend } from "../backend.ts";
 import type {
   EmittedAttribute,
   Lowering,
@@ -12,7 +11,6 @@ import type {
 const size = (shape: readonly number[]) => util.sizeFromShape([...shape]);
 const sameShape = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every((d, i) => d === b[i]);
-const backendOf = (trace: Trace) => trace as OnnxBackend;
 
 /** ONNX scalar operand instead of an expanded splat, where the other operand already has the result's shape. */
 const broadcastOperand = (
@@ -20,7 +18,7 @@ const broadcastOperand = (
   tensor: TensorInfo,
   other: TensorInfo,
   outShape: readonly number[],
-): Operand => (sameShape(other.shape, outShape) ? backendOf(trace).scalarOf(tensor) : tensor);
+): Operand => (sameShape(other.shape, outShape) ? trace.scalarOf(tensor) : tensor);
 
 export const cast = (trace: Trace, x: TensorInfo, dtype: string): TensorInfo => {
   if (x.dtype === dtype) return x;
@@ -113,7 +111,7 @@ export const reshape = (trace: Trace, x: TensorInfo, shape: readonly number[]): 
   if (sameShape(x.shape, shape)) return x;
   const splat = trace.splatValue(x);
   if (splat !== undefined) return trace.splat(splat, shape, x.dtype as "float32");
-  const producer = backendOf(trace).producerOf(x);
+  const producer = trace.producerOf(x);
   const source: Operand = producer?.opType === "Reshape" ? producer.inputs[0]! : x;
   // A 0 among the dimensions means 0 here, not "as the input".
   const attributes: Record<string, EmittedAttribute> = shape.includes(0) ? { allowzero: { int: 1 } } : {};
@@ -125,11 +123,11 @@ const transpose = (trace: Trace, x: TensorInfo, perm: readonly number[]): Tensor
   const splat = trace.splatValue(x);
   if (splat !== undefined) return trace.splat(splat, shape, x.dtype as "float32");
   if (perm.every((p, i) => p === i)) return x;
-  const producer = backendOf(trace).producerOf(x);
+  const producer = trace.producerOf(x);
   if (producer?.opType === "Transpose") {
     const inner = producer.attributes["perm"] as { readonly ints: readonly number[] };
     const combined = perm.map((p) => inner.ints[p]!);
-    if (combined.every((p, i) => p === i)) return backendOf(trace).reuse(producer.inputs[0]!, shape, x.dtype);
+    if (combined.every((p, i) => p === i)) return trace.reuse(producer.inputs[0]!, shape, x.dtype);
     return trace.emit("Transpose", [producer.inputs[0]!], shape, x.dtype, { perm: { ints: combined } });
   }
   return trace.emit("Transpose", [x], shape, x.dtype, { perm: { ints: [...perm] } });
@@ -475,12 +473,7 @@ export const standardLowerings: LoweringTable = {
   },
   Select: ({ named, trace }) => {
     const [condition, t, e] = [named["condition"]!, named["t"]!, named["e"]!];
-    return trace.emit(
-      "Where",
-      [condition, backendOf(trace).scalarOf(t), backendOf(trace).scalarOf(e)],
-      t.shape,
-      t.dtype,
-    );
+    return trace.emit("Where", [condition, trace.scalarOf(t), trace.scalarOf(e)], t.shape, t.dtype);
   },
   OneHot: ({ named, attrs, trace }) => {
     const indices = named["indices"]!;
