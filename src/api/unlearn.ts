@@ -117,7 +117,7 @@ export interface UnlearnDocument {
   };
   readonly seed: number;
   readonly threads: number;
-  /** As they were used: `lr` is the rate that was found where it was auto. */
+  /** As they were used: `lr` is the rate that was found where it was auto, under a budget the first one. */
   readonly options: UnlearnOptions & { readonly lr: number };
   readonly versions: Versions;
   /** With --gates: what the checks on the comparison of both files say. */
@@ -185,7 +185,12 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
     phase("importing the model and reading the data");
     const whole = importModel(source, request);
     const read = loadSets(request, whole.inputs);
-    if (!request.allowOverlap) refuseOverlap(read.forget, read.retain);
+    if (!request.allowOverlap) {
+      refuseOverlap(read.forget, read.retain);
+      // What was forgotten earlier is forgotten once more: among the retained it would be taught again.
+      for (const [name, limit] of Object.entries(request.limits ?? {}))
+        if (limit.trim().startsWith("+") && read.also?.[name]) refuseOverlap(read.also[name], read.retain);
+    }
     const test = request.stopWhen?.some((condition) => condition.includes("testAccuracy")) ?? false;
     const { forget, validation, also = {} } = read;
     const looked = [read.retain, validation, ...Object.values(also), test ? read.test : undefined];

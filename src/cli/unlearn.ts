@@ -116,7 +116,11 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
       new Option("--objective <name>", "what is minimised on the forget set").choices(FORGET_OBJECTIVES),
     )
     .addOption(new Option("--loss <name>", "the utility loss").choices(LOSSES))
-    .addOption(new Option("--optimizer <name>").choices(OPTIMIZERS))
+    .addOption(
+      new Option("--optimizer <name>", "(default: sgd; adamw where --budget finds the rate)").choices(
+        OPTIMIZERS,
+      ),
+    )
     .option("--momentum <number>", "of SGD", number)
     .option("--weight-decay <number>", "L2 of SGD, decoupled for AdamW", number)
     .addOption(new Option("--schedule <name>", "of the learning rate").choices(LEARNING_RATE_SCHEDULES))
@@ -131,7 +135,7 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
     )
     .option(
       "--lr <number>",
-      "learning rate, or auto: a short range test (default: 0.001; auto with --budget)",
+      "learning rate, or auto: found on the way with --budget, else by a short range test (default: 0.001; auto with --budget)",
       rate,
     )
     .option("--batch-size <count>", "samples per step", positiveCount, 128)

@@ -55,7 +55,7 @@ export interface UnlearnOptions {
   /** λ₀; undefined = the method's own (0; 1 for eupmu-fast). */
   readonly lambda?: number;
   readonly epochs: number;
-  /** `auto`: found by a short range test on validation data, see learning-rate.ts. */
+  /** `auto`: under a budget found on the way, see pace.ts; else by a short range test on validation data, see learning-rate.ts. */
   readonly lr: number | "auto";
   /** undefined = constant. */
   readonly schedule?: LearningRateSchedule;
@@ -126,11 +126,11 @@ export interface TrainingResult {
   readonly seconds: number;
   readonly compileSeconds: number;
   readonly samplesPerSecond: number;
-  /** The learning rate that was used, where it was `auto` the one that was found. */
+  /** The learning rate that was used, where it was `auto` the one that was found, under a budget the first one. */
   readonly lr: number;
   /** Every look at the watched sets, in order; empty without a watch. */
   readonly checks: readonly Check[];
-  /** With a budget or limits: states within them that forget enough, the best first, see `rankOf`. Without: the last state alone. */
+  /** With a budget or limits: states within them that forget enough, the best first, see `forgetsMore`. Without: the last state alone. */
   readonly candidates: readonly Candidate[];
 }
 

@@ -324,6 +324,16 @@ describe("--budget", () => {
     ["a budget that cannot be read", ["--budget", "much"], "BUDGET_FORM"],
     ["a limit without its set", ["--budget", "1pp", "--limit", "a=+1pp"], "LIMIT_UNKNOWN"],
     [
+      "what was forgotten earlier, among the retained",
+      ["--budget", "1pp", "--also", `a=${paths.retain}`, "--limit", "a=+1pp"],
+      "OVERLAP",
+    ],
+    [
+      "a least forgetting in an unknown unit",
+      ["--budget", "1pp", "--min-forgetting", "1%"],
+      "MIN_FORGETTING",
+    ],
+    [
       "a limit without a sign",
       ["--budget", "1pp", "--also", `a=${paths.forget}`, "--limit", "a=1pp"],
       "LIMIT_FORM",
