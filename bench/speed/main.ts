@@ -115,7 +115,8 @@ async function startPeer(python: string, file: string, { sample, batch }: Worklo
   return { layout, contender };
 }
 
-async function measure(key: string, workload: Workload, folder: string): Promise<Row> {
+/** @param python runs the peer; without one a workload is measured beside tfjs, where that is bearable, or alone */
+async function measure(key: string, workload: Workload, folder: string, python?: string): Promise<Row> {
   const start = (engine: string) => startOurs(key, engine);
   const file = join(folder, `${key}.onnx`);
   writeFileSync(file, workload.model());
@@ -128,8 +129,8 @@ async function measure(key: string, workload: Workload, folder: string): Promise
     compileSeconds: 0,
     engine: "",
   };
-  if (values.peer) {
-    const { layout, contender: theirs } = await startPeer(values.peer, file, workload);
+  if (python) {
+    const { layout, contender: theirs } = await startPeer(python, file, workload);
     const ours = await start("onnxruntime");
     const d = await duel(ours, theirs, workload.batch);
     await ours.stop();
@@ -195,7 +196,7 @@ try {
     const workload = workloads[key];
     if (!workload)
       throw new Error(`no workload "${key}"; there are ${Object.keys(workloads).join(", ")}, checks, job`);
-    const row = await measure(key, workload, folder);
+    const row = await measure(key, workload, folder, values.peer);
     rows.push(row);
     console.error(
       `${row.workload}: ${row.samplesPerSecond.toFixed(0)} samples/s${row.peer ? `, ${row.peer.speedRatio.toFixed(2)} × PyTorch` : ""}`,
