@@ -39,8 +39,9 @@ function expand(node: OnnxNode): OnnxNode[] | undefined {
     inputs: readonly string[],
     output: string,
     attributes: OnnxNode["attributes"] = {},
+    domain = "",
   ) => {
-    nodes.push({ name: node.name, opType, domain: "", inputs, outputs: [output], attributes, opset: 13 });
+    nodes.push({ name: node.name, opType, domain, inputs, outputs: [output], attributes, opset: 13 });
     return output;
   };
   const constant = (what: string, dims: readonly number[], values: readonly number[]) => {
@@ -53,7 +54,7 @@ function expand(node: OnnxNode): OnnxNode[] | undefined {
       ? [constant("intercepts", [rows], intercepts as number[])]
       : [];
   const x = add("Cast", [node.inputs[0]!], name("input"), { to: 1 });
-  let logits = add("Gemm", [x, w, ...b], name("logits"), { transB: 1 });
+  let logits = add("LinearRegressor", [x, w, ...b], name("logits"), { targets: rows }, "ai.onnx.ml");
   // One row for two classes: the first class has the opposite score.
   if (isClassifier && rows === 1 && classes === 2) {
     if (post !== "LOGISTIC") return undefined;

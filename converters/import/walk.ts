@@ -42,16 +42,21 @@ export function planGraph(
   isGiven: (name: string) => boolean,
   outer: ReadonlySet<string> = new Set(),
 ): Plan {
+  // What a subgraph may use; gathered only where there is one.
+  let visible: ReadonlySet<string> | undefined;
+  const visibleInside = () => {
+    visible ??= new Set([
+      ...outer,
+      ...graph.initializers.keys(),
+      ...graph.inputs.map(({ name }) => name),
+      ...graph.nodes.flatMap((node) => node.outputs),
+    ]);
+    return visible;
+  };
   const nodes = requiredNodes(graph, outputs, outer)
     .filter((node) => !(node.opType === "Constant" && isGiven(node.outputs[0]!)))
     .map((node): PlannedNode => {
       const opset = node.opset ?? opsets.get(node.domain) ?? 1;
-      const visible = new Set([
-        ...outer,
-        ...graph.initializers.keys(),
-        ...graph.inputs.map(({ name }) => name),
-        ...graph.nodes.flatMap((other) => other.outputs),
-      ]);
       const inner = subgraphsOf(node).map(
         ([key, body]) =>
           [
@@ -61,7 +66,7 @@ export function planGraph(
               body.outputs.map(({ name }) => name),
               opsets,
               isGiven,
-              visible,
+              visibleInside(),
             ),
           ] as const,
       );

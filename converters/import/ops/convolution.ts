@@ -193,6 +193,11 @@ export function DeformConv(
   const window = resolveWindow(kernel, input.shape.slice(2), rest);
   const spatial = outputSpatial(input.shape.slice(2), window);
   const [k, l] = [product(kernel), product(spatial)];
+  const expected = offset_group * kernel.length * k;
+  if (offsets.shape[1] !== expected)
+    throw new Error(
+      `the offset has ${offsets.shape[1]} channels where offset_group ${offset_group} and a kernel of ${k} places need ${expected}; ONNX Runtime does not run this node either`,
+    );
   const groups = n * offset_group;
   // Axis r of the place that each tap meets at each window position, [1, k·l].
   const fixed = kernel.map((_, r) => {

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { notTrainable } from "../../errors.ts";
 import { gather, slice, where } from "../../kernels/movement.ts";
-import { type Inputs, isHost, toTensor, type Value } from "../value.ts";
+import { type Inputs, isHost, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 /** ai.onnx.ml: what scikit-learn's and ML.NET's exporters put before and after a network. */
 const float = (value: Value) => tf.cast(toTensor(value), "float32");
@@ -89,17 +90,33 @@ export function OneHotEncoder([x]: Inputs, { cats_int64s }: { cats_int64s: reado
 }
 
 interface LinearAttributes {
-  readonly coefficients: readonly number[];
+  readonly coefficients?: readonly number[];
   readonly intercepts?: readonly number[];
   readonly targets?: number;
+  readonly post_transform?: string;
 }
-/** x Wᵀ + b with the weights in attributes: it runs, but there is no tensor in the file to train. */
+/**
+ * x Wᵀ + b. A linear model that the importer has written out gives W and b as further inputs; else they stand in attributes, frozen.
+ * As ONNX Runtime does, W is the first `targets` times as many coefficients as x has columns, whatever follows them.
+ */
 export function LinearRegressor(
-  [x]: Inputs,
-  { coefficients, intercepts, targets = 1 }: LinearAttributes,
+  [x, w, b]: Inputs,
+  { coefficients = [], intercepts, targets = 1, post_transform = "NONE" }: LinearAttributes,
+  { where }: OperatorContext,
 ): Value {
+  if (post_transform !== "NONE")
+    throw notTrainable("POST_TRANSFORM", `${where}: post_transform ${post_transform} is not supported.`);
   const t = float(x!) as tf.Tensor2D;
-  const weights = tf.tensor2d(Float32Array.from(coefficients), [targets, coefficients.length / targets]);
-  const y = tf.matMul(t, weights, false, true);
-  return intercepts ? tf.add(y, tf.tensor1d(Float32Array.from(intercepts))) : y;
+  const width = t.shape.at(-1)!;
+  const all = w ? toTensor(w) : tf.tensor1d(Float32Array.from(coefficients));
+  const used = targets * width;
+  if (all.size < used)
+    throw new Error(
+      `${all.size} coefficients are fewer than ${targets} rows for the ${width} columns of the input need`,
+    );
+  const flat = tf.reshape(all, [all.size]);
+  const weights = tf.reshape(all.size === used ? flat : slice(flat, [0], [used], [1]), [targets, width]);
+  const y = tf.matMul(t, weights as tf.Tensor2D, false, true);
+  const bias = b ? toTensor(b) : intercepts && tf.tensor1d(Float32Array.from(intercepts));
+  return bias ? tf.add(y, bias) : y;
 }

@@ -86,13 +86,15 @@ function dftMatrix(
   const used = Math.min(given, toReal ? Math.floor(length / 2) + 1 : length);
   const matrix = new Float32Array(given * channels * count * out);
   const width = count * out;
+  const angles = Array.from({ length }, (_, i) => (2 * Math.PI * i) / length);
+  const [cosines, sines] = [angles.map(Math.cos), angles.map(Math.sin)];
   for (let j = 0; j < used; j++) {
     // A one-sided spectrum stands for its conjugate half as well.
     const both = toReal && j > 0 && 2 * j !== length ? 2 : 1;
     const weight = inverse ? both / length : 1;
     for (let k = 0; k < count; k++) {
-      const angle = (2 * Math.PI * ((k * j) % length)) / length;
-      const [c, s] = [weight * Math.cos(angle), weight * Math.sin(angle) * (inverse ? 1 : -1)];
+      const turn = (k * j) % length;
+      const [c, s] = [weight * cosines[turn]!, weight * sines[turn]! * (inverse ? 1 : -1)];
       const put = (channel: number, part: number, value: number) => {
         if (channel < channels && part < out)
           matrix[(j * channels + channel) * width + k * out + part] = value;

@@ -589,6 +589,30 @@ describe("ai.onnx.ml", () => {
     },
   );
 
+  test("LinearClassifier with more coefficients than its input has columns for: the first ones count, the rest stay", async () => {
+    const bytes = machine(
+      [
+        node(
+          "LinearClassifier",
+          ["x"],
+          ["label", "scores"],
+          {
+            classlabels_ints: [0, 1, 2],
+            coefficients: Float32Array.from(numbers(18, 3)),
+            intercepts: Float32Array.of(0.1, -0.2, 0.3),
+            post_transform: "LOGISTIC",
+          },
+          "ai.onnx.ml",
+        ),
+      ],
+      [value("label", ["n"], INT64), value("scores", ["n", 3])],
+    );
+    expect(await goesTheRoad(bytes, X, { logits: "scores" })).toEqual([
+      "label/coefficients",
+      "label/intercepts",
+    ]);
+  });
+
   test("trees are refused by name", () => {
     const bytes = machine(
       [node("TreeEnsembleRegressor", ["x"], ["y"], {}, "ai.onnx.ml")],

@@ -85,6 +85,24 @@ const REFUSALS: readonly Refusal[] = [
     ],
     attributes: { num_heads: 2, do_rotary: 1 },
   },
+  {
+    op: "LinearRegressor",
+    domain: "ai.onnx.ml",
+    code: "POST_TRANSFORM",
+    says: "PROBIT",
+    inputs: [[2, 2]],
+    attributes: { coefficients: [1, 2], post_transform: "PROBIT" },
+  },
+  {
+    op: "DeformConv",
+    code: "OPERATOR_FAILED",
+    says: "the offset has 36 channels where offset_group 1 and a kernel of 9 places need 18",
+    inputs: [
+      [1, 2, 4, 4],
+      [2, 2, 3, 3],
+      [1, 36, 2, 2],
+    ],
+  },
   { op: "CumSum", code: "OPERAND_NOT_CONSTANT", says: '"axis"', inputs: [[2], []] },
 ];
 
