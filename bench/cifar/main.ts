@@ -61,7 +61,9 @@ const late = (): boolean => {
 const set = (name: string) => join(data, `cifar10-${name}.npz`);
 
 /** Files of a scenario: as given, or class 3 of all training images against the rest; T then excludes the class, which is tested apart. */
-function filesOf(scenario: Experiment["scenario"]): Required<Omit<SetPaths, "validation" | "preprocessing">> {
+function filesOf(
+  scenario: Experiment["scenario"],
+): Required<Omit<SetPaths, "validation" | "preprocessing" | "loss">> {
   if (scenario === "random")
     return { forget: set("forget"), retain: set("retain"), test: set("test"), also: {} };
   const parts = (paths: readonly string[], keep: (label: number) => boolean, name: string): string => {
@@ -152,9 +154,9 @@ async function run(experiment: Experiment, reference: Evaluation | null): Promis
 /** Smaller is better; blind to Retrain (METHOD section 5). Class-wise: full forgetting at the highest utility. */
 function score({ before, after }: Result): number {
   const utility =
-    Math.abs(after.retainAccuracy - before.retainAccuracy) +
+    Math.abs(after.retainAccuracy! - before.retainAccuracy!) +
     Math.abs(after.testAccuracy! - before.testAccuracy!);
-  return utility + Math.abs(after.forgetAccuracy - (scenario === "random" ? before.testAccuracy! : 0));
+  return utility + Math.abs(after.forgetAccuracy! - (scenario === "random" ? before.testAccuracy! : 0));
 }
 
 try {

@@ -23,8 +23,8 @@ function percent(values: readonly number[]): string {
 }
 
 const columns = (of: readonly Evaluation[]): string[] => [
-  percent(of.map(({ forgetAccuracy }) => 1 - forgetAccuracy)),
-  percent(of.map(({ retainAccuracy }) => retainAccuracy)),
+  percent(of.map(({ forgetAccuracy }) => 1 - forgetAccuracy!)),
+  percent(of.map(({ retainAccuracy }) => retainAccuracy!)),
   percent(of.map(({ testAccuracy }) => testAccuracy!)),
   percent(of.map(({ miaEfficacy }) => miaEfficacy!)),
 ];

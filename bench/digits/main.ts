@@ -66,8 +66,8 @@ async function attempt(method: Method, seed: number): Promise<Run> {
 const mean = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;
 const percent = (values: readonly number[]) => (100 * mean(values)).toFixed(2);
 const figures = (of: readonly Evaluation[]) => [
-  percent(of.map(({ forgetAccuracy }) => 1 - forgetAccuracy)),
-  percent(of.map(({ retainAccuracy }) => retainAccuracy)),
+  percent(of.map(({ forgetAccuracy }) => 1 - forgetAccuracy!)),
+  percent(of.map(({ retainAccuracy }) => retainAccuracy!)),
   percent(of.map(({ testAccuracy }) => testAccuracy!)),
   percent(of.map(({ miaEfficacy }) => miaEfficacy!)),
   percent(of.map((evaluation) => gapTo(evaluation, reference).average!)),

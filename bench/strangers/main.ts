@@ -123,7 +123,7 @@ async function scrub(
     });
     writeFileSync(report, JSON.stringify(document));
     const figures = ({ forgetAccuracy, testAccuracy }: typeof document.before) => ({
-      forget: forgetAccuracy,
+      forget: forgetAccuracy!,
       test: testAccuracy!,
     });
     const { verified } = await verify({ after: out, before: path, report });

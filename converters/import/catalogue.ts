@@ -96,7 +96,8 @@ const NOTES: Readonly<Record<string, string>> = {
   STFT: "a product with a constant matrix",
   SimplifiedLayerNormalization: "ONNX Runtime's own, in the domain ai.onnx",
   Upsample: "before opset 10; later Resize",
-  "ai.onnx.ml/LinearRegressor": "its weights are trained in the attributes that hold them, as those of LinearClassifier",
+  "ai.onnx.ml/LinearRegressor":
+    "its weights are trained in the attributes that hold them, as those of LinearClassifier",
   "ai.onnx.ml/OneHotEncoder": "integer categories",
   "com.microsoft/Attention": "do_rotary=1 is refused",
   "com.microsoft/EmbedLayerNormalization": "ids are data, embeddings are trained",

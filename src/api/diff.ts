@@ -138,6 +138,11 @@ async function relearnTest(
   target: number,
 ): Promise<RelearnTest | null> {
   if (!request.relearn) return null;
+  if (sets.forget.targets)
+    throw badInput(
+      "RELEARN_CLASSES",
+      "the relearning test counts steps until an accuracy of classes is back, and these targets are not classes; leave --relearn out.",
+    );
   const settings = { ...RELEARN, ...request.relearn };
   const { seed = 0, threads } = request;
   const run = (model: TrainableModel) => relearn(model, sets.forget, { ...settings, target, seed, threads });
@@ -188,7 +193,12 @@ export async function diff(request: DiffRequest): Promise<DiffDocument> {
     sets.forget,
     threads,
   );
-  const relearning = await relearnTest(request, { after, reference }, sets, metrics.before.forgetAccuracy);
+  const relearning = await relearnTest(
+    request,
+    { after, reference },
+    sets,
+    metrics.before.forgetAccuracy ?? Number.NaN,
+  );
   const files = { before: request.before, after: request.after };
   const golden =
     settings?.golden === undefined

@@ -10,6 +10,7 @@ import {
   parseBudget,
   spentOf,
   type Utility,
+  unitOf,
 } from "../unlearn/budget.ts";
 import { figuresOf, parseStopCondition } from "../unlearn/conditions.ts";
 import type { Goal, UnlearnOptions } from "../unlearn/types.ts";
@@ -25,7 +26,7 @@ import {
 
 /** What a run is held to, in the user's words (METHOD section 6). */
 export interface GuardRequest {
-  /** The total utility that may be lost on validation data: `0.5pp` or `0.02nats`. */
+  /** The total utility that may be lost on validation data: `0.5pp`, `0.02nats`, or for a regression `0.02mse`. */
   readonly budget?: string;
   /** An export must forget at least so much: points of accuracy (`1`, `1pp`), or `0.01nats` of loss, see `forgetsEnough`. Default 1 point. */
   readonly minForgetting?: number | string;
@@ -68,6 +69,23 @@ function parseForgetting(given: number | string): Forgetting {
 export const goalFor = ({ goal }: GuardRequest, { forget, retain, validation }: Sets): Goal =>
   goal ?? (validation ? goalOf(forget, retain) : "gone");
 
+/** A regression is held to its squared error, classes and labels to their own units. @throws badInput BUDGET_UNIT, NO_ACCURACY */
+function refuseAccuracies({ forget }: Sets, budget: Budget | undefined, needsThem: boolean): void {
+  const regression = forget.targets?.kind === "regression";
+  if (budget && regression !== (budget.unit === "squared error"))
+    throw badInput(
+      "BUDGET_UNIT",
+      regression
+        ? "the targets are numbers, so there is no accuracy and no likelihood to lose; write the budget as mean squared error (0.02mse)."
+        : "a budget in mean squared error is for a regression (--loss mse); write points of accuracy (0.5pp) or loss (0.02nats).",
+    );
+  if (regression && needsThem)
+    throw badInput(
+      "NO_ACCURACY",
+      "limits, stop conditions and the range test of --lr auto compare accuracies, and a regression has none; use --budget.",
+    );
+}
+
 /**
  * The watch a request asks for, and what is then trained on: with no `validation` a seeded tenth of the retained set is withheld; a set whose accuracy may
  * rise by so much only, as it was forgotten earlier, is forgotten once more beside the forget set.
@@ -84,6 +102,7 @@ export function guardOf(request: GuardRequest, sets: Sets, options: UnlearnOptio
   const stopWhen = (request.stopWhen ?? []).map((text) => parseStopCondition(text, Object.keys(also)));
   if (!sets.test && stopWhen.some((one) => figuresOf(one).includes("testAccuracy")))
     throw badInput("STOP_NEEDS_TEST", "a condition on testAccuracy needs --test; or use validationAccuracy.");
+  refuseAccuracies(sets, budget, limits.length + stopWhen.length > 0 || (!budget && options.lr === "auto"));
   const minForgetting = parseForgetting(request.minForgetting ?? 1);
   const needed = budget !== undefined || limits.length > 0 || stopWhen.length > 0 || options.lr === "auto";
   if (!needed) return { forget: sets.forget, retain: sets.retain, watch: undefined };
@@ -127,13 +146,14 @@ export interface FileCheck {
 
 const utilityOf = (set: Scored): Utility => {
   const { accuracy, loss } = columnsOf(set);
-  return { right: accuracy, losses: loss ?? accuracy.map(() => Number.NaN) };
+  const unknown = new Float64Array(set.count).fill(Number.NaN);
+  return { right: accuracy ?? unknown, losses: loss ?? unknown };
 };
 const mean = (values: ArrayLike<number>) => Array.from(values).reduce((sum, v) => sum + v, 0) / values.length;
 
 /** Holds a written file to the watch. */
 export function checkFile(watch: Watch, before: ModelAnswers, after: ModelAnswers): FileCheck {
-  const unit: Pick<Budget, "unit"> = watch.budget ?? { unit: "accuracy" };
+  const unit: Pick<Budget, "unit"> = watch.budget ?? { unit: unitOf(watch.validation) };
   const [v0, v1] = [utilityOf(before.validation!), utilityOf(after.validation!)];
   const [f0, f1] = [utilityOf(before.forget), utilityOf(after.forget)];
   const also = Object.fromEntries(
@@ -167,7 +187,9 @@ export interface ClosestMiss {
   /** Utility lost and accuracy on the forget set, as measured on the running weights. */
   readonly step: number;
   readonly spent: number;
+  /** NaN for a regression. */
   readonly forgetAccuracy: number;
+  readonly forgetLoss: number;
   readonly within: boolean;
   readonly forgets: boolean;
 }
@@ -190,11 +212,15 @@ export function closestMiss(checks: readonly Check[]): ClosestMiss | null {
   const within = finite.filter((check) => check.within);
   const best =
     within.length > 0
-      ? within.reduce((a, b) => (b.forgetAccuracy < a.forgetAccuracy ? b : a))
+      ? within.reduce((a, b) => (forgotMore(b, a) ? b : a))
       : finite.length > 0
         ? finite.reduce((a, b) => (b.spent < a.spent ? b : a))
         : undefined;
   if (!best) return null;
-  const { step, spent, forgetAccuracy, forgets } = best;
-  return { step, spent, forgetAccuracy, within: best.within, forgets };
+  const { step, spent, forgetAccuracy, forgetLoss, forgets } = best;
+  return { step, spent, forgetAccuracy, forgetLoss, within: best.within, forgets };
 }
+
+/** By accuracy; a regression, which has none (NaN), by its error. */
+const forgotMore = (a: Check, b: Check): boolean =>
+  Number.isNaN(a.forgetAccuracy) ? a.forgetLoss > b.forgetLoss : a.forgetAccuracy < b.forgetAccuracy;

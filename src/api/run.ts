@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
 import { importModel } from "../../converters/import/graph.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
-import { loadDataset } from "../data/dataset.ts";
+import { loadDataset, NO_PREPROCESSING } from "../data/dataset.ts";
 import { loadSets, refuseOverlap, type SetPaths } from "../data/sets.ts";
 import { modelResources, resourceOf } from "../pipeline/files.ts";
 import { type Plan, readPlan } from "../pipeline/plan.ts";
@@ -39,7 +39,14 @@ export function namedSets(
     Object.entries(files).flatMap(([name, path]) =>
       path === undefined
         ? []
-        : [[name, nameSet(key, loadDataset(path, inputs), { records: name === "forget" })]],
+        : [
+            [
+              name,
+              nameSet(key, loadDataset(path, inputs, NO_PREPROCESSING, paths.loss), {
+                records: name === "forget",
+              }),
+            ],
+          ],
     ),
   );
 }
@@ -51,14 +58,15 @@ export function checkPlan(plan: Plan): void {
   const sets = loadSets(request, model.inputs);
   if (!request.allowOverlap) refuseOverlap(sets.forget, sets.retain);
   if (plan.reference !== undefined) importModel(loadModelFile(plan.reference), request);
-  if (plan.gates?.golden !== undefined) loadDataset(plan.gates.golden, model.inputs, request.preprocessing);
+  if (plan.gates?.golden !== undefined)
+    loadDataset(plan.gates.golden, model.inputs, request.preprocessing, "any");
   if (plan.receipt.key !== undefined && existsSync(plan.receipt.key))
     readKey(plan.receipt.key, { create: false });
 }
 
 /**
- * A pipeline file as one step with one verdict: unlearn, verify, compare, judge, report, receipt. Where a gate fails everything is
- * written all the same, and the verdict in the report and in the receipt is "failed".
+ * A pipeline file as one step with one verdict: unlearn, verify, compare, judge, report, receipt. Where a gate fails the new file lies at
+ * `OUT.rejected`, and the verdict in the report and in the receipt, which are written all the same, is "failed".
  * @param options `force` replaces an existing output
  * @throws OnnxUnlearnError with the exit code of the command line
  */
@@ -72,34 +80,34 @@ export async function runPipeline(
   checkPlan(plan);
   const key = plan.receipt.key === undefined ? undefined : readKey(plan.receipt.key, { create: true });
 
-  const unlearned = await unlearn({ ...plan.unlearn, force: options.force }, hooks);
   const write = (document: unknown) => writeFileSync(plan.report, `${JSON.stringify(document, null, 2)}\n`);
-  write(unlearned);
-  hooks.onPhase?.("verifying the new file against the report");
-  const { model: before, out: after, forget, preprocessing, logits } = plan.unlearn;
-  const { threads, seed } = unlearned;
-  const verified = await verify({
-    before,
-    after,
-    report: plan.report,
-    samples: forget,
-    preprocessing,
-    logits,
-    threads,
-  });
-  hooks.onPhase?.("comparing both files");
-  const compared = await diff({
-    ...plan.unlearn,
-    before,
-    after,
-    reference: plan.reference,
-    shadow: plan.shadow,
-    relearn: plan.relearn ? {} : undefined,
-    gates: plan.gates,
-    showSamples: plan.showSamples,
-    threads,
-    seed,
-  });
+  const { model: before, forget, preprocessing, logits } = plan.unlearn;
+  let found: { readonly verified: VerifyDocument; readonly compared: DiffDocument } | undefined;
+  const judge = async (after: string, document: UnlearnDocument): Promise<boolean> => {
+    const { threads, seed } = document;
+    write(document);
+    hooks.onPhase?.("verifying the new file against the report");
+    const report = plan.report;
+    const verified = await verify({ before, after, report, samples: forget, preprocessing, logits, threads });
+    hooks.onPhase?.("comparing both files");
+    const compared = await diff({
+      ...plan.unlearn,
+      before,
+      after,
+      reference: plan.reference,
+      shadow: plan.shadow,
+      relearn: plan.relearn ? {} : undefined,
+      gates: plan.gates,
+      showSamples: plan.showSamples,
+      threads,
+      seed,
+    });
+    found = { verified, compared };
+    return compared.gates?.verdict !== "failed";
+  };
+  const unlearned = await unlearn({ ...plan.unlearn, force: options.force }, { ...hooks, judge });
+  const { verified, compared } = found!;
+  const { threads, seed, rejected } = unlearned;
   const verdict = compared.gates?.verdict ?? "passed";
   const document: RunDocument = {
     ...unlearned,
@@ -124,7 +132,7 @@ export async function runPipeline(
     },
   };
   const facts: ReceiptFacts = {
-    subject: modelResources(after, "model"),
+    subject: modelResources(rejected ?? plan.unlearn.out, "model"),
     dependencies: [
       ...modelResources(before, "model"),
       ...(plan.reference === undefined ? [] : modelResources(plan.reference, "reference")),

@@ -139,6 +139,7 @@ function runArguments(request: SweepRequest, point: Point, out: string): string[
     ...given,
     ...Object.entries(also ?? {}).flatMap(([name, path]) => ["--also", `${name}=${path}`]),
     ...scaling,
+    ...(request.loss === undefined ? [] : ["--loss", request.loss]),
     ...["--method", point.method, `--${point.knob}=${point.value}`, "--seed", `${point.seed}`],
     ...(request.gates === undefined ? [] : ["--gates", request.gates]),
     ...["--threads", `${threads}`, ...options, "--out", out, "--force", "--json"],
@@ -170,6 +171,11 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
   const gates = request.gates === undefined ? null : sha256(readFileSync(request.gates));
   const source = loadModelFile(request.model);
   // Bad data is one sentence here, not one in every run.
+  if (request.loss === "mse")
+    throw badInput(
+      "SWEEP_REGRESSION",
+      "a sweep draws accuracies against each other, and a regression has none; run unlearn with --budget instead.",
+    );
   const sets = loadSets(request, importModel(source).inputs);
   const reference = request.reference
     ? (await measureFile(request.reference, sets, { threads: request.threads })).metrics
@@ -185,7 +191,7 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
       after: exported?.after ?? null,
       averageGap: exported && reference ? gapTo(exported.after, reference).average : null,
       seconds: exported?.timing.seconds ?? null,
-      model: exported ? join(models, `${nameOf(point)}.onnx`) : null,
+      model: exported ? (exported.rejected ?? join(models, `${nameOf(point)}.onnx`)) : null,
       error: "error" in document ? document.error.message : null,
       gates: exported?.gates?.verdict ?? null,
       onFront,
@@ -230,7 +236,7 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
       ? "validationAccuracy"
       : "retainAccuracy";
   const front = paretoFront(
-    exported.map(({ document: { after } }) => ({ forget: after.forgetAccuracy, utility: after[utility]! })),
+    exported.map(({ document: { after } }) => ({ forget: after.forgetAccuracy!, utility: after[utility]! })),
   ).map((k) => exported[k]!.i);
   return {
     before: exported[0]?.document.before ?? null,

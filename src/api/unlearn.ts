@@ -1,6 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
 import { exportModel, refuseBadTarget } from "../../converters/export/write.ts";
 import { importModel } from "../../converters/import/graph.ts";
@@ -8,13 +8,20 @@ import type { ImportOptions } from "../../converters/import/model.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { loadSets, refuseOverlap, type SetPaths } from "../data/sets.ts";
 import type { OperatorTime } from "../engine/profile.ts";
-import { answersOf, type Evaluation, evaluationOf } from "../evaluate/evaluation.ts";
+import { answersOf, type Evaluation, evaluationOf, type Gap, gapTo } from "../evaluate/evaluation.ts";
 import { behindPrefix, cutFrozen, withPrefixes } from "../evaluate/prefix.ts";
 import type { GateReport } from "../gates/judge.ts";
-import type { Budget } from "../unlearn/budget.ts";
+import { type Budget, unitOf } from "../unlearn/budget.ts";
 import { methods } from "../unlearn/methods/index.ts";
 import { train } from "../unlearn/train.ts";
-import type { Candidate, Goal, LedgerEntry, TrainingProgress, UnlearnOptions } from "../unlearn/types.ts";
+import type {
+  Candidate,
+  Goal,
+  LedgerEntry,
+  LossName,
+  TrainingProgress,
+  UnlearnOptions,
+} from "../unlearn/types.ts";
 import type { Check } from "../unlearn/watch.ts";
 import { checkParity, type Parity } from "../verify/parity.ts";
 import {
@@ -25,9 +32,10 @@ import {
   verifyLoads,
   verifyStructure,
 } from "../verify/verify.ts";
-import { type SetSizes, sizesOf } from "./evaluate.ts";
+import { measureFile, type SetSizes, sizesOf } from "./evaluate.ts";
 import {
   BudgetError,
+  type ClosestMiss,
   checkFile,
   closestMiss,
   type FileCheck,
@@ -57,6 +65,8 @@ export interface UnlearnRequest extends ImportOptions, SetPaths, GuardRequest {
   /** Replace an existing output. */
   readonly force?: boolean;
   readonly allowOverlap?: boolean;
+  /** A model retrained without the forget set: the gaps to it are reported (METHOD section 5); it chooses nothing. */
+  readonly reference?: string;
   readonly options?: Partial<UnlearnOptions>;
 }
 
@@ -66,6 +76,12 @@ export interface UnlearnHooks {
   readonly onStep?: (progress: TrainingProgress) => void;
   /** Asks it to stop: INTERRUPTED (exit 130), nothing half-written. */
   readonly signal?: AbortSignal;
+  /**
+   * Asked before the new file is put in place; false: it did not pass, so it is put beside `out` as `OUT.rejected` (a folder of that name where its
+   * weights lie in files of their own) and `out` stays as it was.
+   * @param file the verified new file, for as long as the question lasts
+   */
+  readonly judge?: (file: string, document: UnlearnDocument) => Promise<boolean>;
   /** Told where the time of a training step goes, operator by operator. */
   readonly onProfile?: (rows: readonly OperatorTime[]) => void;
 }
@@ -120,6 +136,14 @@ export interface UnlearnDocument {
   /** As they were used: `lr` is the rate that was found where it was auto, under a budget the first one. */
   readonly options: UnlearnOptions & { readonly lr: number };
   readonly versions: Versions;
+  /** The gaps of both files to a retrained model; null without one. */
+  readonly reference: {
+    readonly model: FileIdentity;
+    readonly metrics: Evaluation;
+    readonly gap: { readonly before: Gap; readonly after: Gap };
+  } | null;
+  /** Where the new file lies instead of at the output, as it did not pass its gates. */
+  readonly rejected?: string;
   /** With --gates: what the checks on the comparison of both files say. */
   readonly gates?: GateReport;
 }
@@ -141,11 +165,19 @@ function trialFolder(out: string): string {
  * ascent (random labels would teach it wrong answers, now and then the right one). The fast variant weighs the losses themselves: their logarithms
  * magnify the retain gradient by 1/L_r, thousands of times on a model that knows its retained data by heart.
  */
-function automatic({ budget, options = {} }: UnlearnRequest, goal: Goal): Partial<UnlearnOptions> {
+function automatic(
+  { budget, options = {} }: UnlearnRequest,
+  goal: Goal,
+  loss: LossName | undefined,
+): Partial<UnlearnOptions> {
   if (budget === undefined) return {};
   const method = options.method ?? "eupmu-fast";
+  // A regression has no bounded ascent.
   const bounded =
-    options.forgetObjective === undefined && methods[method].choosesObjective && goal === "gone";
+    loss !== "mse" &&
+    options.forgetObjective === undefined &&
+    methods[method].choosesObjective &&
+    goal === "gone";
   return {
     method,
     // A rate belongs to its optimiser: AdamW's does not depend on the scale of a stranger's inputs and weights.
@@ -155,12 +187,26 @@ function automatic({ budget, options = {} }: UnlearnRequest, goal: Goal): Partia
   };
 }
 
+/** Where a file goes that did not pass. Side files keep their names, so they need a folder of their own. */
+function rejectedPlace(out: string, hasSideFiles: boolean): string {
+  const place = `${out}.rejected`;
+  if (!hasSideFiles) return place;
+  mkdirSync(place, { recursive: true });
+  return join(place, basename(out));
+}
+
 /** An option that is undefined was not given. */
 const given = <T extends object>(options: T): T =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 
-const spentText = (spent: number, budget: Budget | undefined): string =>
-  budget?.unit === "nats" ? `${spent.toPrecision(3)} nats` : `${(100 * spent).toFixed(2)} points`;
+const spentText = (spent: number, unit: Budget["unit"]): string =>
+  unit === "accuracy"
+    ? `${(100 * spent).toFixed(2)} points`
+    : `${spent.toPrecision(3)} ${unit === "nats" ? unit : "of squared error"}`;
+const forgottenText = ({ forgetAccuracy, forgetLoss }: ClosestMiss): string =>
+  Number.isNaN(forgetAccuracy)
+    ? `squared error on the forget set ${forgetLoss.toPrecision(3)}`
+    : `forget accuracy ${(100 * forgetAccuracy).toFixed(2)} %`;
 
 /**
  * The whole road: model file and sets in, verified model file and before/after figures out. The new file is written to a
@@ -184,7 +230,8 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
   try {
     phase("importing the model and reading the data");
     const whole = importModel(source, request);
-    const read = loadSets(request, whole.inputs);
+    const loss = request.loss ?? request.options?.loss;
+    const read = loadSets({ ...request, loss }, whole.inputs);
     if (!request.allowOverlap) {
       refuseOverlap(read.forget, read.retain);
       // What was forgotten earlier is forgotten once more: among the retained it would be taught again.
@@ -199,7 +246,8 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
     const options: UnlearnOptions = {
       ...DEFAULT_OPTIONS,
       ...given(request.options ?? {}),
-      ...automatic(request, goalFor(request, loaded)),
+      ...automatic(request, goalFor(request, loaded), loss),
+      ...(loss === undefined ? {} : { loss }),
       threads,
     };
 
@@ -208,6 +256,10 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
     phase("measuring the model as it is");
     const answersBefore = await answersOf(request.model, model, sets, { threads });
     const before = evaluationOf(answersBefore, { threads, seed });
+    const reference =
+      request.reference === undefined
+        ? null
+        : await measureFile(request.reference, sets, { logits: request.logits, threads, seed });
     phase("training");
     const trained = await train(
       behindPrefix(model),
@@ -246,7 +298,7 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
       const closest = closestMiss(trained.checks);
       throw new BudgetError(
         closest
-          ? `No state of this run both keeps to the budget and forgets enough (--min-forgetting ${request.minForgetting ?? 1}), so no model was written; the closest, at step ${closest.step}, ${closest.within ? `kept to it but forgot too little (forget accuracy ${(100 * closest.forgetAccuracy).toFixed(2)} %)` : `lost ${spentText(closest.spent, watch?.budget)} of utility`}. Allow a larger budget, more epochs, or another method.`
+          ? `No state of this run both keeps to the budget and forgets enough (--min-forgetting ${request.minForgetting ?? 1}), so no model was written; the closest, at step ${closest.step}, ${closest.within ? `kept to it but forgot too little (${forgottenText(closest)})` : `lost ${spentText(closest.spent, watch?.budget?.unit ?? unitOf(sets.forget))} of utility`}. Allow a larger budget, more epochs, or another method.`
           : "No state of this run could be measured, so no model was written; lower the learning rate.",
         closest,
         trained.checks,
@@ -254,15 +306,15 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
     }
     const { candidate, changedTensors, changedBytes, parity, check } = found;
     const after = evaluationOf(found.answers, { threads, seed });
-    phase("putting the new file in place");
-    await exportModel(source, candidate.weights, out, request.force ? { force: true } : {});
-    const written = readFileSync(out);
-    verifyBytes(out, written, sha256(readFileSync(trial)));
-
+    const written = readFileSync(trial);
     const rises = trained.ledger.flatMap(({ batchRise }) => (batchRise === null ? [] : [batchRise]));
-    return {
+    const document: UnlearnDocument = {
       before,
       after,
+      reference: reference && {
+        ...reference,
+        gap: { before: gapTo(before, reference.metrics), after: gapTo(after, reference.metrics) },
+      },
       budget: {
         epsilon: options.epsilon,
         steps: trained.steps,
@@ -297,6 +349,12 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
       options: { ...options, lr: trained.lr },
       versions: versions(),
     };
+    const passed = (await hooks.judge?.(trial, document)) ?? true;
+    phase("putting the new file in place");
+    const place = passed ? out : rejectedPlace(out, (source.sideFiles?.size ?? 0) > 0);
+    await exportModel(source, candidate.weights, place, { force: !passed || request.force === true });
+    verifyBytes(place, readFileSync(place), sha256(written));
+    return passed ? document : { ...document, rejected: place };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -83,7 +83,12 @@ export async function verify(request: VerifyRequest): Promise<VerifyDocument> {
         });
   let parity: Parity | null = null;
   if (request.samples !== undefined) {
-    const set = loadDataset(request.samples, importModel(source, request).inputs, request.preprocessing);
+    const set = loadDataset(
+      request.samples,
+      importModel(source, request).inputs,
+      request.preprocessing,
+      "any",
+    );
     parity = await checkParity(request.after, request, set, request.threads);
   }
   return {

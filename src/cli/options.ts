@@ -1,6 +1,7 @@
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { SetPaths } from "../data/sets.ts";
 import type { ViewPaths } from "../report/views.ts";
+import { LOSSES, type LossName } from "../unlearn/types.ts";
 
 export const number = (text: string): number => {
   const value = Number(text);
@@ -63,16 +64,23 @@ export interface SetFlags extends PreprocessingFlags {
   readonly retain: string;
   readonly test?: string;
   readonly validation?: string;
+  readonly loss?: LossName;
 }
 
-/** The data files: `.npz` with one array per model input (or `x`) and integer labels `y`. */
+/** The data files: `.npz` with one array per model input (or `x`) and the truth `y`. */
 export const withSets = (command: Command): Command =>
   withPreprocessing(
     command
       .requiredOption("--forget <file>", "samples to forget (.npz)")
       .requiredOption("--retain <file>", "samples to keep (.npz)")
       .option("--test <file>", "samples the model never saw; only measured, never used to choose")
-      .option("--validation <file>", "samples that choices may look at"),
+      .option("--validation <file>", "samples that choices may look at")
+      .addOption(
+        new Option(
+          "--loss <name>",
+          'the utility loss, and so what "y" holds: classes, bits or values',
+        ).choices(LOSSES),
+      ),
   );
 
 /** Flags of commands that run model files. */
@@ -101,5 +109,6 @@ export const setPaths = (flags: SetFlags): SetPaths => ({
   retain: flags.retain,
   test: flags.test,
   validation: flags.validation,
+  loss: flags.loss,
   preprocessing: { scale: flags.scale, mean: flags.mean, std: flags.std },
 });

@@ -40,6 +40,8 @@ export const registerRun = (root: Command, io: Io): Command =>
       else {
         const { printDiff } = await import("./diff.ts");
         await printDiff(document.diff, io);
+        if (document.rejected !== undefined)
+          io.out(`The new file was not put in place; it lies at ${document.rejected}.\n`);
         io.out(`Verdict: ${document.verdict}.\n`);
       }
       if (document.verdict === "failed") io.exitWith?.(1);

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import type { DiffDocument } from "../api/diff.ts";
-import type { UnlearnDocument, UnlearnRequest } from "../api/unlearn.ts";
+import type { UnlearnDocument, UnlearnHooks, UnlearnRequest } from "../api/unlearn.ts";
 import type { EngineName } from "../engine/engine.ts";
 import {
   EPSILON_SCHEDULES,
@@ -11,8 +11,6 @@ import {
   type Goal,
   LEARNING_RATE_SCHEDULES,
   type LearningRateSchedule,
-  LOSSES,
-  type LossName,
   METHODS,
   type Method,
   OPTIMIZERS,
@@ -38,6 +36,7 @@ import {
 
 interface UnlearnFlags extends SetFlags, ViewFlags {
   readonly model: string;
+  readonly reference?: string;
   readonly out: string;
   readonly method?: Method;
   readonly epsilon: number;
@@ -46,7 +45,6 @@ interface UnlearnFlags extends SetFlags, ViewFlags {
   readonly beta?: number;
   readonly lambda?: number;
   readonly objective?: ForgetObjectiveName;
-  readonly loss?: LossName;
   readonly optimizer?: OptimizerName;
   readonly momentum?: number;
   readonly weightDecay?: number;
@@ -88,6 +86,7 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
       ).requiredOption("--out <file>", "the scrubbed model"),
     ),
   )
+    .option("--reference <file>", "a model retrained without the forget set; only compared with")
     .addOption(
       new Option("--method <name>", "how (default: eupmu; eupmu-fast with --budget)").choices(METHODS),
     )
@@ -115,7 +114,6 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
     .addOption(
       new Option("--objective <name>", "what is minimised on the forget set").choices(FORGET_OBJECTIVES),
     )
-    .addOption(new Option("--loss <name>", "the utility loss").choices(LOSSES))
     .addOption(
       new Option("--optimizer <name>", "(default: sgd; adamw where --budget finds the rate)").choices(
         OPTIMIZERS,
@@ -167,17 +165,27 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
         readGates(flags.gates);
       }
       const request = requestOf(flags);
-      const unlearned = await runUnlearn(request, io, flags.profile).catch(async (error: unknown) => {
-        const { BudgetError } = await import("../api/guard.ts");
-        // A run that found nothing still says how close it came.
-        if (report !== undefined && error instanceof BudgetError) {
-          const { writeFailure } = await import("../report/write.ts");
-          writeFailure(report, error);
-        }
-        throw error;
-      });
-      const compared = await compareResult(request, flags, unlearned);
+      let compared: DiffDocument | undefined;
+      const judge = async (file: string, { threads, seed }: UnlearnDocument) => {
+        compared = await compareResult(request, flags, file, { threads, seed });
+        return compared?.gates?.verdict !== "failed";
+      };
+      const unlearned = await runUnlearn(request, io, { profile: flags.profile, judge }).catch(
+        async (error: unknown) => {
+          const { BudgetError } = await import("../api/guard.ts");
+          // A run that found nothing still says how close it came.
+          if (report !== undefined && error instanceof BudgetError) {
+            const { writeFailure } = await import("../report/write.ts");
+            writeFailure(report, error);
+          }
+          throw error;
+        },
+      );
       const document = { ...unlearned, ...(compared?.gates ? { gates: compared.gates } : {}) };
+      if (compared) {
+        const { writeViews } = await import("../report/views.ts");
+        await writeViews(flags, compared, unlearned);
+      }
       if (report !== undefined) writeReport(report, document);
       if (flags.json) printJson(io, document);
       else await printUnlearn(document, flags.out, io);
@@ -187,27 +195,13 @@ export const registerUnlearn = (root: Command, io: Io): Command =>
 /** The comparison behind gates and views, where one of them was asked for. */
 async function compareResult(
   request: UnlearnRequest,
-  flags: ViewFlags,
-  unlearned: UnlearnDocument,
+  { gates, html, markdown, junit, showSamples }: ViewFlags,
+  after: string,
+  measuring: Pick<UnlearnDocument, "threads" | "seed">,
 ): Promise<DiffDocument | undefined> {
-  const { gates, html, markdown, junit, showSamples } = flags;
   if ((gates ?? html ?? markdown ?? junit) === undefined) return undefined;
-  const [{ diff }, { writeViews }] = await Promise.all([
-    import("../api/diff.ts"),
-    import("../report/views.ts"),
-  ]);
-  const { threads, seed } = unlearned;
-  const compared = await diff({
-    ...request,
-    before: request.model,
-    after: request.out,
-    gates,
-    showSamples,
-    threads,
-    seed,
-  });
-  await writeViews({ html, markdown, junit }, compared, unlearned);
-  return compared;
+  const { diff } = await import("../api/diff.ts");
+  return diff({ ...request, before: request.model, after, gates, showSamples, ...measuring });
 }
 
 const requestOf = (flags: UnlearnFlags): UnlearnRequest => ({
@@ -218,6 +212,7 @@ const requestOf = (flags: UnlearnFlags): UnlearnRequest => ({
   freeze: flags.freeze,
   logits: flags.logits,
   force: flags.force,
+  reference: flags.reference,
   allowOverlap: flags.allowOverlap,
   also: flags.also,
   budget: flags.budget,
@@ -252,7 +247,14 @@ const requestOf = (flags: UnlearnFlags): UnlearnRequest => ({
 });
 
 /** Runs the road with progress on stderr. */
-export async function runUnlearn(request: UnlearnRequest, io: Io, profile = false): Promise<UnlearnDocument> {
+export async function runUnlearn(
+  request: UnlearnRequest,
+  io: Io,
+  {
+    profile = false,
+    judge,
+  }: { readonly profile?: boolean | undefined; readonly judge?: UnlearnHooks["judge"] } = {},
+): Promise<UnlearnDocument> {
   const [{ unlearn }, { progressHooks }, { profileTable }] = await Promise.all([
     import("../api/unlearn.ts"),
     import("../report/progress.ts"),
@@ -262,6 +264,7 @@ export async function runUnlearn(request: UnlearnRequest, io: Io, profile = fals
   const document = await unlearn(request, {
     ...(await progressHooks(io)),
     signal: io.signal,
+    ...(judge ? { judge } : {}),
     ...(profile
       ? {
           onProfile: (rows) => {
@@ -279,16 +282,20 @@ export async function runUnlearn(request: UnlearnRequest, io: Io, profile = fals
 export async function printUnlearn(document: UnlearnDocument, out: string, io: Io): Promise<void> {
   const { gatesText, guardText, metricsTable } = await import("../report/terminal.ts");
   const { changedTensors, changedBytes, parity } = document.export;
+  const { reference, rejected } = document;
   io.out(
     `${metricsTable([
-      { title: "before", metrics: document.before },
-      { title: "after", metrics: document.after },
+      { title: "before", metrics: document.before, gap: reference?.gap.before },
+      { title: "after", metrics: document.after, gap: reference?.gap.after },
+      ...(reference ? [{ title: "reference", metrics: reference.metrics }] : []),
     ])}\n`,
   );
   const { guard } = document.budget;
   if (guard) io.out(`${guardText(guard)}\n`);
   io.out(
-    `${out}: ${changedTensors.length} tensors changed (${changedBytes} bytes); largest deviation from the trained graph ${parity.maxAbsDiff ?? "not measured"} on ${parity.samples} samples; ${document.timing.samplesPerSecond.toFixed(0)} samples/s.\n`,
+    `${rejected ?? out}: ${changedTensors.length} tensors changed (${changedBytes} bytes); largest deviation from the trained graph ${parity.maxAbsDiff ?? "not measured"} on ${parity.samples} samples; ${document.timing.samplesPerSecond.toFixed(0)} samples/s.\n`,
   );
   if (document.gates) io.out(`${gatesText(document.gates)}\n`);
+  if (rejected !== undefined)
+    io.out(`A gate failed, so nothing was written to ${out}; the new file lies at ${rejected}.\n`);
 }

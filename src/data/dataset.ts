@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { badInput } from "../../converters/errors.ts";
 import { isFloatType } from "../../converters/import/value.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
-import type { Dataset } from "../unlearn/types.ts";
+import type { Dataset, LossName } from "../unlearn/types.ts";
 import { type NpyArray, readNpz } from "./npz.ts";
 
 /** x' = (x / scale − mean) / std per channel; one value stands for all channels. */
@@ -51,24 +51,69 @@ function preprocess(
   return out;
 }
 
+/** What `y` holds, by the loss: one class per sample; bits or values, `[N, C]` or `[N]`. */
+function truthOf(
+  path: string,
+  y: NpyArray | undefined,
+  names: Iterable<string>,
+  wanted: LossName | "any",
+): Pick<Dataset, "labels" | "targets" | "count"> {
+  const loss =
+    wanted !== "any" ? wanted : y && y.kind === "integer" && y.dims.length === 1 ? "cross-entropy" : "mse";
+  const classes = loss === "cross-entropy";
+  const has = `it has: ${[...names].join(", ")}`;
+  if (classes && (!y || (y.kind !== "integer" && y.dims.length < 2)))
+    throw badInput(
+      "LABELS_MISSING",
+      `${path} has no integer array "y" of labels (${has}); add one label per sample, or say what else "y" is with --loss binary-cross-entropy or --loss mse.`,
+    );
+  if (!y) throw badInput("LABELS_MISSING", `${path} has no array "y" of targets (${has}); add it.`);
+  const count = y.dims[0] ?? 0;
+  if (count === 0) throw badInput("SET_EMPTY", `${path} holds no samples; give at least one.`);
+  const width = y.data.length / count;
+  if (classes && width !== 1)
+    throw badInput(
+      "LABELS_SHAPE",
+      `${path}: "y" has shape [${y.dims.join(", ")}], ${width} numbers per sample, where --loss cross-entropy takes one class; say --loss binary-cross-entropy for several labels per sample, --loss mse for a regression.`,
+    );
+  if (classes) {
+    const labels = Int32Array.from(y.data);
+    const negative = labels.findIndex((label) => label < 0);
+    if (negative >= 0)
+      throw badInput(
+        "LABEL_RANGE",
+        `${path}: sample ${negative} has label ${labels[negative]}; classes count from 0, mend the labels.`,
+      );
+    return { count, labels };
+  }
+  const bits = loss === "binary-cross-entropy";
+  const bad = (y.data as Float32Array).findIndex((v) => (bits ? v !== 0 && v !== 1 : !Number.isFinite(v)));
+  if (bad >= 0)
+    throw badInput(
+      "TARGET_RANGE",
+      `${path}: sample ${Math.floor(bad / width)} has the target ${y.data[bad]}; ${bits ? "a label is 0 or 1" : "a target is a number"}, mend "y".`,
+    );
+  return {
+    count,
+    labels: new Int32Array(0),
+    targets: { kind: bits ? "multi-label" : "regression", data: Float32Array.from(y.data), width },
+  };
+}
+
 /**
- * Loads one set: an array per model input by name (or `x` for the only input) and integer labels `y` [N].
+ * Loads one set: an array per model input by name (or `x` for the only input) and the truth `y`: integer classes [N]; with the loss
+ * binary-cross-entropy bits, with mse any numbers, [N, C] or [N]. `any` takes whatever is there, for those that need the inputs alone.
  * @throws badInput naming file, sample and remedy
  */
 export function loadDataset(
   path: string,
   inputs: readonly OnnxValueInfo[],
   how: Preprocessing = NO_PREPROCESSING,
+  loss: LossName | "any" = "cross-entropy",
 ): Dataset {
   const arrays = readNpz(path);
-  const labels = arrays.get("y");
-  if (!labels || labels.kind !== "integer")
-    throw badInput(
-      "LABELS_MISSING",
-      `${path} has no integer array "y" of labels (it has: ${[...arrays.keys()].join(", ")}); add one label per sample.`,
-    );
-  const count = labels.data.length;
-  if (count === 0) throw badInput("SET_EMPTY", `${path} holds no samples; give at least one.`);
+  const truth = truthOf(path, arrays.get("y"), arrays.keys(), loss);
+  const { count } = truth;
   const loaded: Record<string, Dataset["inputs"][string]> = {};
   for (const input of inputs) {
     const array = arrays.get(input.name) ?? (inputs.length === 1 ? arrays.get("x") : undefined);
@@ -79,7 +124,7 @@ export function loadDataset(
         `${path} has no array for the model input "${input.name}" (it has: ${[...arrays.keys()].join(", ")}).`,
       );
     if (array.dims[0] !== count)
-      throw badInput("LENGTH_MISMATCH", `${where} has ${array.dims[0]} samples but "y" has ${count} labels.`);
+      throw badInput("LENGTH_MISMATCH", `${where} has ${array.dims[0]} samples but "y" has ${count}.`);
     const wanted = input.dims;
     if (
       wanted &&
@@ -99,14 +144,7 @@ export function loadDataset(
       );
     loaded[input.name] = { data: preprocess(array, input, how, where), dims: array.dims };
   }
-  const y = Int32Array.from(labels.data);
-  const negative = y.findIndex((label) => label < 0);
-  if (negative >= 0)
-    throw badInput(
-      "LABEL_RANGE",
-      `${path}: sample ${negative} has label ${y[negative]}; classes count from 0, mend the labels.`,
-    );
-  return { path, count, inputs: loaded, labels: y };
+  return { path, inputs: loaded, ...truth };
 }
 
 const fingerprint = (set: Dataset, index: number): string => {

@@ -1,6 +1,6 @@
 import { badInput } from "../../converters/errors.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
-import type { Dataset } from "../unlearn/types.ts";
+import type { Dataset, LossName } from "../unlearn/types.ts";
 import { findOverlap, loadDataset, NO_PREPROCESSING, type Preprocessing } from "./dataset.ts";
 
 /** Paths of the data files of a request; see METHOD section 1 for what each set is. */
@@ -14,6 +14,8 @@ export interface SetPaths {
   /** Further sets by name, measured like the test set. */
   readonly also?: Readonly<Record<string, string>>;
   readonly preprocessing?: Preprocessing;
+  /** What `y` holds: classes (undefined), bits, or values. */
+  readonly loss?: LossName;
 }
 
 export interface Sets {
@@ -26,7 +28,8 @@ export interface Sets {
 
 /** Loads every set of a request for these model inputs. @throws badInput as {@link loadDataset} */
 export function loadSets(paths: SetPaths, inputs: readonly OnnxValueInfo[]): Sets {
-  const load = (path: string) => loadDataset(path, inputs, paths.preprocessing ?? NO_PREPROCESSING);
+  const load = (path: string) =>
+    loadDataset(path, inputs, paths.preprocessing ?? NO_PREPROCESSING, paths.loss);
   return {
     forget: load(paths.forget),
     retain: load(paths.retain),
@@ -43,6 +46,9 @@ export function firstSamples(set: Dataset, count: number): Dataset {
     ...set,
     count: n,
     labels: set.labels.slice(0, n),
+    ...(set.targets
+      ? { targets: { ...set.targets, data: set.targets.data.slice(0, n * set.targets.width) } }
+      : {}),
     inputs: Object.fromEntries(
       Object.entries(set.inputs).map(([name, { data, dims }]) => [
         name,

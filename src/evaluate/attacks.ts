@@ -7,6 +7,7 @@ import {
   LABELS_ONLY,
   type Leak,
   type ModelAnswers,
+  NEEDS_CLASSES,
   NO_TEST,
   NOT_NUMBERS,
 } from "./comparison.ts";
@@ -41,6 +42,7 @@ export function membershipOf(
   { seed, shadows }: CompareOptions,
 ): MembershipFigures | string {
   if (!test) return NO_TEST;
+  if (forget.vector) return NEEDS_CLASSES;
   const [sets, cols] = [[forget, retain, test].map(attackable), [forget, retain, test].map(columnsOf)];
   const [f, r, t] = cols as [(typeof cols)[0], (typeof cols)[0], (typeof cols)[0]];
   const [scoredForget, scoredRetain, scoredTest] = sets;

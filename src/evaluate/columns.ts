@@ -1,19 +1,24 @@
-import type { Scored } from "./scored.ts";
+import type { Scored, VectorAnswers } from "./scored.ts";
 
 /** One value per sample; a metric is the mean of a column. */
 export type Column = Float64Array;
 
 /** Per-sample figures of one model on one set; undefined where the model gives no probabilities. */
 export interface Columns {
-  readonly accuracy: Column;
+  /** Whether the predicted class is the label; of several labels the share that is right. Undefined for a regression. */
+  readonly accuracy: Column | undefined;
   /** Undefined also where there are at most five classes: it would be 1 by definition. */
   readonly top5Accuracy: Column | undefined;
-  /** −log p_y, nats. */
+  /** −log p_y, nats; of several labels the mean; of a regression (z − y)², mean over its outputs. */
   readonly loss: Column | undefined;
   /** p_y. */
   readonly confidence: Column | undefined;
   /** max_c p_c. */
   readonly peak: Column | undefined;
+  /** Whether all labels of the sample are right; several labels only. */
+  readonly subset?: Column;
+  /** |z − y|, mean over the outputs; regressions only. */
+  readonly absolute?: Column;
 }
 
 export function columnsOf(set: Scored): Columns {
@@ -25,7 +30,36 @@ export function columnsOf(set: Scored): Columns {
 /** Several figures look at the same columns; a large set with many classes is gone through once. */
 const computed = new WeakMap<Scored, Columns>();
 
-function computeColumns({ count, classes, truth, predicted, logProbabilities }: Scored): Columns {
+const softplus = (z: number): number => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
+
+/** As the losses of training, in float64. */
+function vectorColumns(count: number, { targets, outputs }: VectorAnswers): Columns {
+  const { kind, data, width } = targets;
+  const over = (value: (z: number, y: number) => number): Column =>
+    Float64Array.from({ length: count }, (_, i) => {
+      let sum = 0;
+      for (let at = i * width; at < (i + 1) * width; at++) sum += value(outputs[at]!, data[at]!);
+      return sum / width;
+    });
+  const none = { top5Accuracy: undefined, confidence: undefined, peak: undefined };
+  if (kind === "regression")
+    return {
+      ...none,
+      accuracy: undefined,
+      loss: over((z, y) => (z - y) ** 2),
+      absolute: over((z, y) => Math.abs(z - y)),
+    };
+  const accuracy = over((z, y) => Number(z > 0 === y > 0.5));
+  return {
+    ...none,
+    accuracy,
+    subset: accuracy.map((share) => Number(share === 1)),
+    loss: over((z, y) => softplus(z) - y * z),
+  };
+}
+
+function computeColumns({ count, classes, truth, predicted, logProbabilities, vector }: Scored): Columns {
+  if (vector) return vectorColumns(count, vector);
   const accuracy = Float64Array.from(truth, (label, i) => Number(predicted[i] === label));
   if (!logProbabilities)
     return { accuracy, top5Accuracy: undefined, loss: undefined, confidence: undefined, peak: undefined };
@@ -54,15 +88,34 @@ function computeColumns({ count, classes, truth, predicted, logProbabilities }: 
 
 /** Per-sample figures of two models on one set. */
 export interface PairColumns {
-  /** Both predict the same label, right or wrong. */
-  readonly agreement: Column;
-  /** KL(before ‖ after) = Σ_c p_c (log p_c − log q_c), nats. */
+  /** Both predict the same label, right or wrong; of several labels the share. Undefined for a regression, as what follows. */
+  readonly agreement: Column | undefined;
+  /** KL(before ‖ after) = Σ_c p_c (log p_c − log q_c), nats; classes only. */
   readonly kl: Column | undefined;
-  readonly newlyWrong: Column;
-  readonly newlyRight: Column;
+  readonly newlyWrong: Column | undefined;
+  readonly newlyRight: Column | undefined;
+}
+
+/** Of several labels, a sample counts as right where all of them are. */
+function vectorPair(before: Scored, after: Scored): PairColumns {
+  const [b, a] = [columnsOf(before).subset, columnsOf(after).subset];
+  const [x, y] = [before.vector!.outputs, after.vector!.outputs];
+  if (!b || !a) return { agreement: undefined, kl: undefined, newlyWrong: undefined, newlyRight: undefined };
+  const { width } = before.vector!.targets;
+  return {
+    agreement: Float64Array.from({ length: before.count }, (_, i) => {
+      let same = 0;
+      for (let at = i * width; at < (i + 1) * width; at++) same += Number(x[at]! > 0 === y[at]! > 0);
+      return same / width;
+    }),
+    kl: undefined,
+    newlyWrong: b.map((right, i) => Number(right === 1 && a[i] === 0)),
+    newlyRight: b.map((right, i) => Number(right === 0 && a[i] === 1)),
+  };
 }
 
 export function pairColumns(before: Scored, after: Scored): PairColumns {
+  if (before.vector) return vectorPair(before, after);
   const { truth, predicted } = before;
   const compare = (of: (b: number, a: number, truth: number) => boolean) =>
     Float64Array.from(truth, (label, i) => Number(of(predicted[i]!, after.predicted[i]!, label)));

@@ -1,20 +1,30 @@
 import { badInput } from "../../converters/errors.ts";
+import type { Head } from "../../converters/import/model.ts";
 import type { Sets } from "../data/sets.ts";
-import type { Dataset } from "../unlearn/types.ts";
-import { columnsOf, mean } from "./columns.ts";
-import { type ModelAnswers, NOT_NUMBERS } from "./comparison.ts";
+import type { Dataset, VectorTargets } from "../unlearn/types.ts";
+import { type Column, columnsOf, mean } from "./columns.ts";
+import { type ModelAnswers, NEEDS_CLASSES, NOT_NUMBERS } from "./comparison.ts";
 import { membershipEfficacy } from "./membership.ts";
 import { type FileInterface, type Prediction, predict } from "./predict.ts";
-import { attackable, type Scored, scored } from "./scored.ts";
+import { attackable, type Scored, scored, scoredVectors } from "./scored.ts";
 
 /** The field's four figures (METHOD section 5), as fractions. UA = 1 − forgetAccuracy, RA = retainAccuracy, TA = testAccuracy. */
 export interface Evaluation {
-  readonly forgetAccuracy: number;
-  readonly retainAccuracy: number;
+  /** Of several labels per sample, the share of labels that is right; null for a regression, as the other accuracies. */
+  readonly forgetAccuracy: number | null;
+  readonly retainAccuracy: number | null;
   readonly testAccuracy: number | null;
   /** Share of the forget set that the SVM attack on confidence calls "not a member". */
   readonly miaEfficacy: number | null;
   readonly validationAccuracy: number | null;
+  /** Mean losses, where the targets are not classes: nats (mean over labels), or squared error. */
+  readonly losses?: {
+    readonly unit: "nats" | "squared error";
+    readonly forget: number;
+    readonly retain: number;
+    readonly test: number | null;
+    readonly validation: number | null;
+  };
   /** Why a figure is null; absent where none of the four is. */
   readonly reason?: string;
 }
@@ -28,7 +38,29 @@ export interface EvaluateOptions {
   readonly seed?: number;
 }
 
-/** One set through a model file in ONNX Runtime. @throws badInput LABEL_RANGE naming the sample */
+/** Whether a file's output is what these targets are compared with. @throws badInput TARGETS_SHAPE, HEAD_LOSS */
+function checkVectors(
+  { path }: Dataset,
+  { kind, width }: VectorTargets,
+  { output, outputKind }: Head,
+  units: number,
+): void {
+  if (width !== units)
+    throw badInput(
+      "TARGETS_SHAPE",
+      `${path} has ${width} targets per sample, but the model has ${units} outputs; mend "y".`,
+    );
+  const bits = kind === "multi-label";
+  if (outputKind !== "logits" && !(bits && outputKind === "sigmoid"))
+    throw badInput(
+      "HEAD_LOSS",
+      bits
+        ? `The output "${output}" holds ${outputKind}, which says nothing of several labels per sample; --loss binary-cross-entropy takes logits or a sigmoid.`
+        : `The output "${output}" is squashed (it holds ${outputKind === "sigmoid" ? "a sigmoid" : outputKind}), and training would look behind that; compare its own values with --logits ${output}.`,
+    );
+}
+
+/** One set through a model file in ONNX Runtime. @throws badInput LABEL_RANGE naming the sample; as {@link checkVectors} */
 export async function predictSet(
   file: string,
   model: FileInterface,
@@ -37,6 +69,10 @@ export async function predictSet(
 ): Promise<Prediction> {
   const prediction = await predict(file, set, { ...model, threads: options.threads });
   const { probabilities, classes } = prediction;
+  if (set.targets) {
+    checkVectors(set, set.targets, model.head, prediction.raw.length / prediction.count);
+    return prediction;
+  }
   const wrong = probabilities ? set.labels.findIndex((label) => label >= classes) : -1;
   if (wrong >= 0)
     throw badInput(
@@ -53,8 +89,13 @@ export async function answersOf(
   sets: Sets,
   options: EvaluateOptions = {},
 ): Promise<ModelAnswers> {
-  const of = async (set: Dataset): Promise<Scored> =>
-    scored(await predictSet(file, model, set, options), model.head.outputKind, set.labels);
+  const of = async (set: Dataset): Promise<Scored> => {
+    const prediction = await predictSet(file, model, set, options);
+    const { outputKind } = model.head;
+    return set.targets
+      ? scoredVectors(prediction, outputKind, set.targets)
+      : scored(prediction, outputKind, set.labels);
+  };
   const also: Record<string, Scored> = {};
   for (const [name, set] of Object.entries(sets.also ?? {})) also[name] = await of(set);
   return {
@@ -75,7 +116,9 @@ export function evaluationOf(
   options: EvaluateOptions & { readonly miaEfficacy?: number | null } = {},
 ): Evaluation {
   const { forget, retain, test, validation } = answers;
-  const share = (set: Scored) => mean(columnsOf(set).accuracy);
+  const of = (column: Column | undefined) => (column ? mean(column) : null);
+  const share = (set: Scored) => of(columnsOf(set).accuracy);
+  const lossOf = (set: Scored | undefined) => of(set && columnsOf(set).loss);
   const [f, r, t] = [attackable(forget), attackable(retain), test && attackable(test)];
   const known = options.miaEfficacy;
   const miaEfficacy =
@@ -84,13 +127,33 @@ export function evaluationOf(
       : f && r && t
         ? membershipEfficacy({ retain: r, test: t, forget: f }, "confidence", options.seed ?? 0)
         : null;
-  const reason = !test ? NO_TEST : miaEfficacy !== null ? undefined : f ? NOT_NUMBERS : LABELS_ONLY;
+  const { vector } = forget;
+  const reason = vector
+    ? NEEDS_CLASSES
+    : !test
+      ? NO_TEST
+      : miaEfficacy !== null
+        ? undefined
+        : f
+          ? NOT_NUMBERS
+          : LABELS_ONLY;
   return {
     forgetAccuracy: share(forget),
     retainAccuracy: share(retain),
     testAccuracy: test ? share(test) : null,
     validationAccuracy: validation ? share(validation) : null,
     miaEfficacy,
+    ...(vector
+      ? {
+          losses: {
+            unit: vector.targets.kind === "regression" ? ("squared error" as const) : ("nats" as const),
+            forget: lossOf(forget)!,
+            retain: lossOf(retain)!,
+            test: lossOf(test),
+            validation: lossOf(validation),
+          },
+        }
+      : {}),
     ...(reason === undefined ? {} : { reason }),
   };
 }
@@ -118,5 +181,8 @@ export function gapTo(evaluation: Evaluation, reference: Evaluation): Gap {
     miaEfficacy: gap("miaEfficacy"),
   };
   const known = Object.values(gaps).filter((g) => g !== null);
-  return { ...gaps, average: known.reduce((sum, g) => sum + g, 0) / known.length };
+  return {
+    ...gaps,
+    average: known.length === 0 ? null : known.reduce((sum, g) => sum + g, 0) / known.length,
+  };
 }

@@ -10,6 +10,7 @@ import {
   finite,
   LABELS_ONLY,
   type ModelAnswers,
+  NEEDS_CLASSES,
   NO_TEST,
   NOT_NUMBERS,
   OTHER_CLASSES,
@@ -44,7 +45,10 @@ function setFigures(
   };
   both("Accuracy", b.accuracy, a.accuracy);
   both("Top5Accuracy", b.top5Accuracy, a.top5Accuracy);
-  both("Loss", b.loss, a.loss);
+  const regression = before.vector?.targets.kind === "regression";
+  both(regression ? "SquaredError" : "Loss", b.loss, a.loss);
+  both("SubsetAccuracy", b.subset, a.subset);
+  both("AbsoluteError", b.absolute, a.absolute);
   add("Agreement.after", pair.agreement);
   add("Kl.after", pair.kl);
   add("NewlyWrong.after", pair.newlyWrong);
@@ -52,7 +56,7 @@ function setFigures(
   if (reference) both("Js", jensenShannon(before, reference), jensenShannon(after, reference));
   const intervals = bootstrapMeans(columns, seed);
 
-  const unmeasured = b.loss && a.loss ? OTHER_CLASSES : LABELS_ONLY;
+  const unmeasured = before.vector ? NEEDS_CLASSES : b.loss && a.loss ? OTHER_CLASSES : LABELS_ONLY;
   const why = (value: number | null, measured: boolean): { readonly reason?: string } =>
     value !== null ? {} : { reason: measured ? NOT_NUMBERS : unmeasured };
   const figure = (metric: SetMetric, ofReference?: Column): Figure => {
@@ -77,11 +81,19 @@ function setFigures(
     };
   };
   const calibration = (c: ReturnType<typeof columnsOf>) =>
-    c.peak ? finite(calibrationError(c.accuracy, c.peak)) : null;
+    c.peak && c.accuracy ? finite(calibrationError(c.accuracy, c.peak)) : null;
   return {
+    ...(b.subset ? { SubsetAccuracy: figure("SubsetAccuracy", r?.subset) } : {}),
+    ...(regression
+      ? {
+          SquaredError: figure("SquaredError", r?.loss),
+          AbsoluteError: figure("AbsoluteError", r?.absolute),
+        }
+      : { Loss: figure("Loss", r?.loss) }),
     Accuracy: figure("Accuracy", r?.accuracy),
-    ...(before.classes > 5 ? { Top5Accuracy: figure("Top5Accuracy", r?.top5Accuracy) } : {}),
-    Loss: figure("Loss", r?.loss),
+    ...(before.classes > 5 && !before.vector
+      ? { Top5Accuracy: figure("Top5Accuracy", r?.top5Accuracy) }
+      : {}),
     CalibrationError: {
       before: calibration(b),
       after: calibration(a),
@@ -132,6 +144,7 @@ const nonFinite = (model: ModelAnswers): number =>
   [model.forget, model.retain, ...(model.test ? [model.test] : []), ...Object.values(model.also)].reduce(
     (total, set) => {
       const { loss } = columnsOf(set);
+      if (set.vector) return total + loss!.reduce((sum, v) => sum + Number(!Number.isFinite(v)), 0);
       const bad = (label: number, i: number) =>
         label < 0 || (loss !== undefined && !Number.isFinite(loss[i]!));
       return total + set.predicted.reduce((sum, label, i) => sum + Number(bad(label, i)), 0);
@@ -161,7 +174,7 @@ export function compareAnswers(
     }
     for (const [metric, figure] of Object.entries(setFigures(b, a, reference?.[set], options.seed)))
       figures[`${set}${metric as SetMetric}`] = figure;
-    classTables[set] = perClass(b, a);
+    if (!b.vector) classTables[set] = perClass(b, a);
     const [cb, ca] = [columnsOf(b).confidence, columnsOf(a).confidence];
     if (cb && ca) confidence[set] = { before: histogram(cb), after: histogram(ca) };
   }

@@ -18,14 +18,42 @@ export interface Definition {
 
 /** Metrics measured on each set; the name is the set's and this one: `testAccuracy`. */
 const onEverySet = {
-  Accuracy: ["accuracy", "share", "higher", "share of samples whose most probable class is the label"],
+  Accuracy: [
+    "accuracy",
+    "share",
+    "higher",
+    "share of samples whose most probable class is the label; with several labels per sample, share of labels that are right (1 − Hamming loss)",
+  ],
   Top5Accuracy: [
     "top-5 accuracy",
     "share",
     "higher",
     "share of samples whose label is among the five most probable classes (models of more than five classes)",
   ],
-  Loss: ["loss", "nats", "lower", "negative log-likelihood −log p(label), mean over samples"],
+  SubsetAccuracy: [
+    "subset accuracy",
+    "share",
+    "higher",
+    "share of samples of which every label is right (several labels per sample)",
+  ],
+  SquaredError: [
+    "squared error",
+    "number",
+    "lower",
+    "mean squared error (regressions): (output − target)², mean over outputs and samples",
+  ],
+  AbsoluteError: [
+    "absolute error",
+    "number",
+    "lower",
+    "mean absolute error (regressions): |output − target|, mean over outputs and samples",
+  ],
+  Loss: [
+    "loss",
+    "nats",
+    "lower",
+    "negative log-likelihood −log p(label), mean over samples (and over the labels of a sample)",
+  ],
   CalibrationError: [
     "calibration error",
     "share",

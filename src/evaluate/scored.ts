@@ -1,4 +1,5 @@
 import type { Head } from "../../converters/import/model.ts";
+import type { VectorTargets } from "../unlearn/types.ts";
 import type { ScoredSet } from "./membership.ts";
 
 /** A model's answers on a labelled set: what every metric is computed from. */
@@ -16,6 +17,15 @@ export interface Scored {
   readonly logProbabilities: ((i: number, out: Float64Array) => void) | undefined;
   /** Class probabilities [N, classes], row-major. */
   readonly probabilities: Float32Array | undefined;
+  /** Where the truth is no class: `truth` and `predicted` are then empty. */
+  readonly vector?: VectorAnswers;
+}
+
+/** A model's answers on bits or values, [N, width] row-major. */
+export interface VectorAnswers {
+  readonly targets: VectorTargets;
+  /** Values of a regression; logits of bits. */
+  readonly outputs: ArrayLike<number>;
 }
 
 /** What {@link predict} hands back, as far as it matters here. */
@@ -78,6 +88,27 @@ export const scored = (answers: Answers, kind: Head["outputKind"], truth: Int32A
   predicted: answers.labels,
   probabilities: answers.probabilities,
   logProbabilities: logRow(answers, kind),
+});
+
+/** What a float32 sigmoid cannot tell from 0 or 1: ONNX Runtime computes ½ + x · r(x), so both ends are rounded alike. */
+const UNRESOLVED = 2 ** -25;
+/** log p / (1 − p) of a sigmoid's float32, finite at 0 and 1. */
+const logit = (p: number): number =>
+  Number.isNaN(p) ? p : Math.log(Math.max(p, UNRESOLVED)) - Math.log(Math.max(1 - p, UNRESOLVED));
+
+/** Answers of a file on bits or values, beside the truth. */
+export const scoredVectors = (
+  { count, raw }: Answers,
+  kind: Head["outputKind"],
+  targets: VectorTargets,
+): Scored => ({
+  count,
+  classes: targets.width,
+  truth: new Int32Array(0),
+  predicted: new Int32Array(0),
+  probabilities: undefined,
+  logProbabilities: undefined,
+  vector: { targets, outputs: kind === "sigmoid" ? Float64Array.from(raw, logit) : raw },
 });
 
 /** Recorded probabilities, beside the truth. */

@@ -14,7 +14,7 @@ export async function measureGolden(
   models: { readonly before: FileInterface; readonly after: FileInterface },
   { preprocessing = NO_PREPROCESSING, threads }: { preprocessing?: Preprocessing; threads?: number },
 ): Promise<Golden> {
-  const set = loadDataset(samples, models.before.inputs, preprocessing);
+  const set = loadDataset(samples, models.before.inputs, preprocessing, "any");
   const { raw } = await predict(files.after, set, { ...models.after, threads });
   const name = models.before.head.output;
   const recorded = readNpz(samples).get(name);

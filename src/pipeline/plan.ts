@@ -45,6 +45,7 @@ function unlearnRequest(pipeline: Pipeline, at: (path: string) => string, sets: 
   const { seed, threads } = pipeline;
   return {
     ...sets,
+    ...(options.loss === undefined ? {} : { loss: options.loss }),
     ...withoutUndefined({ budget, minForgetting, goal, limits, stopWhen, train, freeze, allowOverlap }),
     ...(pipeline.logits === undefined ? {} : { logits: pipeline.logits }),
     model: at(pipeline.model),

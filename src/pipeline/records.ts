@@ -46,7 +46,11 @@ function recordHmac(key: Buffer, set: Dataset, index: number): Buffer {
     hmac.update(JSON.stringify([name, dims.slice(1), data instanceof Float32Array ? "float32" : "int32"]));
     hmac.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
   }
-  return hmac.update(JSON.stringify(["label", set.labels[index]])).digest();
+  const { labels, targets } = set;
+  const truth = targets
+    ? ["targets", ...targets.data.subarray(index * targets.width, (index + 1) * targets.width)]
+    : ["label", labels[index]];
+  return hmac.update(JSON.stringify(truth)).digest();
 }
 
 /** Names a set under the key. The set is loaded without preprocessing, so that its name does not depend on it. */

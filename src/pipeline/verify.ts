@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { badInput, verificationFailed } from "../../converters/errors.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
-import { loadDataset } from "../data/dataset.ts";
+import { loadDataset, NO_PREPROCESSING } from "../data/dataset.ts";
+import { LOSSES } from "../unlearn/types.ts";
 import { modelResources, resourceOf } from "./files.ts";
 import { type Receipt, type Resource, readReceipt } from "./receipt.ts";
 import { nameSet, readKey } from "./records.ts";
@@ -82,11 +83,14 @@ export function verifyReceipt(
     return [report.name];
   });
 
-  const named = buildDefinition.externalParameters.data;
+  const { data: named, options } = buildDefinition.externalParameters;
+  const loss = LOSSES.find((name) => name === options["loss"]);
   for (const [name, file] of Object.entries(sets)) {
     const wanted = named?.[name];
     if (!wanted) throw verificationFailed("RECEIPT_MISMATCH", `${path} names no ${name} data.`);
-    const found = nameSet(key!, loadDataset(file, inputs()), { records: wanted.records !== undefined });
+    const found = nameSet(key!, loadDataset(file, inputs(), NO_PREPROCESSING, loss), {
+      records: wanted.records !== undefined,
+    });
     if (found.hmacSha256 !== wanted.hmacSha256) {
       const at = wanted.records?.findIndex((record, i) => record !== found.records?.[i]) ?? -1;
       throw verificationFailed(

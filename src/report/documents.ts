@@ -28,8 +28,11 @@ const file = z
 
 const evaluation = z
   .object({
-    forgetAccuracy: fraction.meta({ description: "Accuracy on the forget set; UA = 1 − this." }),
-    retainAccuracy: fraction.meta({ description: "Accuracy on the retained set (RA)." }),
+    forgetAccuracy: fraction.nullable().meta({
+      description:
+        "Accuracy on the forget set; UA = 1 − this. Of several labels per sample the share that is right; null for a regression.",
+    }),
+    retainAccuracy: fraction.nullable().meta({ description: "Accuracy on the retained set (RA)." }),
     testAccuracy: fraction
       .nullable()
       .meta({ description: "Accuracy on the test set (TA); null without --test." }),
@@ -38,6 +41,16 @@ const evaluation = z
         "Share of the forget set that an SVM on the true label's confidence, trained on retain against test, calls non-member.",
     }),
     validationAccuracy: fraction.nullable(),
+    losses: z
+      .object({
+        unit: z.enum(["nats", "squared error"]),
+        forget: z.number(),
+        retain: z.number(),
+        test: z.number().nullable(),
+        validation: z.number().nullable(),
+      })
+      .optional()
+      .meta({ description: "Mean losses, where the targets are several labels or values." }),
     reason: z.string().optional().meta({ description: "Why a figure is null." }),
   })
   .meta({ description: "Measured on a model file in ONNX Runtime, as fractions." });
@@ -127,7 +140,10 @@ const ledgerEntry = z.object({
   epsilon: z.number(),
   lambda: z.number().min(0),
 });
-const budgetAmount = z.object({ amount: z.number().min(0), unit: z.enum(["accuracy", "nats"]) });
+const budgetAmount = z.object({
+  amount: z.number().min(0),
+  unit: z.enum(["accuracy", "nats", "squared error"]),
+});
 // A state that is no longer finite has null figures: JSON has no NaN.
 const check = z.object({
   step: count,
@@ -195,6 +211,14 @@ export const unlearnDocument = z
     threads: count,
     options: z.object({ method: z.string(), epochs: count, lr: z.number(), batchSize: count }),
     versions,
+    reference: z
+      .object({ model: file, metrics: evaluation, gap: z.object({ before: gap, after: gap }) })
+      .nullable()
+      .meta({ description: "The gaps to --reference; null without one." }),
+    rejected: z
+      .string()
+      .optional()
+      .meta({ description: "Where the new file lies instead of at --out, as a gate failed." }),
     gates: gateReport.optional().meta({ description: "With --gates." }),
   })
   .meta({ title: "onnx-unlearn unlearn" });

@@ -16,8 +16,8 @@ export async function frontPicture({
   const echarts = await import("echarts");
   const percent = (share: number) => Math.round(share * 1e4) / 100;
   const place = (metrics: NonNullable<SweepRun["after"]>): [number, number] => [
-    percent(metrics.forgetAccuracy),
-    percent(metrics[utility] ?? metrics.retainAccuracy),
+    percent(metrics.forgetAccuracy!),
+    percent(metrics[utility] ?? metrics.retainAccuracy!),
   ];
   const exported = runs.filter((run) => run.after !== null);
   const methods = [...new Set(exported.map(({ method }) => method))];

@@ -87,9 +87,11 @@ const line = (
   ...extra,
 });
 
-function tradeOff({ before, after, reference }: DiffDocument): Plot {
-  const utility = (of: DiffDocument["before"]) => 100 * (of.testAccuracy ?? of.retainAccuracy);
-  const forgotten = (of: DiffDocument["before"]) => 100 * (1 - of.forgetAccuracy);
+function tradeOff({ before, after, reference }: DiffDocument): readonly Plot[] {
+  // A regression has no accuracies.
+  if (before.forgetAccuracy === null) return [];
+  const utility = (of: DiffDocument["before"]) => 100 * (of.testAccuracy ?? of.retainAccuracy ?? 0);
+  const forgotten = (of: DiffDocument["before"]) => 100 * (1 - (of.forgetAccuracy ?? 0));
   const point = (name: string, of: DiffDocument["before"], { color, symbol }: Style) => ({
     type: "scatter",
     name,
@@ -109,7 +111,7 @@ function tradeOff({ before, after, reference }: DiffDocument): Plot {
     };
   };
   const measured = before.testAccuracy === null ? "accuracy on the retained set" : "accuracy on the test set";
-  return {
+  const plot = {
     title: "Forgetting against utility",
     caption: `Unlearning accuracy (share of the forget set that is misclassified) over ${measured}. The goal is the reference, not the top: a model that never saw the forget set still classifies part of it correctly.`,
     svg: render(420, 340, {
@@ -128,6 +130,7 @@ function tradeOff({ before, after, reference }: DiffDocument): Plot {
       ],
     }),
   };
+  return [plot];
 }
 
 function confidenceHistograms({ curves }: DiffDocument): readonly Plot[] {
@@ -358,7 +361,7 @@ function ledgerPlots(ledger: readonly LedgerEntry[]): readonly Plot[] {
 /** Every plot that the document has figures for. The same document gives the same bytes. */
 export const plotsOf = (document: DiffDocument, ledger: readonly LedgerEntry[]): readonly Plot[] =>
   [
-    tradeOff(document),
+    ...tradeOff(document),
     ...confidenceHistograms(document),
     ...rocPlot(document),
     ...perClassPlot(document),

@@ -30,8 +30,17 @@ export function metricsTable(columns: readonly Column[]): string {
     colAligns: ["left", ...columns.map(() => "right" as const)],
     style: { head: [], border: [] },
   });
+  const vectors = columns.find(({ metrics }) => metrics.losses)?.metrics.losses;
+  for (const set of vectors ? (["forget", "retain", "test", "validation"] as const) : [])
+    if (vectors![set] !== null)
+      table.push([
+        `${set} loss (${vectors!.unit})`,
+        ...columns.map(({ metrics }) => metrics.losses?.[set]?.toPrecision(4) ?? "–"),
+      ]);
+  const regression = vectors?.unit === "squared error";
   for (const [metric, name] of Object.entries(NAMES) as [Metric, string][])
-    table.push([name, ...columns.map(({ metrics }) => percent(metrics[metric]))]);
+    if (!regression || metric === "miaEfficacy")
+      table.push([name, ...columns.map(({ metrics }) => percent(metrics[metric]))]);
   if (columns.some(({ metrics }) => metrics.validationAccuracy !== null))
     table.push(["validation accuracy", ...columns.map(({ metrics }) => percent(metrics.validationAccuracy))]);
   if (columns.some(({ gap }) => gap))
@@ -63,9 +72,9 @@ export function gatesText({ verdict, checks }: GateReport): string {
 
 /** What the exported file was held to, and how it stands: one line each. */
 export function guardText(guard: NonNullable<UnlearnDocument["budget"]["guard"]>): string {
-  const nats = guard.total?.unit === "nats";
+  const unit = guard.total?.unit ?? "accuracy";
   const amount = (value: number) =>
-    nats ? `${value.toFixed(4)} nats` : `${(100 * value).toFixed(2)} points`;
+    unit === "accuracy" ? `${(100 * value).toFixed(2)} points` : `${value.toFixed(4)} ${unit}`;
   const { spent, interval, total, validation, also, stoppedBy } = guard;
   return [
     `Utility lost on ${validation.samples} validation samples${validation.withheld ? " withheld from the retained ones" : ""}: ${amount(spent)}${total ? ` of ${amount(total.amount)} allowed` : ""} (95 % interval ${amount(interval.lower)} to ${amount(interval.upper)}).`,

@@ -1,11 +1,16 @@
 import { badInput } from "../../converters/errors.ts";
+import type { Dataset } from "./types.ts";
 
 /** The total utility that may be lost on validation data (METHOD section 6). */
 export interface Budget {
-  /** A share of the samples (0.005 is half a point), or nats of mean loss. */
+  /** A share of the samples (0.005 is half a point), or mean loss: nats, of a regression squared error. */
   readonly amount: number;
-  readonly unit: "accuracy" | "nats";
+  readonly unit: "accuracy" | "nats" | "squared error";
 }
+
+/** What a set's utility is counted in where no budget says so. */
+export const unitOf = ({ targets }: Dataset): Budget["unit"] =>
+  targets?.kind === "regression" ? "squared error" : "accuracy";
 
 /** What utility is measured by: per sample, so that two models can be compared pair by pair. */
 export interface Utility {
@@ -19,16 +24,17 @@ const mean = (values: ArrayLike<number>) => {
   return sum / values.length;
 };
 
-/** `0.5pp`: half a point of accuracy; `0.02nats`: of mean loss. @throws badInput BUDGET_FORM */
+/** `0.5pp`: half a point of accuracy; `0.02nats`: of mean loss; `0.02mse`: of mean squared error. @throws badInput BUDGET_FORM */
 export function parseBudget(text: string): Budget {
-  const [, amount, unit] = /^\s*([0-9.]+)\s*(pp|nats)\s*$/.exec(text) ?? [];
+  const [, amount, unit] = /^\s*([0-9.]+)\s*(pp|nats|mse)\s*$/.exec(text) ?? [];
   const value = Number(amount);
   if (amount === undefined || !Number.isFinite(value))
     throw badInput(
       "BUDGET_FORM",
-      `the budget "${text}" cannot be read; write the allowed loss of utility as points of accuracy (0.5pp) or as loss (0.02nats).`,
+      `the budget "${text}" cannot be read; write the allowed loss of utility as points of accuracy (0.5pp) or as loss (0.02nats; 0.02mse for a regression).`,
     );
-  return unit === "pp" ? { amount: value / 100, unit: "accuracy" } : { amount: value, unit: "nats" };
+  if (unit === "pp") return { amount: value / 100, unit: "accuracy" };
+  return { amount: value, unit: unit === "nats" ? "nats" : "squared error" };
 }
 
 /** Float noise only: an accuracy is a count of samples. */
@@ -53,7 +59,7 @@ export function wrongCosts(start: Utility): number {
 
 /** The budget in nats, which only steers: an accuracy budget times what one wrong sample costs. */
 export const natsOf = (budget: Budget, start: Utility): number =>
-  budget.unit === "nats" ? budget.amount : budget.amount * wrongCosts(start);
+  budget.unit === "accuracy" ? budget.amount * wrongCosts(start) : budget.amount;
 
 /**
  * ε_t = (B − S) / steps left (METHOD section 6) in the log-ratio units of the surgery: the log of the loss that is allowed at the end over

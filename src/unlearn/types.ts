@@ -101,6 +101,14 @@ export interface LedgerEntry {
   readonly lambda: number;
 }
 
+/** Bits of a multi-label sample (each 0 or 1), or values of a regression. */
+export interface VectorTargets {
+  readonly kind: "multi-label" | "regression";
+  readonly data: Float32Array;
+  /** Numbers per sample. */
+  readonly width: number;
+}
+
 /**
  * Samples held in memory: model inputs by name (row-major, already preprocessed) and labels.
  * `dims` is the shape of all samples together or of one sample: told apart by the rank of the model's input.
@@ -113,8 +121,8 @@ export interface Dataset {
   >;
   /** Class of each sample; empty where `targets` stands in its place. */
   readonly labels: Int32Array;
-  /** [count, width] row-major: bits of a multi-label sample, values of a regression. */
-  readonly targets?: { readonly data: Float32Array; readonly width: number };
+  /** In place of classes: [count, width] row-major. */
+  readonly targets?: VectorTargets;
 }
 
 export interface TrainingResult {

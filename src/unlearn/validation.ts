@@ -23,7 +23,7 @@ export function pick(set: Dataset, samples: readonly number[], path: string): Da
         { data: rows(data), dims: dims[0] === set.count ? [samples.length, ...dims.slice(1)] : dims },
       ]),
     ),
-    ...(set.targets ? { targets: { data: rows(set.targets.data), width: set.targets.width } } : {}),
+    ...(set.targets ? { targets: { ...set.targets, data: rows(set.targets.data) } } : {}),
   };
 }
 
@@ -57,7 +57,7 @@ export function join(sets: readonly [Dataset, ...Dataset[]]): Dataset {
       ]),
     ),
     ...(first.targets
-      ? { targets: { data: rows(sets.map(({ targets }) => targets!.data)), width: first.targets.width } }
+      ? { targets: { ...first.targets, data: rows(sets.map(({ targets }) => targets!.data)) } }
       : {}),
   };
 }

@@ -1,5 +1,5 @@
 import type { Draw } from "./batches.ts";
-import { type Budget, isWithin, natsOf, spentOf, wrongCosts } from "./budget.ts";
+import { type Budget, isWithin, natsOf, spentOf, unitOf, wrongCosts } from "./budget.ts";
 import { type Figures, figuresOf, isMet, type StopCondition } from "./conditions.ts";
 import type { Forward, WeightArrays } from "./forward.ts";
 import { type Measure, measure } from "./metrics.ts";
@@ -168,7 +168,7 @@ export async function startWatching(
     Object.fromEntries(Object.entries(all).map(([name, { accuracy }]) => [name, accuracy]));
 
   const first = await measures(start);
-  const unit = watch.budget?.unit ?? "accuracy";
+  const unit = watch.budget?.unit ?? unitOf(watch.validation);
   const target = targetOf(watch.goal, first["validationAccuracy"]!.accuracy);
   const lossAllowed =
     first["validationAccuracy"]!.loss +

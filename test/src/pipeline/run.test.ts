@@ -202,7 +202,7 @@ describe("a pipeline", () => {
   });
 });
 
-test("a failed gate: everything is written, the verdict is no", async () => {
+test("a failed gate: reports and receipt are written, the model is not put in place, the verdict is no", async () => {
   const strict = write("strict.yaml", {
     ...pipeline,
     out: "strict.onnx",
@@ -222,7 +222,9 @@ test("a failed gate: everything is written, the verdict is no", async () => {
   });
   expect(receipt.predicate.buildDefinition.externalParameters.data).toBeNull();
   expect(receipt.predicate.integrity.hmacSha256).toBeNull();
-  expect(check(file("strict-receipt.json"), file("strict.onnx")).verdict).toBe("failed");
+  expect(existsSync(file("strict.onnx"))).toBe(false);
+  expect(stdout).toContain("strict.onnx.rejected");
+  expect(check(file("strict-receipt.json"), file("strict.onnx.rejected")).verdict).toBe("failed");
 });
 
 test("--dry-run prints the plan and does nothing", async () => {

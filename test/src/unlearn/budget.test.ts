@@ -256,7 +256,7 @@ describe("--budget", () => {
     expect(guard.spent).toBeCloseTo(lost, 9);
     expect(guard.interval.lower).toBeLessThanOrEqual(lost);
     expect(guard.interval.upper).toBeGreaterThanOrEqual(lost);
-    expect(document.before.forgetAccuracy - document.after.forgetAccuracy).toBeGreaterThan(0.5);
+    expect(document.before.forgetAccuracy! - document.after.forgetAccuracy!).toBeGreaterThan(0.5);
     // The ledger's validation rises are those of the looks.
     const rises = document.ledger.flatMap(({ validationRise }) =>
       validationRise === null ? [] : [validationRise],

@@ -59,9 +59,14 @@ export const cases: readonly OperatorCase[] = [
     intercepts: [0.25, -0.5],
     targets: 2,
   }),
-  one("LinearRegressor", "more coefficients than its input has columns for: the first ones count", [t(2, 2)], {
-    coefficients: [0.5, -1.5, 2.5, 0.1, 0.2, 0.3],
-    intercepts: [0.25, -0.5],
-    targets: 2,
-  }),
+  one(
+    "LinearRegressor",
+    "more coefficients than its input has columns for: the first ones count",
+    [t(2, 2)],
+    {
+      coefficients: [0.5, -1.5, 2.5, 0.1, 0.2, 0.3],
+      intercepts: [0.25, -0.5],
+      targets: 2,
+    },
+  ),
 ];
