@@ -42,6 +42,8 @@ export interface Verdict {
 class Failure extends Error {}
 
 const THREADS = 1;
+/** Lengths tried for the one step. */
+const STEPS = 20;
 const EXTENTS = [16, 32, 64, 128, 224, 256, 512, 8, 4, 2, 1];
 /** Samples at a time: enough to tell a re-batched graph from a wrong one, and cheap. */
 const batchesFor = (elements: number) => (elements > 200_000 ? [1] : elements > 20_000 ? [2, 1] : [4, 2, 1]);
@@ -187,39 +189,32 @@ const largest = (values: ArrayLike<number>) => {
 };
 
 /**
- * Class scores are given the class they now think least likely; where that has no gradient (all scores move together),
- * and for all else, the output is to move: to half of itself, at random by up to a tenth of its largest value, or up by that largest value.
+ * One rule for every file, decided by its output alone: class scores that differ are given the class they now think least likely; any other
+ * output is to become half of itself; an output that is one number everywhere (models filled with constants), which moves all together or not at
+ * all, is to rise by its size, or by 1.
  */
-async function trainingGoals(
+async function trainingGoal(
   values: Float64Array,
   width: number,
   batch: number,
   dims: () => Promise<readonly number[]>,
-): Promise<Goal[]> {
-  const draw = random(7);
-  const scale = 0.1 * Math.max(1, largest(values));
-  const shape = await dims();
-  const towards = (move: (v: number) => number): Goal => ({
-    scale,
+): Promise<Goal> {
+  const size = Math.max(1, largest(values));
+  const towards = async (move: (v: number) => number): Promise<Goal> => ({
+    scale: 0.1 * size,
     target: Float32Array.from(values, move),
-    dims: shape,
+    dims: await dims(),
   });
-  // Half of itself is what weights can follow; at random, or all together where quantisation hides small steps.
-  const moved = [
-    towards((v) => v / 2),
-    towards((v) => v + scale * (2 * draw() - 1)),
-    towards((v) => v + 10 * scale),
-  ];
-  // Models filled with constants score all classes alike, and every step moves them together.
-  const isUniform = values.every((v, i) => Math.abs(v - values[i - (i % width)]!) <= 1e-6 * scale);
-  if (width < 2 || isUniform || values.length / width > 8 * batch) return moved;
+  const isUniform = values.every((v, i) => Math.abs(v - values[i - (i % width)]!) <= 1e-7 * size);
+  if (isUniform && width > 1) return towards((v) => v + size);
+  if (width < 2 || values.length / width > 8 * batch) return towards((v) => v / 2);
   const target = new Float32Array(values.length);
   for (let row = 0; row < values.length; row += width) {
     let least = row;
     for (let i = row; i < row + width; i++) if (values[i]! < values[least]!) least = i;
     target[least] = 1;
   }
-  return [{ scale: undefined, target, dims: [values.length / width, width] }, ...moved];
+  return { scale: undefined, target, dims: [values.length / width, width] };
 }
 
 const spec = (dims: readonly number[], dtype: TensorSpec["dtype"]): TensorSpec => ({
@@ -342,9 +337,9 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
       if (![lossBefore, peak, squares].every(Number.isFinite))
         throw new Failure(`the loss (${lossBefore}) or its gradient (largest element ${peak}) is not finite`);
       if (peak === 0) throw new Failure("the gradient of the loss is zero everywhere");
-      // Polyak's step L/‖g‖² · g, shortened until the loss falls.
+      // Polyak's step L/‖g‖² · g, halved until the loss falls: on a quantised grid a short step changes nothing and a long one overshoots.
       let length = (0.5 * lossBefore) / (peak * squares);
-      for (let attempt = 0; attempt < 7; attempt++, length /= 8) {
+      for (let attempt = 0; attempt < STEPS; attempt++, length /= 2) {
         await runner.write(start);
         await at(length);
         const trained = await runner.read();
@@ -357,17 +352,8 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
       await runner.dispose();
     }
   };
-  const goals = await trainingGoals(values, width, batch, () => outputDims(model, batchSpecs, carry));
-  let result: Awaited<ReturnType<typeof descend>> | undefined;
-  for (const [index, goal] of goals.entries()) {
-    try {
-      result = await descend(goal);
-      break;
-    } catch (error) {
-      if (index === goals.length - 1) throw error;
-    }
-  }
-  const { lossBefore, lossAfter, trained, logits: trainedLogits } = result!;
+  const goal = await trainingGoal(values, width, batch, () => outputDims(model, batchSpecs, carry));
+  const { lossBefore, lossAfter, trained, logits: trainedLogits } = await descend(goal);
 
   const out = join(folder, "out");
   mkdirSync(out);

@@ -1,7 +1,7 @@
 import { OnnxUnlearnError } from "../errors.ts";
 import type { OnnxModel, OnnxNode, OnnxValueInfo } from "../onnx/model.ts";
 import { ZERO_GRADIENT } from "./catalogue.ts";
-import { importModel } from "./graph.ts";
+import { importModel, requireClasses } from "./graph.ts";
 import { headCandidates } from "./head.ts";
 import type { Batching, Head, ImportOptions, TrainableModel } from "./model.ts";
 import { normalizeGraph } from "./normalize.ts";
@@ -183,6 +183,7 @@ export function examine(source: OnnxModel, options: ImportOptions = {}): Examina
   // Weight and momentum, each twice (a run reads one copy and writes the other), and the gradient.
   const weights = 4 * (5 * count(trained) + (count(model.parameters) - count(trained)));
   let perSample: number | undefined;
+  let refusal: Refusal | undefined;
   let logitsShape: readonly number[] | undefined;
   const sample = model.frontier.length > 0 ? undefined : oneSample(model);
   if (sample) {
@@ -197,11 +198,18 @@ export function examine(source: OnnxModel, options: ImportOptions = {}): Examina
       return { ...nothing, candidates, operators, refusal: refusalOf(error) };
     }
   }
+  // The rest is told all the same: another value of the graph may do.
+  if (logitsShape)
+    try {
+      requireClasses(logitsShape, model.head.logits);
+    } catch (error) {
+      refusal = refusalOf(error);
+    }
   return {
     ...facts,
     candidates,
     operators,
-    refusal: undefined,
+    refusal,
     model,
     batching: model.batching,
     logitsShape,

@@ -44,17 +44,21 @@ const codesOf = (master: tf.Tensor, { scale, zero, tensor, axis }: QuantisedWeig
     },
   );
 
-/** Logits as [batch, classes]. @throws notTrainable LOGITS_NOT_CLASSES where more than one axis besides the batch is wide */
+/** @throws notTrainable LOGITS_NOT_CLASSES where more than one axis besides the batch is wide */
+export function requireClasses(shape: readonly number[], name: string): void {
+  if (shape.filter((d, i) => i > 0 && d !== 1).length > 1)
+    throw notTrainable(
+      "LOGITS_NOT_CLASSES",
+      `The logits "${name}" have shape [${shape}], not [batch, classes]; choose another value with --logits NAME.`,
+    );
+}
+
+/** Logits as [batch, classes]. @throws as {@link requireClasses} */
 function asClasses(logits: tf.Tensor, name: string): tf.Tensor {
   if (logits.rank === 2) return logits;
   if (logits.rank <= 1) return tf.reshape(logits, [logits.size, 1]);
+  requireClasses(logits.shape, name);
   const rows = logits.shape[0]!;
-  const spread = logits.shape.filter((d, i) => i > 0 && d !== 1);
-  if (spread.length > 1)
-    throw notTrainable(
-      "LOGITS_NOT_CLASSES",
-      `The logits "${name}" have shape [${logits.shape}], not [batch, classes]; choose another value with --logits NAME.`,
-    );
   return tf.reshape(logits, [rows, logits.size / rows]);
 }
 

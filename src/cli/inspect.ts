@@ -80,10 +80,6 @@ async function table(path: string, document: InspectDocument, found: Examination
   if (head) {
     const shape = document.logitsShape ? ` [${document.logitsShape.join(", ")}]` : "";
     lines.push(`logits  ${head.logits}${shape}, behind output "${head.output}" (${head.outputKind})`);
-    if (document.logitsShape && document.classes === null)
-      lines.push(
-        "        not [batch, classes]: unlearning needs one label per sample; choose another value with --logits",
-      );
   } else if (document.candidates.length > 1)
     lines.push(
       `logits  one of: ${document.candidates.map(({ logits }) => logits).join(", ")} (--logits NAME)`,
