@@ -191,12 +191,13 @@ const largest = (values: ArrayLike<number>) => {
 /**
  * One rule for every file, decided by its output alone: class scores that differ are given the class they now think least likely; any other
  * output is to become half of itself; an output that is one number everywhere (models filled with constants), which moves all together or not at
- * all, is to rise by its size, or by 1.
+ * all, is to rise by its size, or by 1; so is that of a quantised model, which moves in steps that hide a smaller aim.
  */
 async function trainingGoal(
   values: Float64Array,
   width: number,
   batch: number,
+  quantised: boolean,
   dims: () => Promise<readonly number[]>,
 ): Promise<Goal> {
   const size = Math.max(1, largest(values));
@@ -206,7 +207,7 @@ async function trainingGoal(
     dims: await dims(),
   });
   const isUniform = values.every((v, i) => Math.abs(v - values[i - (i % width)]!) <= 1e-7 * size);
-  if (isUniform && width > 1) return towards((v) => v + size);
+  if (quantised || (isUniform && width > 1)) return towards((v) => v + size);
   if (width < 2 || values.length / width > 8 * batch) return towards((v) => v / 2);
   const target = new Float32Array(values.length);
   for (let row = 0; row < values.length; row += width) {
@@ -352,7 +353,9 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
       await runner.dispose();
     }
   };
-  const goal = await trainingGoal(values, width, batch, () => outputDims(model, batchSpecs, carry));
+  const goal = await trainingGoal(values, width, batch, quantised, () =>
+    outputDims(model, batchSpecs, carry),
+  );
   const { lossBefore, lossAfter, trained, logits: trainedLogits } = await descend(goal);
 
   const out = join(folder, "out");

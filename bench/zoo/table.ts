@@ -19,7 +19,7 @@ export function markdown(rows: readonly Row[]): string {
     "one compiled gradient step changes weights and lowers the loss; exports; the written file verifies and gives the trained graph's outputs.",
     "Deviations are largest |a − b| over max(1, largest |b|).",
     "The loss follows one rule, decided by the output alone: scores of classes that differ, cross-entropy towards the class now least likely; any other output,",
-    "squared distance to half of itself; an output that is one number everywhere (models filled with constants), squared distance to itself plus its size (at least 1).",
+    "squared distance to half of itself; an output that is one number everywhere (models filled with constants), and those of quantised models, squared distance to itself plus its size (at least 1).",
     "The step is Polyak's along the gradient, halved up to 19 times until the loss falls.",
     "",
     "| file | logits | batch | deviation | same top-1 | loss before → after | tensors changed | deviation of the written file |",
