@@ -1,3 +1,4 @@
+import { methods } from "../../src/unlearn/methods/index.ts";
 import type { Method, UnlearnOptions } from "../../src/unlearn/types.ts";
 
 /** One run of the reproduction; its name is its file. */
@@ -7,47 +8,75 @@ export interface Experiment {
   readonly phase: "search" | "final";
   readonly method: Method;
   readonly seed: number;
+  readonly setting: Setting;
   readonly options: Partial<UnlearnOptions> & { readonly lr: number; readonly epochs: number };
 }
 
-/** Learning rates tried, at one epoch and one seed, the same effort for every method: half decades around what its paper uses. */
-const RATES: Readonly<Partial<Record<Method, readonly number[]>>> = {
-  eupmu: [1e-4, 3e-4, 1e-3],
-  "eupmu-fast": [3e-4, 1e-3, 3e-3],
-  explicit: [1e-4, 3e-4, 1e-3],
-  finetune: [1e-3, 3e-3, 1e-2],
-  "random-label": [1e-4, 3e-4, 1e-3],
-  salun: [3e-4, 1e-3, 3e-3],
-  "neggrad-plus": [1e-4, 3e-4, 1e-3],
-  scrub: [1e-4, 3e-4, 1e-3],
-};
-export const compared = Object.keys(RATES) as Method[];
+/** What the search varies. */
+export interface Setting {
+  readonly lr: number;
+  /** Only where the method has a step budget that moves it. */
+  readonly epsilon?: number;
+}
+const rates = (...values: number[]): Setting[] => values.map((lr) => ({ lr }));
 
-/** The authors' constants (METHOD section 3); the forget objective by scenario. */
+const surgery = (...values: number[]): Setting[] => values.map((lr) => ({ lr, epsilon: -0.01 }));
+
+/**
+ * Five settings a method, tried at one epoch and one seed: half decades of the learning rate. The surgery keeps the authors' ε for random forgetting of
+ * a tenth (METHOD section 3); the runs at ε −0.05 in the results come from an earlier search, which also varied ε.
+ */
+const SETTINGS: Readonly<Partial<Record<Method, readonly Setting[]>>> = {
+  eupmu: surgery(3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
+  "eupmu-fast": rates(1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
+  explicit: surgery(3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
+  finetune: rates(3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
+  "random-label": rates(3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
+  salun: rates(1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
+  "neggrad-plus": rates(3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
+  scrub: rates(3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
+};
+export const compared = Object.keys(SETTINGS) as Method[];
+
+/**
+ * The authors' constants (METHOD section 3). Class-wise, a sample is moved to the most likely other class where a method lets the objective be chosen.
+ * One epoch of eupmu with the two others, tried before: random labels left 5 to 15 % of the class recognised at any rate that kept the rest; bounded
+ * ascent left none, but took 4 points of the other classes' test accuracy.
+ */
 function constants(method: Method, scenario: Experiment["scenario"]): Partial<UnlearnOptions> {
-  if (scenario === "class") return { epsilon: -0.05 };
+  if (scenario === "class")
+    return {
+      epsilon: -0.05,
+      ...(methods[method].choosesObjective ? { forgetObjective: "likely-other" } : {}),
+    };
   if (method === "eupmu-fast") return { epsilon: -0.06, beta: 0.5 };
   return method === "scrub" ? { epsilon: -0.01, settings: { forgetEpochs: 1 } } : { epsilon: -0.01 };
 }
 
-const text = (lr: number) => lr.toExponential();
+const text = ({ lr, epsilon }: Setting) =>
+  `${lr.toExponential()}${epsilon === undefined ? "" : `_epsilon${epsilon}`}`;
 
 export const searches = (scenario: Experiment["scenario"], method: Method): Experiment[] =>
-  RATES[method]!.map((lr) => ({
-    name: `${scenario}_search_${method}_${text(lr)}`,
+  SETTINGS[method]!.map((random) => (scenario === "random" ? random : { lr: random.lr })).map((setting) => ({
+    name: `${scenario}_search_${method}_${text(setting)}`,
     scenario,
     phase: "search",
     method,
     seed: 0,
-    options: { ...constants(method, scenario), lr, epochs: 1 },
+    setting,
+    options: { ...constants(method, scenario), ...setting, epochs: 1 },
   }));
 
-export const finals = (scenario: Experiment["scenario"], method: Method, lr: number): Experiment[] =>
+const EPOCHS = { random: 3, class: 1 } as const;
+
+/** Three seeds under the setting that a search chose: three epochs; one where a class goes, as by then it is gone. */
+export const finals = ({ scenario, method, setting, options }: Experiment): Experiment[] =>
   [0, 1, 2].map((seed) => ({
-    name: `${scenario}_final_${method}_${text(lr)}_seed${seed}`,
+    name: `${scenario}_final_${method}_${text(setting)}_seed${seed}`,
     scenario,
     phase: "final",
     method,
     seed,
-    options: { ...constants(method, scenario), lr, epochs: 3 },
+    setting,
+    options: { ...options, epochs: EPOCHS[scenario] },
   }));

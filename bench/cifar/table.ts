@@ -7,11 +7,21 @@ export interface Result extends Experiment {
   readonly after: Evaluation;
   /** To Retrain, a fraction; null where there is none. */
   readonly averageGap: number | null;
-  readonly seconds: number;
+  /** Class-wise: accuracy on the test images of the class. */
+  readonly classTestAccuracy?: { readonly before: number; readonly after: number };
+  /** Time of the processor, seconds, for the whole road: measuring before, training, exporting, measuring after. */
+  readonly cpuSeconds: number;
   readonly samplesPerSecond: number;
   readonly parity: number | null;
   readonly threads: number;
 }
+
+/** Of a run that ended with a loss that is no longer finite: a setting that was tried and is none. */
+export interface Diverged extends Experiment {
+  readonly diverged: string;
+}
+
+export const hasEnded = (run: Result | Diverged): run is Result => !("diverged" in run);
 
 const mean = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;
 /** Mean, and ± the sample standard deviation where there are several; values are fractions, shown in percent. */
@@ -29,62 +39,79 @@ const columns = (of: readonly Evaluation[]): string[] => [
   percent(of.map(({ miaEfficacy }) => miaEfficacy!)),
 ];
 
-/** Per scenario: every method that has final runs, with the searched rate; those without are named below. */
-export function tables(results: readonly Result[], reference: Evaluation | null): string {
+const settingText = ({ setting: { lr, epsilon }, options: { epochs } }: Experiment): string =>
+  [
+    `lr ${lr}`,
+    ...(epsilon === undefined ? [] : [`ε ${epsilon}`]),
+    epochs === 1 ? "1 epoch" : `${epochs} epochs`,
+  ].join(", ");
+
+const TITLES = {
+  random: "Random forgetting of 4,500 images",
+  class: "Class-wise forgetting of class 3; RA and TA without the class, whose own test images are apart",
+} as const;
+
+/**
+ * Per scenario one row a method and setting, means over seeds in percent: the final runs, smallest average gap (class-wise: most forgetting) first, or
+ * those of the search.
+ */
+export function tables(
+  results: readonly (Result | Diverged)[],
+  reference: Evaluation | null,
+  phase: Experiment["phase"],
+): string {
   const lines: string[] = [];
   for (const scenario of ["random", "class"] as const) {
-    const here = results.filter((result) => result.scenario === scenario);
+    const all = results.filter((result) => result.scenario === scenario && result.phase === phase);
+    const here = all.filter(hasEnded);
+    const lost = all.filter((run) => !hasEnded(run));
     const [first] = here;
     if (!first) continue;
-    const gap = scenario === "random" && reference !== null;
     const head = [
       "",
-      "learning rate",
-      "epochs",
+      "setting",
       "seeds",
       "UA",
       "RA",
       "TA",
       "MIA",
-      ...(gap ? ["average gap"] : []),
-      "seconds",
+      scenario === "random" ? "average gap" : "TA of the class",
+      "CPU seconds",
     ];
-    lines.push(
-      scenario === "random"
-        ? "Random forgetting of 4,500 images:"
-        : "Class-wise forgetting of class 3 (TA without the class):",
-      "",
-      `| ${head.join(" | ")} |`,
-      `| --- |${head
-        .slice(1)
-        .map(() => " ---: |")
-        .join("")}`,
-    );
+    lines.push(`${TITLES[scenario]}:`, "");
     const row = (cells: readonly string[]) => lines.push(`| ${cells.join(" | ")} |`);
-    const against = (evaluation: Evaluation) =>
-      gap ? [percent([gapTo(evaluation, reference).average!])] : [];
-    row(["as shipped", "", "", "", ...columns([first.before]), ...against(first.before), ""]);
-    if (gap) row(["**Retrain**", "", "", "", ...columns([reference]), "0", ""]);
-    for (const phase of ["final", "search"] as const)
-      for (const method of compared) {
-        const runs = here.filter((result) => result.method === method && result.phase === phase);
-        for (const lr of [...new Set(runs.map(({ options }) => options.lr))]) {
-          const of = runs.filter(({ options }) => options.lr === lr);
-          row([
-            phase === "final" ? method : `${method}, search`,
-            `${lr}`,
-            `${of[0]!.options.epochs}`,
-            `${of.length}`,
-            ...columns(of.map(({ after }) => after)),
-            ...(gap ? [percent(of.map(({ averageGap }) => averageGap!))] : []),
-            mean(of.map(({ seconds }) => seconds)).toFixed(0),
-          ]);
-        }
-      }
-    const missing = compared.filter(
-      (method) => !here.some((result) => result.method === method && result.phase === "final"),
-    );
-    if (missing.length > 0) lines.push("", `No final runs yet: ${missing.join(", ")}.`);
+    row(head);
+    lines.push(`| --- | --- |${" ---: |".repeat(head.length - 2)}`);
+    const apart = (runs: readonly Result[], when: "before" | "after") =>
+      scenario === "random"
+        ? runs.map((run) => gapTo(run[when], reference!).average!)
+        : runs.map(({ classTestAccuracy }) => classTestAccuracy![when]);
+    row(["as shipped", "", "", ...columns([first.before]), percent(apart([first], "before")), ""]);
+    if (scenario === "random" && reference) row(["**Retrain**", "", "", ...columns([reference]), "0.00", ""]);
+    const groups = compared.flatMap((method) => {
+      const runs = here.filter((result) => result.method === method);
+      return [...new Set(runs.map(settingText))].map((setting) => ({
+        method,
+        setting,
+        of: runs.filter((run) => settingText(run) === setting),
+      }));
+    });
+    const rank = (runs: readonly Result[]) =>
+      mean(runs.map((run) => (scenario === "random" ? run.averageGap! : run.after.forgetAccuracy!)));
+    if (phase === "final") groups.sort((a, b) => rank(a.of) - rank(b.of));
+    for (const { method, setting, of } of groups)
+      row([
+        method,
+        setting,
+        `${of.length}`,
+        ...columns(of.map(({ after }) => after)),
+        percent(apart(of, "after")),
+        mean(of.map(({ cpuSeconds }) => cpuSeconds)).toFixed(0),
+      ]);
+    const missing = compared.filter((method) => !here.some((result) => result.method === method));
+    if (lost.length > 0)
+      lines.push("", `Diverged: ${lost.map((run) => `${run.method} at ${settingText(run)}`).join(", ")}.`);
+    if (missing.length > 0) lines.push("", `Not run: ${missing.join(", ")}.`);
     lines.push("");
   }
   return `${lines.join("\n").trimEnd()}\n`;
