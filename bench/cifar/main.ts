@@ -65,7 +65,9 @@ const late = (): boolean => {
 const set = (name: string) => join(data, `cifar10-${name}.npz`);
 
 /** Files of a scenario: as given, or class 3 of all training images against the rest; T then excludes the class, which is tested apart. */
-function filesOf(scenario: Experiment["scenario"]): Required<Omit<SetPaths, "validation" | "preprocessing" | "loss">> {
+function filesOf(
+  scenario: Experiment["scenario"],
+): Required<Omit<SetPaths, "validation" | "preprocessing" | "loss">> {
   if (scenario === "random")
     return { forget: set("forget"), retain: set("retain"), test: set("test"), also: {} };
   const parts = (paths: readonly string[], keep: (label: number) => boolean, name: string): string => {
