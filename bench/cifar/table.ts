@@ -39,10 +39,14 @@ const columns = (of: readonly Evaluation[]): string[] => [
   percent(of.map(({ miaEfficacy }) => miaEfficacy!)),
 ];
 
-const settingText = ({ setting: { lr, epsilon }, options: { epochs } }: Experiment): string =>
+const settingText = ({
+  setting: { lr, epsilon },
+  options: { epochs, forgetObjective },
+}: Experiment): string =>
   [
     `lr ${lr}`,
     ...(epsilon === undefined ? [] : [`ε ${epsilon}`]),
+    ...(forgetObjective === undefined ? [] : [forgetObjective]),
     epochs === 1 ? "1 epoch" : `${epochs} epochs`,
   ].join(", ");
 
