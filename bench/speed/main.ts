@@ -129,19 +129,22 @@ async function measure(key: string, workload: Workload, folder: string, python?:
     compileSeconds: 0,
     engine: "",
   };
-  if (python) {
-    const { layout, contender: theirs } = await startPeer(python, file, workload);
+  /** Both in turns; the row's figures are ours. */
+  const beside = async (theirs: Contender) => {
     const ours = await start("onnxruntime");
     const d = await duel(ours, theirs, workload.batch);
     await ours.stop();
     await theirs.stop();
+    const { compileSeconds = 0, engine } = ours.hello;
+    return { d, row: { ...row, ...d.ours, compileSeconds, engine } };
+  };
+  if (python) {
+    const { layout, contender } = await startPeer(python, file, workload);
+    const { d, row } = await beside(contender);
     return {
       ...row,
-      ...d.ours,
-      compileSeconds: ours.hello.compileSeconds ?? 0,
-      engine: ours.hello.engine,
       peer: {
-        engine: theirs.hello.engine,
+        engine: contender.hello.engine,
         layout,
         ...d.theirs,
         speedRatio: d.speedRatio,
@@ -151,20 +154,11 @@ async function measure(key: string, workload: Workload, folder: string, python?:
       },
     };
   }
-  const ours = await start("onnxruntime");
   if (workload.tfjs) {
-    const theirs = await start("cpu");
-    const d = await duel(ours, theirs, workload.batch);
-    await ours.stop();
-    await theirs.stop();
-    return {
-      ...row,
-      ...d.ours,
-      compileSeconds: ours.hello.compileSeconds ?? 0,
-      engine: ours.hello.engine,
-      tfjs: { samplesPerSecond: d.theirs.samplesPerSecond, speedRatio: d.speedRatio },
-    };
+    const { d, row } = await beside(await start("cpu"));
+    return { ...row, tfjs: { samplesPerSecond: d.theirs.samplesPerSecond, speedRatio: d.speedRatio } };
   }
+  const ours = await start("onnxruntime");
   const steps = await calibrate(ours);
   const runs: Measured[] = [];
   for (let i = 0; i < pairs; i++) runs.push(await ours.run(steps));

@@ -39,16 +39,28 @@ const shapesOf =
 const makersOf = (nodes: readonly EmittedNode[]): ReadonlyMap<string, EmittedNode> =>
   new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
 
+/** What a pass asks about values: who reads and makes them, their shapes, and whether one node alone reads them. */
+function lookups(nodes: readonly EmittedNode[], kept: ReadonlySet<string>, knowledge: Knowledge) {
+  const uses = usesOf(nodes);
+  const maker = makersOf(nodes);
+  const once = (name: string) => uses.get(name) === 1 && !kept.has(name);
+  return { uses, maker, shape: shapesOf(maker, knowledge), once };
+}
+
+const rewritten = (
+  nodes: readonly EmittedNode[],
+  gone: ReadonlySet<EmittedNode>,
+  replaced: ReadonlyMap<EmittedNode, readonly EmittedNode[]>,
+): readonly EmittedNode[] =>
+  nodes.filter((node) => !gone.has(node)).flatMap((node) => replaced.get(node) ?? [node]);
+
 /** A LayerNormalization of which nobody needs the parts takes over the scale and the shift that follow it. */
 function fuseNormalization(
   nodes: readonly EmittedNode[],
   kept: ReadonlySet<string>,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
-  const uses = usesOf(nodes);
-  const maker = makersOf(nodes);
-  const shape = shapesOf(maker, knowledge);
-  const once = (name: string) => uses.get(name) === 1 && !kept.has(name);
+  const { uses, maker, shape, once } = lookups(nodes, kept, knowledge);
   const isOnes = (name: string) => {
     const node = maker.get(name);
     return node?.opType === "Expand" && knowledge.scalarOf(node.inputs[0]!) === 1;
@@ -87,7 +99,7 @@ function fuseNormalization(
       { ...reshaped![0], inputs: [whole, reshaped![0].inputs[1]!], outputs: node.outputs },
     ]);
   }
-  return nodes.filter((node) => !gone.has(node)).flatMap((node) => replaced.get(node) ?? [node]);
+  return rewritten(nodes, gone, replaced);
 }
 
 /** A matrix product and the bias added to its rows become one Gemm, also through a Reshape in between that keeps the rows. */
@@ -96,10 +108,7 @@ function fuseBias(
   kept: ReadonlySet<string>,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
-  const uses = usesOf(nodes);
-  const maker = makersOf(nodes);
-  const shape = shapesOf(maker, knowledge);
-  const once = (name: string) => uses.get(name) === 1 && !kept.has(name);
+  const { maker, shape, once } = lookups(nodes, kept, knowledge);
   const gone = new Set<EmittedNode>();
   const replaced = new Map<EmittedNode, readonly EmittedNode[]>();
   const flag = ({ attributes }: EmittedNode, name: string) =>
@@ -140,7 +149,7 @@ function fuseBias(
       break;
     }
   }
-  return nodes.filter((node) => !gone.has(node)).flatMap((node) => replaced.get(node) ?? [node]);
+  return rewritten(nodes, gone, replaced);
 }
 
 /**

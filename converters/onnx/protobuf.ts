@@ -41,7 +41,7 @@ export function* fields(bytes: Uint8Array, from = 0, to = bytes.length): Generat
     const length = wire === 2 ? reader.uint32() : undefined;
     const body = reader.pos;
     if (length === undefined) reader.skipType(wire);
-    else if (length > 0) reader.skip(length);
+    else reader.skip(length);
     if (reader.pos > to) throw new RangeError(`field ${key >>> 3} at byte ${tag} runs past byte ${to}`);
     yield { number: key >>> 3, wire, tag, prefix, body, end: reader.pos };
   }
