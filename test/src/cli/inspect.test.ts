@@ -80,6 +80,27 @@ test("several possible logits: exit 3 with the candidates", async () => {
   expect((await json(path, "--logits", "y")).code).toBe(0);
 });
 
+test("logits that are not one score a class: inspect refuses what unlearn refuses", async () => {
+  const { code, document } = await json(
+    put(
+      model({
+        input: [value("x", ["n", 5, 4])],
+        output: [value("y", ["n", 5, 3])],
+        node: [node("MatMul", ["x", "w"], ["y"])],
+        initializer: [W],
+      }),
+    ),
+  );
+  expect(code).toBe(3);
+  expect(document).toMatchObject({
+    trainable: false,
+    refusal: {
+      code: "LOGITS_NOT_CLASSES",
+      message: expect.stringMatching(/"y" have shape \[\d+,5,3\].*--logits/),
+    },
+  });
+});
+
 test("what cannot be trained: exit 3, the reason and the document all the same", async () => {
   const labels = await json(
     put(
