@@ -23,6 +23,10 @@ const FROZEN_OPERANDS: Readonly<Record<string, Readonly<Record<number, string>>>
 };
 const ELEMENTWISE = new Set(["Sub", "Div", "Mul", "Add", "Pow", "Where", "Min", "Max"]);
 
+/** Whether a node computes with the values of an input: a shape is the same for all of them, and beta = 0 drops the bias. */
+const readsValues = ({ opType, attributes }: OnnxNode, index: number): boolean =>
+  opType !== "Shape" && opType !== "Size" && !(opType === "Gemm" && index === 2 && attributes["beta"] === 0);
+
 /** What selecting weights has to know of the file besides its graph. */
 export interface WeightFacts {
   /** Integer tensors that stand for real weights. */
@@ -89,7 +93,7 @@ export function selectParameters(
   const users = new Map<string, { node: OnnxNode; index: number }[]>();
   for (const node of nodes)
     node.inputs.forEach((name, index) => {
-      if (!tensors.has(name)) return;
+      if (!tensors.has(name) || !readsValues(node, index)) return;
       const list = users.get(name) ?? [];
       list.push({ node, index });
       users.set(name, list);

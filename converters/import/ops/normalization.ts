@@ -19,17 +19,18 @@ interface BatchAttributes {
 }
 /**
  * Inference form: frozen running statistics; scale and bias may be trained. `spatial=0` (before opset 9) keeps statistics of
- * every place, not only of every channel. Further outputs exist in training only: the statistics are handed on.
+ * every place, not only of every channel. Before opset 14 further outputs are what asks for training, as ONNX Runtime reads it.
  */
 export function BatchNormalization(
   [x, scale, bias, mean, variance]: Inputs,
   { epsilon = 1e-5, spatial = 1, training_mode = 0 }: BatchAttributes,
   { where, node }: OperatorContext,
-): Value | Value[] {
-  if (training_mode)
+): Value {
+  const more = node.outputs.length - 1;
+  if (training_mode || more > 0)
     throw notTrainable(
       "BATCHNORM_TRAINING",
-      `${where}: training_mode=1 uses batch statistics, so that what a sample gets depends on its neighbours; export the model in eval mode.`,
+      `${where}: ${training_mode ? "training_mode=1" : `a node with ${more} outputs besides its first`} uses batch statistics, so that what a sample gets depends on its neighbours; export the model in eval mode.`,
     );
   const t = toTensor(x!);
   const [s, b, m, v] = [scale, bias, mean, variance].map((p) => toTensor(p!)) as [
@@ -41,8 +42,7 @@ export function BatchNormalization(
   const spread = (p: tf.Tensor) => (spatial ? perChannel(p, t.rank) : p);
   const factor = tf.div(s, tf.sqrt(tf.add(v, tf.scalar(epsilon))));
   const shift = tf.sub(b, tf.mul(m, factor));
-  const y = tf.add(tf.mul(t, spread(factor)), spread(shift));
-  return node.outputs.length > 1 ? [y, m, v, m, v] : y;
+  return tf.add(tf.mul(t, spread(factor)), spread(shift));
 }
 
 export function InstanceNormalization(

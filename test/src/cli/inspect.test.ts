@@ -154,3 +154,27 @@ test("what cannot be trained: exit 3, the reason and the document all the same",
     stdout: expect.stringMatching(/refused: .*\.ort format, whose weights cannot be edited/),
   });
 });
+
+test.each([
+  ["no opset import", { opsetImport: [] }, node("MatMul", ["x", "w"], ["y"])],
+  ["an IR version of the future", { irVersion: 14 }, node("MatMul", ["x", "w"], ["y"])],
+  [
+    "BatchNormalization with consumed_inputs",
+    { opset: 7 },
+    node("BatchNormalization", ["x", "s", "s", "v", "v"], ["y"], { consumed_inputs: [0, 0, 0, 1, 1] }),
+  ],
+])("what ONNX Runtime cannot load is refused with its reason: %s", async (_, more, only) => {
+  const initializer = [W, ...["s", "v"].map((name) => floats(name, [4], [1, 2, 3, 4]))];
+  const path = put(
+    model(
+      { input: [value("x", ["n", 4])], output: [value("y", undefined)], node: [only], initializer },
+      more,
+    ),
+  );
+  const { code, document } = await json(path);
+  expect(code).toBe(3);
+  expect(document.refusal).toMatchObject({
+    code: "RUNTIME_REFUSED",
+    message: expect.stringMatching(/ONNX Runtime cannot load .*(opset|ir_version|IR|consumed_inputs)/i),
+  });
+});
