@@ -1,10 +1,10 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
+import { badInput, gateFailed, OnnxUnlearnError } from "../../converters/errors.ts";
 import { exportModel, refuseBadTarget } from "../../converters/export/write.ts";
 import { importModel } from "../../converters/import/graph.ts";
-import type { ImportOptions } from "../../converters/import/model.ts";
+import type { ImportOptions, TrainableModel } from "../../converters/import/model.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { loadSets, refuseOverlap, type SetPaths } from "../data/sets.ts";
 import type { OperatorTime } from "../engine/profile.ts";
@@ -207,6 +207,25 @@ const forgottenText = ({ forgetAccuracy, forgetLoss }: ClosestMiss): string =>
   Number.isNaN(forgetAccuracy)
     ? `squared error on the forget set ${forgetLoss.toPrecision(3)}`
     : `forget accuracy ${(100 * forgetAccuracy).toFixed(2)} %`;
+/** A state that met everything on the running weights failed as a file. */
+const missText = (closest: ClosestMiss, unit: Budget["unit"]): string =>
+  !closest.within
+    ? `lost ${spentText(closest.spent, unit)} of utility`
+    : closest.forgets
+      ? `did both until its weights were rounded to the types the file stores (${forgottenText(closest)} before that)`
+      : `kept to it but forgot too little (${forgottenText(closest)})`;
+
+/** @throws gateFailed ROUNDED_AWAY where training moved weights and the file, in its own coarser types, is the old one */
+function refuseRoundedAway(weights: Candidate["weights"], { parameters }: TrainableModel): void {
+  const moved = parameters.filter(({ name, data }) =>
+    weights.get(name)?.some((value, i) => !Object.is(value, data[i])),
+  );
+  if (moved.length > 0)
+    throw gateFailed(
+      "ROUNDED_AWAY",
+      `Training moved ${moved.length} tensors, but rounding to the types they are stored in (${[...new Set(moved.map(({ dtype }) => dtype))].join(", ")}) undid all of it, so nothing was forgotten and no model was written; give a larger --lr or more --epochs.`,
+    );
+}
 
 /**
  * The whole road: model file and sets in, verified model file and before/after figures out. The new file is written to a
@@ -298,13 +317,14 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
       const closest = closestMiss(trained.checks);
       throw new BudgetError(
         closest
-          ? `No state of this run both keeps to the budget and forgets enough (--min-forgetting ${request.minForgetting ?? 1}), so no model was written; the closest, at step ${closest.step}, ${closest.within ? `kept to it but forgot too little (${forgottenText(closest)})` : `lost ${spentText(closest.spent, watch?.budget?.unit ?? unitOf(sets.forget))} of utility`}. Allow a larger budget, more epochs, or another method.`
+          ? `No state of this run both keeps to the budget and forgets enough (--min-forgetting ${request.minForgetting ?? 1}), so no model was written; the closest, at step ${closest.step}, ${missText(closest, watch?.budget?.unit ?? unitOf(sets.forget))}. Allow a larger budget, more epochs, or another method.`
           : "No state of this run could be measured, so no model was written; lower the learning rate.",
         closest,
         trained.checks,
       );
     }
     const { candidate, changedTensors, changedBytes, parity, check } = found;
+    if (changedTensors.length === 0) refuseRoundedAway(candidate.weights, model);
     const after = evaluationOf(found.answers, { threads, seed });
     const written = readFileSync(trial);
     const rises = trained.ledger.flatMap(({ batchRise }) => (batchRise === null ? [] : [batchRise]));

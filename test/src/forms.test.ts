@@ -1,10 +1,10 @@
 // One classifier in the forms in which real files store their weights: each goes the whole road.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { onnx as Onnx } from "onnx-proto";
 import pkg from "onnx-proto";
 import { beforeAll, describe, expect, test } from "vitest";
-import { toFloat16Bits } from "../../converters/onnx/floats.ts";
+import { toBfloat16Bits, toFloat16Bits } from "../../converters/onnx/floats.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { FORGET, MODEL, RETAIN, run, SCALING, TEST, temporary } from "./cli/cli.ts";
 
@@ -116,31 +116,57 @@ const forms: Readonly<Record<string, () => Form>> = {
       exact: true,
     };
   },
-  "float16 weights behind Cast": () => {
+  "float16 weights behind Cast": () => coarser(10, toFloat16Bits),
+  "bfloat16 weights behind Cast": () => coarser(16, toBfloat16Bits),
+  "int8 weights behind DequantizeLinear, one scale a tensor": () => {
     const model = decoded();
-    const graph = model.graph!;
     const payloads = new Map<string, Uint8Array>();
-    const casts: Onnx.NodeProto[] = [];
+    const nodes: Onnx.NodeProto[] = [];
+    const scales: Onnx.TensorProto[] = [];
     for (const tensor of weights(model)) {
-      const half = Uint16Array.from(floatsOf(tensor), toFloat16Bits);
-      const name = `${tensor.name}.half`;
-      casts.push(
+      const values = floatsOf(tensor);
+      const scale = Math.fround(values.reduce((most, v) => Math.max(most, Math.abs(v)), 0) / 127);
+      const codes = new Uint8Array(Int8Array.from(values, (v) => Math.round(v / scale)).buffer);
+      const [name, own] = [`${tensor.name}.codes`, `${tensor.name}.scale`];
+      nodes.push(
         onnx.NodeProto.create({
-          opType: "Cast",
-          input: [name],
+          opType: "DequantizeLinear",
+          input: [name, own],
           output: [tensor.name!],
-          attribute: [{ name: "to", type: 2, i: 1 }],
         }),
       );
+      scales.push(
+        onnx.TensorProto.create({ name: own, dataType: 1, rawData: bytes(Float32Array.of(scale)) }),
+      );
       tensor.name = name;
-      tensor.dataType = 10;
-      tensor.rawData = bytes(half);
-      payloads.set(name, bytes(half));
+      tensor.dataType = 3;
+      tensor.rawData = codes;
+      payloads.set(name, codes);
     }
-    graph.node = [...casts, ...graph.node!];
+    model.graph!.node = [...nodes, ...model.graph!.node!];
+    model.graph!.initializer!.push(...scales);
     return { model: encoded(model), payloads, exact: false };
   },
 };
+
+/** Every float weight in two bytes, behind a Cast to float32. */
+function coarser(dataType: 10 | 16, toBits: (value: number) => number): Form {
+  const model = decoded();
+  const payloads = new Map<string, Uint8Array>();
+  const casts: Onnx.NodeProto[] = [];
+  for (const tensor of weights(model)) {
+    const payload = bytes(Uint16Array.from(floatsOf(tensor), toBits));
+    const name = `${tensor.name}.coarse`;
+    const attribute = [{ name: "to", type: 2, i: 1 }];
+    casts.push(onnx.NodeProto.create({ opType: "Cast", input: [name], output: [tensor.name!], attribute }));
+    tensor.name = name;
+    tensor.dataType = dataType;
+    tensor.rawData = payload;
+    payloads.set(name, payload);
+  }
+  model.graph!.node = [...casts, ...model.graph!.node!];
+  return { model: encoded(model), payloads, exact: false };
+}
 
 /** Trained values of the float weights by the name they have in the plain file. */
 const trained = (path: string): Map<string, Float32Array> => {
@@ -285,4 +311,20 @@ test("the same weights come out, however they are stored", async () => {
     const got = trained(out);
     for (const [tensor, values] of wanted) expect(got.get(tensor), `${name}: ${tensor}`).toEqual(values);
   }
+});
+
+test.each([
+  "float16 weights behind Cast",
+  "bfloat16 weights behind Cast",
+  "int8 weights behind DequantizeLinear, one scale a tensor",
+])("what rounding undoes is no forgetting, exit 1 and nothing is written: %s", async (name) => {
+  const folder = temporary();
+  const path = join(folder, "shipped.onnx");
+  writeFileSync(path, forms[name]!().model);
+  const out = join(folder, "out.onnx");
+  // Steps far below half a unit of any of these types.
+  const result = await run("unlearn", "--model", path, ...FLAGS, "--lr", "1e-12", "--out", out);
+  expect(result.code, result.stdout).toBe(1);
+  expect(result.stderr).toMatch(/rounding .* undid .*--lr/s);
+  expect(existsSync(out)).toBe(false);
 });
