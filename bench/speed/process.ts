@@ -16,8 +16,14 @@ export interface Contender {
   stop(): Promise<void>;
 }
 
-export async function startContender(command: string, args: readonly string[]): Promise<Contender> {
-  const child: ChildProcessWithoutNullStreams = spawn(command, [...args]);
+export async function startContender(
+  command: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Contender> {
+  const child: ChildProcessWithoutNullStreams = spawn(command, [...args], {
+    env: { ...process.env, ...environment },
+  });
   let errors = "";
   child.stderr.on("data", (chunk: Buffer) => {
     errors = (errors + chunk.toString()).slice(-2000);
