@@ -17,7 +17,7 @@ import {
   toTensor,
   type Value,
 } from "../value.ts";
-import { hostUnary } from "./elementwise.ts";
+import { hostUnary, storedTensor } from "./elementwise.ts";
 
 const [LOWEST, HIGHEST] = [-3.4028234663852886e38, 3.4028234663852886e38];
 const unary =
@@ -230,10 +230,11 @@ function convert(x: Value, dtype: DataType): Value {
   }
   const t = x as tf.Tensor;
   const to = tensorTypeOf(dtype);
-  if (t.dtype === to) return t;
-  return t.dtype === "float32" && to !== "float32" ? truncate(t, to) : tf.cast(t, to);
+  const cast =
+    t.dtype === to ? t : t.dtype === "float32" && to !== "float32" ? truncate(t, to) : tf.cast(t, to);
+  return t.dtype === "bool" ? cast : storedTensor(cast, dtype);
 }
-/** Float → float keeps the float32 master; toward integers truncates; toward bool asks "not zero". */
+/** Float → float keeps the float32 master; toward integers truncates and wraps around; toward bool asks "not zero". */
 export function Cast([x]: Inputs, { to }: { to: number | string }, { where }: OperatorContext): Value {
   const dtype = dataTypeOf(to);
   if (!dtype) throw notTrainable("CAST_TYPE", `${where}: cannot cast to ONNX element type ${to}.`);

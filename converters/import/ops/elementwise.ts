@@ -42,6 +42,17 @@ export const stored = (dtype: DataType): ((v: number) => number) => {
   return signed ? (v) => wrapped(v + 2 ** (signed - 1), signed) - 2 ** (signed - 1) : (v) => v;
 };
 
+/** An int32 tensor as a narrower type holds it: what lies outside its range comes back in at the other end. */
+export function storedTensor(x: tf.Tensor, dtype: DataType): tf.Tensor {
+  const [unsigned, signed] = [UNSIGNED[dtype], SIGNED[dtype]];
+  const number = (v: number) => tf.scalar(v, "int32");
+  const low = (v: tf.Tensor, bits: number) => bitwiseAnd(v, number(2 ** bits - 1));
+  if (unsigned && unsigned < 32) return low(x, unsigned);
+  if (!signed) return x;
+  const half = number(2 ** (signed - 1));
+  return tf.sub(low(tf.add(x, half), signed), half);
+}
+
 /** Element-wise on the host, NumPy broadcasting. */
 export function hostBinary(
   a: HostTensor,

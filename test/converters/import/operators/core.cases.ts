@@ -86,6 +86,22 @@ export const cases: readonly OperatorCase[] = [
   one("Identity"),
   { name: "inference", op: "Dropout", inputs: [t(2, 3)] },
   { name: "to int", op: "Cast", attributes: { to: 6 }, inputs: [from(-3, 3, 5)], differentiate: [] },
+  // uint8, int8, uint16, int16
+  ...[2, 3, 4, 5].flatMap((to): OperatorCase[] => [
+    {
+      name: `int32 to narrow type ${to} wraps`,
+      op: "Cast",
+      attributes: { to },
+      inputs: [{ dims: [7], data: [300, -1, -129, 70000, 40000, 2147483647, -2147483648], dtype: "int32" }],
+    },
+    {
+      name: `float32 to narrow type ${to} truncates and wraps`,
+      op: "Cast",
+      attributes: { to },
+      inputs: [{ dims: [4], data: [300.7, -1.2, -129.9, 70000] }],
+      differentiate: [],
+    },
+  ]),
   {
     name: "to bool",
     op: "Cast",
