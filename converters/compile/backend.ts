@@ -62,10 +62,13 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   private outputs = new Set<string>();
   private counter = 0;
   private live = 0;
+  /** Shapes alone are wanted: no node and no constant is kept, and equal ones are not looked for. */
+  private shapesOnly = false;
   block = 0;
 
-  begin(block: number): void {
+  begin(block: number, shapesOnly = false): void {
     this.block = block;
+    this.shapesOnly = shapesOnly;
     this.intLists = new Map();
     this.outputs = new Set();
     this.symbols = new WeakMap();
@@ -245,6 +248,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   }
 
   private initializer(values: ArrayLike<number>, shape: readonly number[], dtype: string): string {
+    if (this.shapesOnly) return this.fresh();
     const data = bytesOf(values, dtype);
     const key =
       data.length <= SHARED_BYTES
@@ -311,6 +315,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     attributes: Readonly<Record<string, EmittedAttribute>> = {},
     domain = "",
   ): tf.TensorInfo[] {
+    if (this.shapesOnly) return outputs.map((out) => this.info({ name: this.fresh(), ...out }));
     const names = inputs.map((operand) => this.nameOf(operand));
     const key = JSON.stringify([opType, domain, names, attributes, outputs]);
     const known = this.shared.get(key);

@@ -1,9 +1,8 @@
-// Registers the gradients of all tfjs kernels.
-import "@tensorflow/tfjs-layers";
 import * as tf from "@tensorflow/tfjs-core";
-import { BACKEND, tracingBackend } from "./backend.ts";
+import { BACKEND, type OnnxBackend, tracingBackend } from "./backend.ts";
+import { registerGradients } from "./gradients.ts";
 import { overwritable } from "./in-place.ts";
-import type { CompiledGraph, StepFunction, StepSignature, TensorSpec } from "./step.ts";
+import type { CompiledGraph, StepFunction, StepSignature, TensorSpec, Tensors } from "./step.ts";
 
 const STOP = "stop";
 
@@ -17,6 +16,46 @@ export interface CompileOptions {
   readonly stop?: boolean;
 }
 
+/** Calls `use` with the tracing backend as tfjs's own, and tidies up behind it. */
+function whileTracing<T>(
+  { block = 0, shapesOnly = false }: { readonly block?: number; readonly shapesOnly?: boolean },
+  use: (trace: OnnxBackend) => T,
+): T {
+  const trace = tracingBackend();
+  const previous = tf.getBackend();
+  tf.setBackend(BACKEND);
+  trace.begin(block, shapesOnly);
+  tf.engine().startScope("trace");
+  try {
+    return use(trace);
+  } finally {
+    tf.engine().endScope();
+    if (previous) tf.setBackend(previous);
+  }
+}
+
+const symbolic = (trace: OnnxBackend, name: string, { shape, dtype }: TensorSpec): tf.Tensor =>
+  tf.engine().makeTensorFromTensorInfo(trace.input(name, shape, dtype));
+
+const specsOf = (tensors: Tensors): Readonly<Record<string, TensorSpec>> =>
+  Object.fromEntries(
+    Object.entries(tensors).map(([key, { shape, dtype }]) => [
+      key,
+      { shape: [...shape], dtype: dtype as TensorSpec["dtype"] },
+    ]),
+  );
+
+/** Shapes and types of a step's results, from one call that differentiates nothing on symbolic tensors; no graph is made. @throws as {@link compileStep} */
+export const traceShapes = (
+  step: StepFunction,
+  { carry, batch }: StepSignature,
+): Readonly<Record<string, TensorSpec>> =>
+  whileTracing({ shapesOnly: true }, (trace) => {
+    const bind = (specs: Readonly<Record<string, TensorSpec>>): Tensors =>
+      Object.fromEntries(Object.entries(specs).map(([key, spec]) => [key, symbolic(trace, key, spec)]));
+    return specsOf(step(bind(carry), bind(batch)).results);
+  });
+
 /**
  * Records one call of a step function, tfjs's autodiff inside included, as one ONNX graph.
  * @throws Error if the step reads a value, or uses a kernel the compiler has no lowering for (the message names it)
@@ -26,12 +65,8 @@ export function compileStep(
   signature: StepSignature,
   { block = 0, stop = false }: CompileOptions = {},
 ): CompiledGraph {
-  const trace = tracingBackend();
-  const previous = tf.getBackend();
-  tf.setBackend(BACKEND);
-  trace.begin(block);
-  tf.engine().startScope("compileStep");
-  try {
+  registerGradients();
+  return whileTracing({ block }, (trace) => {
     const graphInputs: { name: string; shape: readonly number[]; dtype: string }[] = [];
     const bind = (specs: Readonly<Record<string, TensorSpec>>, prefix: string) => {
       const tensors: Record<string, tf.Tensor> = {};
@@ -40,7 +75,7 @@ export function compileStep(
         const name = `${prefix}${i}`;
         names[key] = name;
         graphInputs.push({ name, shape, dtype });
-        tensors[key] = tf.engine().makeTensorFromTensorInfo(trace.input(name, shape, dtype));
+        tensors[key] = symbolic(trace, name, { shape, dtype });
       });
       return { tensors, names };
     };
@@ -72,23 +107,14 @@ export function compileStep(
     const inPlace = Object.keys(signature.carry).filter((key) =>
       overwrites(carry.names[key]!, outputs.carry[key]!),
     );
-    const resultSpecs = Object.fromEntries(
-      Object.entries(out.results).map(([key, t]) => [
-        key,
-        { shape: [...t.shape], dtype: t.dtype as TensorSpec["dtype"] },
-      ]),
-    );
     return {
       bytes,
       inputs: { carry: carry.names, batch: batch.names },
       outputs,
       inPlace,
       ...(stop ? { stop: STOP } : {}),
-      resultSpecs,
+      resultSpecs: specsOf(out.results),
       nodeCounts,
     };
-  } finally {
-    tf.engine().endScope();
-    if (previous) tf.setBackend(previous);
-  }
+  });
 }

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { compileStep } from "../compile/compile.ts";
+import { traceShapes } from "../compile/compile.ts";
 import type { TensorSpec } from "../compile/step.ts";
 import { badInput, notTrainable, OnnxUnlearnError } from "../errors.ts";
 import { writableTensors } from "../export/wire.ts";
@@ -151,7 +151,7 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
   );
   /** Walks the graph without computing anything. */
   const trace = (batch: Readonly<Record<string, TensorSpec>>, walkOptions: WalkOptions) =>
-    compileStep(
+    traceShapes(
       (carry, given) => {
         run(carry, given, walkOptions);
         return { carry, results: {} };
