@@ -1,12 +1,10 @@
 import { createHash } from "node:crypto";
-import * as tf from "@tensorflow/tfjs-core";
-import pkg from "onnx-proto";
+import { onnx } from "../onnx/proto.ts";
+import { tf } from "../tf.ts";
 import { fuse } from "./fuse.ts";
 import { loweringTables } from "./kernels/index.ts";
 import { channelBlocks, lowerBlocked, NCHWC } from "./layout.ts";
 import type { EmittedAttribute, EmittedNode, Operand, Trace, TraceType } from "./trace.ts";
-
-const { onnx } = pkg;
 
 /** Name of the tracing backend in tfjs's registry. */
 export const BACKEND = "onnx";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../tf.ts";
 import { BACKEND, type OnnxBackend, tracingBackend } from "./backend.ts";
 import { registerGradients } from "./gradients.ts";
 import { overwritable } from "./in-place.ts";

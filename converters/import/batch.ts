@@ -1,6 +1,6 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { expand } from "../kernels/movement.ts";
 import type { OnnxNode } from "../onnx/model.ts";
+import { tf } from "../tf.ts";
 import { dimsOf, host, isHost, toTensor, type Value } from "./value.ts";
 
 /** Shape of every value when the file runs at its own batch size. */

@@ -93,10 +93,9 @@ function operatorsOf(
       count: (known?.count ?? 0) + 1,
     });
   }
+  const named = ({ domain, operator }: OperatorUse) => `${domain}${operator}`;
   return [...uses.values()].sort(
-    (a, b) =>
-      order.indexOf(a.mark) - order.indexOf(b.mark) ||
-      `${a.domain}${a.operator}`.localeCompare(`${b.domain}${b.operator}`),
+    (a, b) => order.indexOf(a.mark) - order.indexOf(b.mark) || (named(a) < named(b) ? -1 : 1),
   );
 }
 

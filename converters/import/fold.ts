@@ -1,5 +1,5 @@
-import * as tf from "@tensorflow/tfjs-core";
 import type { OnnxNode } from "../onnx/model.ts";
+import { tf } from "../tf.ts";
 import type { Operator } from "./registry.ts";
 import { type Inputs, toTensor } from "./value.ts";
 

@@ -1,9 +1,9 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { traceShapes } from "../compile/compile.ts";
 import type { TensorSpec } from "../compile/step.ts";
 import { badInput, notTrainable, OnnxUnlearnError } from "../errors.ts";
 import { writableTensors } from "../export/wire.ts";
 import type { OnnxModel, OnnxNode } from "../onnx/model.ts";
+import { tf } from "../tf.ts";
 import { cut as cutBatch, type Rebatching, type Shapes } from "./batch.ts";
 import { foldBatchNormalization } from "./fold.ts";
 import { findHead } from "./head.ts";

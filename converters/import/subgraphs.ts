@@ -18,8 +18,14 @@ export const functionPrefix = (of: { readonly domain: string; readonly name: str
   `${functionKey(of)}/`;
 
 /** The subgraphs that a node holds, by attribute. */
-export const subgraphsOf = (node: OnnxNode): [string, OnnxGraph][] =>
-  Object.entries(node.attributes).filter((entry): entry is [string, OnnxGraph] => isGraph(entry[1]));
+export function subgraphsOf({ attributes }: OnnxNode): [string, OnnxGraph][] {
+  const found: [string, OnnxGraph][] = [];
+  for (const key in attributes) {
+    const value = attributes[key];
+    if (isGraph(value)) found.push([key, value]);
+  }
+  return found;
+}
 
 /** A node with other value names; values inside its subgraphs get its first output as a prefix, so all names are unique. */
 export function renameNode(node: OnnxNode, names: ReadonlyMap<string, string>): OnnxNode {
@@ -66,8 +72,13 @@ export const qualifySubgraphs = (graph: OnnxGraph): OnnxGraph => ({
 });
 
 /** Every node, those of subgraphs included. */
-export const allNodes = (nodes: readonly OnnxNode[]): OnnxNode[] =>
-  nodes.flatMap((node) => [node, ...subgraphsOf(node).flatMap(([, graph]) => allNodes(graph.nodes))]);
+export function allNodes(nodes: readonly OnnxNode[], into: OnnxNode[] = []): OnnxNode[] {
+  for (const node of nodes) {
+    into.push(node);
+    for (const [, graph] of subgraphsOf(node)) allNodes(graph.nodes, into);
+  }
+  return into;
+}
 
 /** Values of the surrounding graph that a node needs: its inputs and what its subgraphs capture. Names must be unique. */
 export function usedValues(node: OnnxNode): string[] {

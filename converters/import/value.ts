@@ -1,7 +1,7 @@
-import * as tf from "@tensorflow/tfjs-core";
 import ndarray, { type NdArray } from "ndarray";
 import { notTrainable } from "../errors.ts";
 import type { DataType, OnnxNode, OnnxTensor } from "../onnx/model.ts";
+import { tf } from "../tf.ts";
 
 /**
  * A value known while the graph is being walked: shapes, axes, int64 arithmetic, small float constants.

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../tf.ts";
 import { broadcastShape, mapPairs, sumTo } from "./broadcast.ts";
 import { defineKernel } from "./custom.ts";
 

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../tf.ts";
 
 /** NumPy broadcasting of two shapes. */
 export function broadcastShape(a: readonly number[], b: readonly number[]): number[] {

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../tf.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 import { slice } from "./movement.ts";
 import { product } from "./shape.ts";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../tf.ts";
 import "./piecewise.ts";
 
 /** tfjs backends on which a composed implementation (made of tfjs ops) is registered. */

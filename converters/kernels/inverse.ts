@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../tf.ts";
 import { defineKernel } from "./custom.ts";
 
 /** Gauss–Jordan elimination with row pivots, in float64; a singular matrix gives infinities and NaN. */

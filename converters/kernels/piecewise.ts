@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../tf.ts";
 
 /**
  * Comparisons, logic and arg-reductions are piecewise constant: their gradient is zero wherever it exists. tfjs leaves

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../tf.ts";
 import { padSpatial, scatter, tapOf } from "./conv.ts";
 import { defineKernel } from "./custom.ts";
 import { slice } from "./movement.ts";

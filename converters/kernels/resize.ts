@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../tf.ts";
 import { expand } from "./movement.ts";
 
 export interface ResizeOptions {

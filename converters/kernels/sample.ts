@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../tf.ts";
 import { gather } from "./movement.ts";
 
 export type Padding = "zeros" | "border" | "reflection";

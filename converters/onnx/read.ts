@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import type { onnx as Onnx } from "onnx-proto";
-import pkg from "onnx-proto";
 import { badInput, notTrainable, type OnnxUnlearnError } from "../errors.ts";
 import { dataTypeName, decodePayload, elementCount, rawByteLength, toNumber } from "./codecs.ts";
 import { externalLocation, readSideFile } from "./external.ts";
@@ -14,9 +13,8 @@ import type {
   OnnxValueInfo,
   TensorData,
 } from "./model.ts";
+import { onnx } from "./proto.ts";
 import { fields } from "./protobuf.ts";
-
-const { onnx } = pkg;
 
 /** What the decoding of one model shares: its path, and each side file read once. */
 interface Context {

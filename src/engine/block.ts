@@ -1,7 +1,5 @@
-import pkg from "onnx-proto";
+import { onnx } from "../../converters/onnx/proto.ts";
 import * as ort from "../runtime.ts";
-
-const { onnx } = pkg;
 
 const CHANNELS = 64;
 let probed: Promise<number> | undefined;

@@ -1,7 +1,7 @@
 // Registers the gradients of all tfjs kernels.
 import "@tensorflow/tfjs-layers";
-import * as tf from "@tensorflow/tfjs-core";
 import type { TensorSpec } from "../../converters/compile/step.ts";
+import { tf } from "../../converters/tf.ts";
 import type { Engine, EngineName, NumberArray } from "./engine.ts";
 
 const toTensor = (data: NumberArray, { shape, dtype }: TensorSpec): tf.Tensor =>

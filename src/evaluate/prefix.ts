@@ -1,11 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import pkg from "onnx-proto";
 import { notTrainable } from "../../converters/errors.ts";
 import { importModel } from "../../converters/import/graph.ts";
 import type { ImportOptions, TrainableModel } from "../../converters/import/model.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
+import { onnx } from "../../converters/onnx/proto.ts";
 import type { Sets } from "../data/sets.ts";
 import { fromRuntime } from "../engine/tensors.ts";
 import * as ort from "../runtime.ts";
@@ -15,7 +15,7 @@ import { feedsOf } from "./predict.ts";
 
 /** The file with more outputs: protobuf merges a second `graph` field into the first, so no byte is decoded. */
 export function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8Array {
-  const more = pkg.onnx.ModelProto.encode({ graph: { output: names.map((name) => ({ name })) } }).finish();
+  const more = onnx.ModelProto.encode({ graph: { output: names.map((name) => ({ name })) } }).finish();
   const joined = new Uint8Array(bytes.length + more.length);
   joined.set(bytes);
   joined.set(more, bytes.length);

@@ -1,7 +1,7 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
+import { tf } from "../../converters/tf.ts";
 import type { NumberArray } from "../engine/engine.ts";
 import { getEngine } from "../engine/index.ts";
 import { crossEntropy } from "../unlearn/losses.ts";

@@ -1,5 +1,5 @@
-import * as tf from "@tensorflow/tfjs-core";
 import type { TensorSpec } from "../../converters/compile/step.ts";
+import { tf } from "../../converters/tf.ts";
 import type { Arrays, Engine, NumberArray, PrepareOptions, Runner } from "../engine/engine.ts";
 import { type MethodContext, type MethodDefinition, type Pass, stepTools } from "./methods/method.ts";
 

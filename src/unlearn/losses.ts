@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../../converters/tf.ts";
 
 /** int32 labels [N] → float one-hot [N, classes]. */
 export function oneHot(labels: tf.Tensor, classes: number): tf.Tensor2D {

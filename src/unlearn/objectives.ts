@@ -1,6 +1,6 @@
-import * as tf from "@tensorflow/tfjs-core";
 import type { Tensors } from "../../converters/compile/step.ts";
 import { badInput } from "../../converters/errors.ts";
+import { tf } from "../../converters/tf.ts";
 import {
   binaryCrossEntropy,
   boundedAscent,

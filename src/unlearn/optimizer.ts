@@ -1,5 +1,5 @@
-import * as tf from "@tensorflow/tfjs-core";
 import type { Tensors } from "../../converters/compile/step.ts";
+import { tf } from "../../converters/tf.ts";
 import type { UnlearnOptions } from "./types.ts";
 
 export type Weights = Readonly<Record<string, tf.Tensor>>;

@@ -1,6 +1,6 @@
-import * as tf from "@tensorflow/tfjs-core";
 import type { TensorSpec } from "../../converters/compile/step.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
+import { tf } from "../../converters/tf.ts";
 import type { Engine } from "../engine/engine.ts";
 import { ownTargetsOf } from "./batches.ts";
 import { type InputShape, inputSpecs } from "./inputs.ts";

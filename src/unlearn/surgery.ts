@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../../converters/tf.ts";
 
 /**
  * λ* = max(0, (−⟨g_r, g_f⟩ − ε/η) / ‖g_r‖²), 0 where ‖g_r‖ = 0 (METHOD section 2). All scalars.

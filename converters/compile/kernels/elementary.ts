@@ -1,4 +1,5 @@
-import { broadcast_util, type TensorInfo } from "@tensorflow/tfjs-core";
+import type { TensorInfo } from "@tensorflow/tfjs-core";
+import { tf } from "../../tf.ts";
 import type { EmittedAttribute, Lowering, LoweringTable } from "../trace.ts";
 import { cast, reshape } from "./standard.ts";
 
@@ -9,7 +10,7 @@ const broadcasting =
     trace.emit(
       opType,
       [a!, b!],
-      broadcast_util.assertAndGetBroadcastShape(a!.shape, b!.shape),
+      tf.broadcast_util.assertAndGetBroadcastShape(a!.shape, b!.shape),
       a!.dtype,
       attributes,
     );
@@ -23,7 +24,7 @@ const shift =
       TensorInfo,
       TensorInfo,
     ];
-    const shape = broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
+    const shape = tf.broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
     const y = trace.emit("BitShift", [a, b], shape, "uint32", { direction: { string: direction } });
     return trace.emit("Cast", [y], shape, "int32", { to: { int: 6 } });
   };

@@ -1,4 +1,5 @@
-import { backend_util, broadcast_util, type TensorInfo, util } from "@tensorflow/tfjs-core";
+import type { TensorInfo } from "@tensorflow/tfjs-core";
+import { tf } from "../../tf.ts";
 import type {
   EmittedAttribute,
   Lowering,
@@ -8,7 +9,7 @@ import type {
   Trace,
 } from "../trace.ts";
 
-const size = (shape: readonly number[]) => util.sizeFromShape([...shape]);
+const size = (shape: readonly number[]) => tf.util.sizeFromShape([...shape]);
 const sameShape = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every((d, i) => d === b[i]);
 
@@ -38,7 +39,7 @@ const binary =
     neutral: { left?: number; right?: number } = {},
   ): Lowering =>
   ({ inputs: [a, b], trace }) => {
-    const shape = broadcast_util.assertAndGetBroadcastShape(a!.shape, b!.shape);
+    const shape = tf.broadcast_util.assertAndGetBroadcastShape(a!.shape, b!.shape);
     const [sa, sb] = [trace.splatValue(a!), trace.splatValue(b!)];
     if (sa !== undefined && sb !== undefined) {
       const value = a!.dtype === "float32" ? Math.fround(fold(sa, sb)) : Math.trunc(fold(sa, sb));
@@ -57,7 +58,7 @@ const binary =
 const compare =
   (opType: string, negate = false): Lowering =>
   ({ inputs: [a, b], trace }) => {
-    const shape = broadcast_util.assertAndGetBroadcastShape(a!.shape, b!.shape);
+    const shape = tf.broadcast_util.assertAndGetBroadcastShape(a!.shape, b!.shape);
     const y = trace.emit(
       opType,
       [broadcastOperand(trace, a!, b!, shape), broadcastOperand(trace, b!, a!, shape)],
@@ -82,7 +83,7 @@ const floatUnary =
     trace.emit(opType, [cast(trace, x!, "float32")], x!.shape, "float32");
 
 const axesOf = (attrs: LoweringArguments["attrs"], x: TensorInfo): number[] =>
-  util.parseAxisParam((attrs["axis"] ?? attrs["reductionIndices"] ?? null) as number[], x.shape);
+  tf.util.parseAxisParam((attrs["axis"] ?? attrs["reductionIndices"] ?? null) as number[], x.shape);
 
 const reduce =
   (opType: string, splatFold?: (value: number, count: number) => number): Lowering =>
@@ -90,8 +91,8 @@ const reduce =
     const x = input!.dtype === "bool" ? cast(trace, input!, "int32") : input!;
     const axes = axesOf(attrs, x);
     const keep = Boolean(attrs["keepDims"]);
-    const [reduced, removed] = backend_util.computeOutAndReduceShapes(x.shape, axes);
-    const shape = keep ? backend_util.expandShapeToKeepDim(reduced, axes) : reduced;
+    const [reduced, removed] = tf.backend_util.computeOutAndReduceShapes(x.shape, axes);
+    const shape = keep ? tf.backend_util.expandShapeToKeepDim(reduced, axes) : reduced;
     const splat = trace.splatValue(x);
     if (splat !== undefined && splatFold)
       return trace.splat(splatFold(splat, size(removed)), shape, x.dtype as "float32");
@@ -136,7 +137,7 @@ const transpose = (trace: Trace, x: TensorInfo, perm: readonly number[]): Tensor
 const argReduce =
   (opType: string): Lowering =>
   ({ inputs: [x], attrs, trace }) => {
-    const axis = util.parseAxisParam(attrs["axis"] as number, x!.shape)[0]!;
+    const axis = tf.util.parseAxisParam(attrs["axis"] as number, x!.shape)[0]!;
     const shape = x!.shape.filter((_, i) => i !== axis);
     const y = trace.emit(opType, [x!], shape, "int64", { axis: { int: axis }, keepdims: { int: 0 } });
     return cast(trace, y, "int32");
@@ -146,7 +147,7 @@ const matMul: Lowering = ({ named, attrs, trace }) => {
   const [a, b] = [named["a"]!, named["b"]!];
   const [ta, tb] = [Boolean(attrs["transposeA"]), Boolean(attrs["transposeB"])];
   const rank = a.shape.length;
-  const batch = broadcast_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
+  const batch = tf.broadcast_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
   const m = ta ? a.shape[rank - 1]! : a.shape[rank - 2]!;
   const n = tb ? b.shape[b.shape.length - 2]! : b.shape[b.shape.length - 1]!;
   const shape = [...batch, m, n];
@@ -198,7 +199,7 @@ export const standardLowerings: LoweringTable = {
     if (
       exponent === 1 &&
       sameShape(
-        broadcast_util.assertAndGetBroadcastShape(args.inputs[0]!.shape, args.inputs[1]!.shape),
+        tf.broadcast_util.assertAndGetBroadcastShape(args.inputs[0]!.shape, args.inputs[1]!.shape),
         args.inputs[0]!.shape,
       )
     )
@@ -365,7 +366,7 @@ export const standardLowerings: LoweringTable = {
 
   BatchMatMul: matMul,
   Reshape: ({ inputs: [x], attrs, trace }) =>
-    reshape(trace, x!, util.inferFromImplicitShape(attrs["shape"] as number[], size(x!.shape))),
+    reshape(trace, x!, tf.util.inferFromImplicitShape(attrs["shape"] as number[], size(x!.shape))),
   ExpandDims: ({ inputs: [x], attrs, trace }) => {
     const dim = attrs["dim"] as number;
     const shape = [...x!.shape];
@@ -381,8 +382,8 @@ export const standardLowerings: LoweringTable = {
     return sameShape(shape, x!.shape) ? x! : trace.emit("Tile", [x!, trace.ints(reps)], shape, x!.dtype);
   },
   Concat: ({ inputs, attrs, trace }) => {
-    const axis = util.parseAxisParam(attrs["axis"] as number, inputs[0]!.shape)[0]!;
-    const shape = backend_util.computeOutShape(
+    const axis = tf.util.parseAxisParam(attrs["axis"] as number, inputs[0]!.shape)[0]!;
+    const shape = tf.backend_util.computeOutShape(
       inputs.map((t) => t.shape),
       axis,
     );
@@ -399,15 +400,15 @@ export const standardLowerings: LoweringTable = {
     return trace.emit("Concat", parts, outShape, inputs[0]!.dtype, { axis: { int: axis } });
   },
   Unpack: ({ inputs: [x], attrs, trace }) => {
-    const axis = util.parseAxisParam(attrs["axis"] as number, x!.shape)[0]!;
+    const axis = tf.util.parseAxisParam(attrs["axis"] as number, x!.shape)[0]!;
     const shape = x!.shape.filter((_, i) => i !== axis);
     return Array.from({ length: x!.shape[axis]! }, (_, i) =>
       trace.emit("Gather", [x!, trace.constant([i], [], "int32")], shape, x!.dtype, { axis: { int: axis } }),
     );
   },
   SplitV: ({ inputs: [x], attrs, trace }) => {
-    const axis = util.parseAxisParam(attrs["axis"] as number, x!.shape)[0]!;
-    const sizes = backend_util.prepareSplitSize(x! as never, attrs["numOrSizeSplits"] as number[], axis);
+    const axis = tf.util.parseAxisParam(attrs["axis"] as number, x!.shape)[0]!;
+    const sizes = tf.backend_util.prepareSplitSize(x! as never, attrs["numOrSizeSplits"] as number[], axis);
     if (sizes.length === 1) return [x!];
     const outputs = sizes.map((length) => ({
       shape: x!.shape.map((d, i) => (i === axis ? length : d)),
@@ -453,7 +454,7 @@ export const standardLowerings: LoweringTable = {
     });
   },
   Reverse: ({ inputs: [x], attrs, trace }) => {
-    const axes = util.parseAxisParam(attrs["dims"] as number[], x!.shape);
+    const axes = tf.util.parseAxisParam(attrs["dims"] as number[], x!.shape);
     if (axes.length === 0) return x!;
     const end = axes.map((i) => -x!.shape[i]! - 1);
     return trace.emit(
@@ -467,7 +468,7 @@ export const standardLowerings: LoweringTable = {
     const [x, indices] = [named["x"]!, named["indices"]!];
     if ((attrs["batchDims"] as number | undefined) ?? 0)
       throw new Error("GatherV2: batchDims is not lowered");
-    const axis = util.parseAxisParam(attrs["axis"] as number, x.shape)[0]!;
+    const axis = tf.util.parseAxisParam(attrs["axis"] as number, x.shape)[0]!;
     const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
     return trace.emit("Gather", [x, indices], shape, x.dtype, { axis: { int: axis } });
   },

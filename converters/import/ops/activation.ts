@@ -1,4 +1,3 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import { absolute, truncate } from "../../kernels/arithmetic.ts";
 import { clipBetween } from "../../kernels/clip.ts";
@@ -6,6 +5,7 @@ import { expand, where } from "../../kernels/movement.ts";
 import { softmax } from "../../kernels/reduction.ts";
 import { positiveAxis } from "../../kernels/shape.ts";
 import type { DataType } from "../../onnx/model.ts";
+import { tf } from "../../tf.ts";
 import {
   dimsOf,
   host,

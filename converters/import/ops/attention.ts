@@ -1,7 +1,7 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import { expand, gather, slice, where } from "../../kernels/movement.ts";
 import { softmax } from "../../kernels/reduction.ts";
+import { tf } from "../../tf.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 type Shape4 = [number, number, number, number];

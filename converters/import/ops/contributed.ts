@@ -1,6 +1,6 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { normRoot } from "../../kernels/arithmetic.ts";
 import { inverse } from "../../kernels/inverse.ts";
+import { tf } from "../../tf.ts";
 import { host, type Inputs, type OperatorContext, toNumbers, toTensor, type Value } from "../value.ts";
 import * as indexing from "./indexing.ts";
 import * as movement from "./movement.ts";

@@ -1,4 +1,3 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import { conv, convInputGrad, padSpatial } from "../../kernels/conv.ts";
 import { maxPool, maxPoolIndices, sumPool } from "../../kernels/pool.ts";
@@ -6,6 +5,7 @@ import { sample } from "../../kernels/sample.ts";
 import { scatterRows } from "../../kernels/scatter.ts";
 import { product } from "../../kernels/shape.ts";
 import { outputSpatial, resolveWindow, taps, type WindowAttributes } from "../../kernels/window.ts";
+import { tf } from "../../tf.ts";
 import { type Inputs, type OperatorContext, toNumbers, toTensor, type Value } from "../value.ts";
 import { matMul } from "./linalg.ts";
 

@@ -1,7 +1,7 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import { expand, slice } from "../../kernels/movement.ts";
 import { product } from "../../kernels/shape.ts";
+import { tf } from "../../tf.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 import { matMul } from "./linalg.ts";
 

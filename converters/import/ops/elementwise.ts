@@ -1,4 +1,3 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import {
   absolute,
@@ -16,6 +15,7 @@ import {
 import { broadcastShape, mapPairs } from "../../kernels/broadcast.ts";
 import { expand } from "../../kernels/movement.ts";
 import type { DataType } from "../../onnx/model.ts";
+import { tf } from "../../tf.ts";
 import {
   type HostTensor,
   host,

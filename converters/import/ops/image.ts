@@ -1,9 +1,9 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import { gather } from "../../kernels/movement.ts";
 import { resize } from "../../kernels/resize.ts";
 import { type Padding, sample } from "../../kernels/sample.ts";
 import { product } from "../../kernels/shape.ts";
+import { tf } from "../../tf.ts";
 import { type Inputs, type OperatorContext, toNumbers, toTensor, type Value } from "../value.ts";
 
 interface ResizeAttributes {

@@ -1,7 +1,7 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { expand, gather, where } from "../../kernels/movement.ts";
 import { COMBINE, type Reduction, scatterRows, topKIndices, topPlaces } from "../../kernels/scatter.ts";
 import { positiveAxis, product } from "../../kernels/shape.ts";
+import { tf } from "../../tf.ts";
 import {
   dimsOf,
   type HostTensor,

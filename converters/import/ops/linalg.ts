@@ -1,7 +1,7 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { integerMatMul } from "../../kernels/arithmetic.ts";
 import { determinant } from "../../kernels/determinant.ts";
 import { expand } from "../../kernels/movement.ts";
+import { tf } from "../../tf.ts";
 import { type Inputs, toTensor, type Value } from "../value.ts";
 
 /** NumPy's matmul: 1-D operands get a temporary axis, batch axes broadcast. A matrix on the right of a batch is one product. */

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../../tf.ts";
 import { type Inputs, isHost, toTensor, type Value } from "../value.ts";
 import { hostBinary, hostUnary } from "./elementwise.ts";
 

@@ -1,5 +1,5 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { gather } from "../../kernels/movement.ts";
+import { tf } from "../../tf.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 import { LogSoftmax_13 } from "./activation.ts";
 import { GatherElements } from "./indexing.ts";

@@ -1,8 +1,8 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import { gather, where } from "../../kernels/movement.ts";
 import { softmax } from "../../kernels/reduction.ts";
 import type { WindowAttributes } from "../../kernels/window.ts";
+import { tf } from "../../tf.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 import * as activation from "./activation.ts";
 import * as attention from "./attention.ts";

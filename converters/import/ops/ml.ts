@@ -1,6 +1,6 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import { gather, slice, where } from "../../kernels/movement.ts";
+import { tf } from "../../tf.ts";
 import { type Inputs, isHost, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 /** ai.onnx.ml: what scikit-learn's and ML.NET's exporters put before and after a network. */

@@ -1,7 +1,7 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import { expand, gather, slice, where } from "../../kernels/movement.ts";
 import { positiveAxis, product } from "../../kernels/shape.ts";
+import { tf } from "../../tf.ts";
 import {
   dimsOf,
   type HostTensor,

@@ -1,9 +1,9 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import { absolute, normRoot } from "../../kernels/arithmetic.ts";
 import { inverseDeviation, standardize } from "../../kernels/normalization.ts";
 import { sumPool } from "../../kernels/pool.ts";
 import { positiveAxis } from "../../kernels/shape.ts";
+import { tf } from "../../tf.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 /** A per-channel vector as [C,1,1,…], to stand beside [N,C,spatial…]. */

@@ -1,8 +1,8 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import { gather } from "../../kernels/movement.ts";
 import { product } from "../../kernels/shape.ts";
 import type { DataType } from "../../onnx/model.ts";
+import { tf } from "../../tf.ts";
 import { dimsOf, host, type Inputs, isHost, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 /** Smallest and largest code of the integer types that weights and activations are quantised to. */

@@ -1,5 +1,5 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
+import { tf } from "../../tf.ts";
 import { type Inputs, isHost, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 interface RecurrentAttributes {

@@ -1,8 +1,8 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { absolute, integerDivide, integerMultiply, normRoot } from "../../kernels/arithmetic.ts";
 import { slice } from "../../kernels/movement.ts";
 import { cumulativeSum, peak, reduceMax, reduceMin } from "../../kernels/reduction.ts";
 import { positiveAxis, product } from "../../kernels/shape.ts";
+import { tf } from "../../tf.ts";
 import {
   dimsOf,
   type HostTensor,

@@ -1,6 +1,6 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { notTrainable } from "../../errors.ts";
 import type { OnnxTensor } from "../../onnx/model.ts";
+import { tf } from "../../tf.ts";
 import {
   dimsOf,
   type HostTensor,

@@ -1,5 +1,5 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { gather } from "../../kernels/movement.ts";
+import { tf } from "../../tf.ts";
 import {
   dimsOf,
   host,

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../../../converters/tf.ts";
 import { logLoss } from "../objectives.ts";
 import { chosenObjective, type MethodDefinition, maybeLogged, startDual, stepTools } from "./method.ts";
 

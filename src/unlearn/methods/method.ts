@@ -1,5 +1,5 @@
-import * as tf from "@tensorflow/tfjs-core";
 import type { StepFunction, Tensors } from "../../../converters/compile/step.ts";
+import { tf } from "../../../converters/tf.ts";
 import { counts, type ForgetObjective, forgetObjective, logLoss, losses, sideLoss } from "../objectives.ts";
 import { clipByGlobalNorm, type OptimizerState, optimizerOf, type Weights } from "../optimizer.ts";
 import { dualRules } from "../surgery.ts";

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../../../converters/tf.ts";
 import { chosenObjective, inner, type MethodDefinition, plus, stepTools } from "./method.ts";
 
 /** The factor that takes the conflicting part of `a` along `b` out of `a`: −⟨a, b⟩/‖b‖² where ⟨a, b⟩ < 0, else 0. */

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../../../converters/tf.ts";
 import { forgetObjective } from "../objectives.ts";
 import { plainMethod } from "./method.ts";
 

@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../../../converters/tf.ts";
 import { distillation } from "../losses.ts";
 import { ownTargets } from "../objectives.ts";
 import { plainMethod, type Setting } from "./method.ts";

@@ -1,3 +1,5 @@
+// Registers the gradients of all tfjs kernels.
+import "@tensorflow/tfjs-layers";
 import "@tensorflow/tfjs-backend-cpu";
 import * as tf from "@tensorflow/tfjs-core";
 import * as ort from "onnxruntime-node";
