@@ -1,18 +1,11 @@
 import { tf } from "../tf.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 import { slice } from "./movement.ts";
+import { nativeConv, nativeFilterGrad, nativeInputGrad } from "./native.ts";
 import { product } from "./shape.ts";
-import { taps, type Window } from "./window.ts";
+import { type ConvAttributes, taps } from "./window.ts";
 
-export interface ConvAttributes extends Window {
-  readonly group: number;
-  /** [N, C, spatial…] of the convolution's input. */
-  readonly inputShape: readonly number[];
-  /** [O, C/group, kernel…] */
-  readonly filterShape: readonly number[];
-  /** [N, O, spatial…] */
-  readonly outputShape: readonly number[];
-}
+export type { ConvAttributes };
 
 /** Pads the spatial axes with zeros by concatenation: tf.pad stops at rank 4 on some backends. */
 function padSpatial(x: tf.Tensor, pads: readonly number[], value = 0): tf.Tensor {
@@ -68,6 +61,9 @@ const paddedSpatial = (a: ConvAttributes) => {
   return a.inputShape.slice(2).map((d, i) => d + a.pads[i]! + a.pads[rank + i]!);
 };
 
+const withBias = (y: tf.Tensor, bias: tf.Tensor | undefined): tf.Tensor =>
+  bias ? tf.add(y, tf.reshape(bias, [bias.size, ...Array(y.rank - 2).fill(1)])) : y;
+
 /** y = Σ_taps W[tap] · x shifted by the tap (+ bias [O]) */
 const forwardKernel: Kernel<ConvAttributes> = defineKernel<ConvAttributes>({
   name: "OnnxConv",
@@ -79,8 +75,11 @@ const forwardKernel: Kernel<ConvAttributes> = defineKernel<ConvAttributes>({
         tf.matMul(tapWeights(w!, i, a.group), grouped(tapOf(padded, offset, spatial, a.strides), a.group)),
       )
       .reduce((p, q) => tf.add(p, q));
-    const y = ungrouped(sum, a.outputShape);
-    return bias ? tf.add(y, tf.reshape(bias, [bias.size, ...spatial.map(() => 1)])) : y;
+    return withBias(ungrouped(sum, a.outputShape), bias);
+  },
+  native: ([x, w, bias], a) => {
+    const y = nativeConv(x!, w!, a);
+    return y && withBias(y, bias);
   },
   gradient: (dy, [x, w], _y, a) => [
     () => inputGradKernel([dy, w!], a),
@@ -115,6 +114,7 @@ const inputGradKernel: Kernel<ConvAttributes> = defineKernel<ConvAttributes>({
       a.inputShape.map(() => 1),
     );
   },
+  native: ([dy, w], a) => nativeInputGrad(dy!, w!, a),
   gradient: (ddx, [dy, w], _y, a) => [
     () => forwardKernel([ddx, w!], a),
     () => filterGradKernel([ddx, dy!], a),
@@ -157,6 +157,7 @@ const filterGradKernel: Kernel<ConvAttributes> = defineKernel<ConvAttributes>({
     );
     return tf.reshape(tf.concat(columns, 2), [...a.filterShape]);
   },
+  native: ([x, dy], a) => nativeFilterGrad(x!, dy!, a),
   gradient: (ddw, [x, dy], _y, a) => [
     () => inputGradKernel([dy!, ddw], a),
     () => forwardKernel([x!, ddw], a),

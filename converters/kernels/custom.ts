@@ -1,8 +1,11 @@
 import { tf } from "../tf.ts";
 import "./piecewise.ts";
 
-/** tfjs backends on which a composed implementation (made of tfjs ops) is registered. */
-const EAGER_BACKENDS = ["cpu", "tensorflow"] as const;
+/**
+ * tfjs backends on which a composed implementation (made of tfjs ops) is registered, and whether `native` is asked first:
+ * not on the JavaScript backend, which stays the reference.
+ */
+const EAGER_BACKENDS = { cpu: false, tensorflow: true } as const;
 
 /** A kernel as a function of tensors. */
 export type Kernel<Attributes> = (inputs: readonly tf.Tensor[], attributes: Attributes) => tf.Tensor;
@@ -11,12 +14,14 @@ export type Kernel<Attributes> = (inputs: readonly tf.Tensor[], attributes: Attr
  * Defines a kernel with ONNX semantics that tfjs itself lacks. Its composed implementation runs on any tfjs backend;
  * the compiler registers a direct lowering for backend "onnx" in converters/compile/kernels.
  * @param composed made of tfjs ops; runs inside tf.tidy, off the tape
+ * @param native the same through a kernel that the backend has compiled; undefined for attributes it cannot take
  * @param gradient cotangent of each input, built of kernels and tfjs ops that are themselves traceable;
  *   `undefined` marks an input without gradient
  */
 export function defineKernel<Attributes extends object>(spec: {
   readonly name: string;
   readonly composed: (inputs: readonly tf.Tensor[], attributes: Attributes) => tf.Tensor;
+  readonly native?: (inputs: readonly tf.Tensor[], attributes: Attributes) => tf.Tensor | undefined;
   readonly gradient?: (
     dy: tf.Tensor,
     inputs: readonly tf.Tensor[],
@@ -24,12 +29,16 @@ export function defineKernel<Attributes extends object>(spec: {
     attributes: Attributes,
   ) => readonly ((() => tf.Tensor) | undefined)[];
 }): Kernel<Attributes> {
-  for (const backendName of EAGER_BACKENDS) {
+  for (const [backendName, asked] of Object.entries(EAGER_BACKENDS)) {
+    const native = asked ? spec.native : undefined;
     tf.registerKernel({
       kernelName: spec.name,
       backendName,
-      kernelFunc: ({ inputs, attrs }) =>
-        tf.tidy(() => spec.composed(Object.values(inputs) as tf.Tensor[], attrs as unknown as Attributes)),
+      kernelFunc: ({ inputs, attrs }) => {
+        const given = Object.values(inputs) as tf.Tensor[];
+        const attributes = attrs as unknown as Attributes;
+        return tf.tidy(() => native?.(given, attributes) ?? spec.composed(given, attributes));
+      },
     });
   }
   const { gradient } = spec;

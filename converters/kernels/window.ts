@@ -7,6 +7,16 @@ export interface Window {
   readonly pads: readonly number[];
 }
 
+export interface ConvAttributes extends Window {
+  readonly group: number;
+  /** [N, C, spatial…] of the convolution's input. */
+  readonly inputShape: readonly number[];
+  /** [O, C/group, kernel…] */
+  readonly filterShape: readonly number[];
+  /** [N, O, spatial…] */
+  readonly outputShape: readonly number[];
+}
+
 export interface WindowAttributes {
   readonly auto_pad?: string;
   readonly dilations?: readonly number[];

@@ -19,6 +19,7 @@ export interface Runner {
 }
 
 export interface PrepareOptions {
+  /** Heeded by engine onnxruntime. TensorFlow makes its pool when it is loaded, of TF_NUM_INTRAOP_THREADS threads; cpu has one. */
   readonly threads?: number;
   /** Told the time per operator when the runner is disposed of; only engine onnxruntime measures it. */
   readonly onProfile?: (rows: readonly OperatorTime[]) => void;
