@@ -9,6 +9,7 @@ import { loadDataset } from "../../../src/data/dataset.ts";
 import { firstSamples } from "../../../src/data/sets.ts";
 import { train } from "../../../src/unlearn/train.ts";
 import { METHODS, type Method, type UnlearnOptions } from "../../../src/unlearn/types.ts";
+import { installed } from "../engine/installed.ts";
 
 const digits = join(import.meta.dirname, "../../../models/digits");
 const preprocessing = { scale: 16, mean: [0.5], std: [0.5] };
@@ -47,8 +48,12 @@ const forgets: { readonly [M in Method]: Partial<UnlearnOptions> } = {
 const bytesOf = (weights: ReadonlyMap<string, Float32Array>) =>
   [...weights].map(([name, values]) => `${name} ${Buffer.from(values.buffer).toString("base64")}`).join("\n");
 
-describe.each(METHODS)("%s", (method) => {
-  const short = { ...base, method, epochs: 1, batchSize: 32 };
+const engines = await installed("onnxruntime", "tensorflow");
+const pairs = engines.flatMap((engine) => METHODS.map((method) => [engine, method] as const));
+
+describe.each(pairs)("on %s, %s", (engine, method) => {
+  const own = { ...base, engine, method };
+  const short = { ...own, epochs: 1, batchSize: 32 };
 
   test("an unknown option and an unknown setting are refused", async () => {
     const unknown = { ...short, learningRate: 1 } as UnlearnOptions;
@@ -91,19 +96,15 @@ describe.each(METHODS)("%s", (method) => {
   });
 
   test("it forgets: accuracy on the forget set falls by at least 5 points", async () => {
-    const out = join(folder, `${method}.onnx`);
-    const { before, after } = await unlearn({
-      ...paths,
-      out,
-      options: { ...base, method, ...forgets[method] },
-    });
+    const out = join(folder, `${engine}-${method}.onnx`);
+    const { before, after } = await unlearn({ ...paths, out, options: { ...own, ...forgets[method] } });
     expect(before.forgetAccuracy! - after.forgetAccuracy!).toBeGreaterThanOrEqual(0.05);
     expect(readFileSync(out).equals(readFileSync(paths.model))).toBe(false);
   });
 
   test("the saved file holds the trained weights", async () => {
-    const out = join(folder, `${method}-short.onnx`);
-    const options = { ...base, method, epochs: 1, batchSize: 256 };
+    const out = join(folder, `${engine}-${method}-short.onnx`);
+    const options = { ...own, epochs: 1, batchSize: 256 };
     await unlearn({ ...paths, out, options });
     const { weights } = await train(model, forget, retain, options);
     const saved = new Map(importModel(loadModelFile(out)).parameters.map(({ name, data }) => [name, data]));

@@ -9,6 +9,7 @@ import { methods } from "../../../src/unlearn/methods/index.ts";
 import type { StepOptions } from "../../../src/unlearn/methods/method.ts";
 import { saliencyMasks } from "../../../src/unlearn/saliency.ts";
 import type { Dataset, Method } from "../../../src/unlearn/types.ts";
+import { installed } from "../engine/installed.ts";
 import { fixtures, prepareStep, readFixture, relativeDistance, scalarsOf } from "./harness.ts";
 
 interface Steps {
@@ -74,7 +75,9 @@ test("every method but the masked one has its PyTorch record", () => {
   expect(Object.keys(methods).filter((name) => !methodsRecorded.has(name as Method))).toEqual(["salun"]);
 });
 
-describe.each(["cpu", "onnxruntime"] as const)("on %s", (engine) => {
+const eager = await installed("cpu", "tensorflow");
+
+describe.each([...eager, "onnxruntime"] as const)("on %s", (engine) => {
   test.each(recorded.cases)("$method, dual $dual: three steps as PyTorch in float64", async (wanted) => {
     const { method, dual, epsilon, lambda } = wanted;
     const runner = await prepareStep({
@@ -137,7 +140,7 @@ test("the saliency mask is PyTorch's", async () => {
     expect([...masks[name]!], name).toEqual(wanted);
 });
 
-describe("a batch without one side", () => {
+describe.each(eager)("a batch without one side, on %s", (engine) => {
   const [first] = recorded.batches;
   const none = new Float32Array(n);
   const ones = new Float32Array(n).fill(1);
@@ -147,6 +150,7 @@ describe("a batch without one side", () => {
       context: contextOf({ momentum: 0, weightDecay: 0, lambda: 0.5 }),
       weights,
       batch: specs,
+      engine,
     });
     const out = await runner.run({ ...arrays(first!), forgetMask, retainMask, ...scalarsOf(0.05, -0.01) });
     const carry = await runner.read();

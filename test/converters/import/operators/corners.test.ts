@@ -1,6 +1,5 @@
 // Registers the gradients of all tfjs kernels.
 import "@tensorflow/tfjs-layers";
-import "@tensorflow/tfjs-backend-cpu";
 import * as tf from "@tensorflow/tfjs-core";
 import * as ort from "onnxruntime-node";
 import { expect, test } from "vitest";
@@ -9,6 +8,7 @@ import { describeNode, getOperator } from "../../../../converters/import/registr
 import { host, toTensor, type Value } from "../../../../converters/import/value.ts";
 import { runNode } from "../../../../converters/import/walk.ts";
 import type { AttributeValue, OnnxNode } from "../../../../converters/onnx/model.ts";
+import { eagerBackends } from "./harness.ts";
 
 /** Where an operator has a corner, difference quotients say nothing: the gradient there is a choice, and this is the list. */
 interface Corner {
@@ -77,9 +77,13 @@ test.each(CORNERS)("$op at $x: $why", async ({ op, x, gradient, attributes = {},
     const values = new Map<string, Value>([["x", v], ...more.map((m, i) => [`m${i}`, m] as const)]);
     return tf.sum(toTensor(runNode(planned, values)[0]!)) as tf.Scalar;
   };
-  tf.setBackend("cpu");
-  const eager = tf.tidy(() => tf.grad(f)(tf.tensor1d([...x])));
-  expect(Array.from(eager.dataSync()), "cpu").toEqual(gradient);
+  // −0 and 0 are one number.
+  const numbers = (values: ArrayLike<number>) => Array.from(values, (v) => v + 0);
+  for (const backend of eagerBackends) {
+    tf.setBackend(backend);
+    const eager = tf.tidy(() => tf.grad(f)(tf.tensor1d([...x])));
+    expect(numbers(eager.dataSync()), backend).toEqual(gradient);
+  }
 
   const compiled = compileStep(
     (_, batch) => ({ carry: {}, results: { g: tf.grad(f)(tf.keep(batch["x"]!)) } }),
@@ -91,10 +95,6 @@ test.each(CORNERS)("$op at $x: $why", async ({ op, x, gradient, attributes = {},
   };
   const result = await session.run(feeds);
   const data = result[compiled.outputs.results["g"]!]!.data as Float32Array;
-  // −0 and 0 are one number.
-  expect(
-    Array.from(data, (v) => v + 0),
-    "compiled",
-  ).toEqual(gradient);
+  expect(numbers(data), "compiled").toEqual(gradient);
   await session.release();
 });

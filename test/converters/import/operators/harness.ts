@@ -18,8 +18,11 @@ import {
 import { runNode } from "../../../../converters/import/walk.ts";
 import type { AttributeValue, DataType, OnnxNode, OnnxTensor } from "../../../../converters/onnx/model.ts";
 import { blockSize } from "../../../../src/engine/block.ts";
+import { installed } from "../../../src/engine/installed.ts";
 
 const { onnx } = pkg;
+/** tfjs backends that are here. */
+export const eagerBackends = await installed("cpu", "tensorflow");
 
 export interface CaseInput {
   readonly dims: readonly number[];
@@ -164,8 +167,8 @@ const matches = (actual: ArrayLike<number>, wanted: ArrayLike<number>, what: str
 };
 
 /**
- * Checks one operator: forward on `cpu` and compiled against ONNX Runtime running the same single node, and the
- * vector–Jacobian product of both against four-point central differences through ONNX Runtime (norm-wise 1e-3, not all zero).
+ * Checks one operator: forward on the tfjs backends and compiled against ONNX Runtime running the same single node, and the
+ * vector–Jacobian product of each against four-point central differences through ONNX Runtime (norm-wise 1e-3, not all zero).
  */
 export async function checkOperator(c: OperatorCase): Promise<void> {
   const opset = c.opset ?? 17;
@@ -330,21 +333,22 @@ export async function checkOperator(c: OperatorCase): Promise<void> {
     engine: string;
     results: Record<string, { shape: number[]; data: ArrayLike<number> }>;
   }[] = [];
-  // cpu
-  tf.setBackend("cpu");
-  tf.engine().startScope();
-  const eager = step(
-    Object.fromEntries(
-      specs.map(({ key, shape, dtype }, k) => [key, tf.tensor(tensorData[k]!, shape, dtype)]),
-    ),
-  );
-  produced.push({
-    engine: "cpu",
-    results: Object.fromEntries(
-      Object.entries(eager).map(([k, t]) => [k, { shape: t.shape, data: Array.from(t.dataSync()) }]),
-    ),
-  });
-  tf.engine().endScope();
+  for (const engine of eagerBackends) {
+    tf.setBackend(engine);
+    tf.engine().startScope();
+    const eager = step(
+      Object.fromEntries(
+        specs.map(({ key, shape, dtype }, k) => [key, tf.tensor(tensorData[k]!, shape, dtype)]),
+      ),
+    );
+    produced.push({
+      engine,
+      results: Object.fromEntries(
+        Object.entries(eager).map(([k, t]) => [k, { shape: t.shape, data: Array.from(t.dataSync()) }]),
+      ),
+    });
+    tf.engine().endScope();
+  }
   // compiled
   const compiled = compileStep(
     (_, batch) => ({ carry: {}, results: step(batch) }),

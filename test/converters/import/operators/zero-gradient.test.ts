@@ -1,6 +1,5 @@
 // Registers the gradients of all tfjs kernels.
 import "@tensorflow/tfjs-layers";
-import "@tensorflow/tfjs-backend-cpu";
 import * as tf from "@tensorflow/tfjs-core";
 import * as ort from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
@@ -9,6 +8,7 @@ import { describeNode, getOperator } from "../../../../converters/import/registr
 import { host, isHost, toTensor, type Value } from "../../../../converters/import/value.ts";
 import { runNode } from "../../../../converters/import/walk.ts";
 import type { AttributeValue, OnnxNode } from "../../../../converters/onnx/model.ts";
+import { eagerBackends } from "./harness.ts";
 
 type Attributes = Readonly<Record<string, AttributeValue>>;
 const scalar = (value: number) => host("int64", [], [value]);
@@ -78,9 +78,11 @@ const gradientOf = (x: tf.Tensor, f: (x: tf.Tensor) => tf.Tensor) =>
   );
 
 async function check(f: (x: tf.Tensor) => tf.Tensor): Promise<void> {
-  tf.setBackend("cpu");
-  const eager = tf.tidy(() => gradientOf(tf.tensor2d(DATA, [2, 3]), f));
-  expect(Array.from(eager.dataSync())).toEqual(SLOPE);
+  for (const backend of eagerBackends) {
+    tf.setBackend(backend);
+    const eager = tf.tidy(() => gradientOf(tf.tensor2d(DATA, [2, 3]), f));
+    expect(Array.from(eager.dataSync()), backend).toEqual(SLOPE);
+  }
   const compiled = compileStep((_, { x }) => ({ carry: {}, results: { g: gradientOf(tf.keep(x!), f) } }), {
     carry: {},
     batch: { x: { shape: [2, 3], dtype: "float32" } },
