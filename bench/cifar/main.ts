@@ -28,7 +28,7 @@ import { packageRoot } from "../../src/package.ts";
 import { train } from "../../src/unlearn/train.ts";
 import { checkParity } from "../../src/verify/parity.ts";
 import { compared, type Experiment, finals, searches } from "./plan.ts";
-import { type Diverged, hasEnded, type Result, tables } from "./table.ts";
+import { type Diverged, hasEnded, type Result, score, tables } from "./table.ts";
 
 const RESULTS = join(packageRoot(), "bench/results/cifar");
 /** The class that goes in class-wise forgetting: cats. */
@@ -192,19 +192,6 @@ async function run(
     console.error(error.message);
     return failed;
   }
-}
-
-/**
- * Smaller is better; blind to Retrain (METHOD section 5). The start state would score best of all, so settings that do not lower forget accuracy are
- * no results (section 6).
- * Class-wise: full forgetting at the highest utility.
- */
-function score({ before, after }: Result): number {
-  const retain = after.retainAccuracy! - before.retainAccuracy!;
-  const test = after.testAccuracy! - before.testAccuracy!;
-  return scenario === "random"
-    ? Math.abs(retain) + Math.abs(test) + Math.abs(after.forgetAccuracy! - before.testAccuracy!)
-    : after.forgetAccuracy! + Math.max(0, -retain) + Math.max(0, -test);
 }
 
 try {
