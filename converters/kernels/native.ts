@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import { tf } from "../tf.ts";
 import { type ConvAttributes, outputSpatial } from "./window.ts";
 
 // Convolutions by tfjs's own kernels, for a backend that has them compiled. Those are channels-last, of two spatial axes; TensorFlow's
