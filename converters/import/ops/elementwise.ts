@@ -134,7 +134,7 @@ export const BitwiseNot = ([x]: Inputs): Value =>
   isHost(x)
     ? hostUnary(x, (v) => -1 - v)
     : bitwiseXor(toTensor(x!), tf.fill((x as tf.Tensor).shape, -1, "int32"));
-/** Unsigned integers. On the tensor lane a left shift may not overflow the file's type: it is carried as 32 bits. */
+/** Unsigned integers. */
 export function BitShift(
   [x, y]: Inputs,
   { direction }: { direction: string },

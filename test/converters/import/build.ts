@@ -113,7 +113,7 @@ export function numbers(count: number, seed = 1): number[] {
 export interface Feed {
   readonly dims: readonly number[];
   readonly data: readonly number[];
-  readonly type?: "float32" | "int64";
+  readonly type?: "float32" | "int64" | "uint8";
 }
 
 /** ONNX Runtime's output as numbers; node by node, as its optimiser replaces a product with quantised weights by a coarser one. */
@@ -132,7 +132,9 @@ export async function runtime(
       name,
       type === "int64"
         ? new ort.Tensor("int64", BigInt64Array.from(data, BigInt), dims)
-        : new ort.Tensor("float32", Float32Array.from(data), dims),
+        : type === "uint8"
+          ? new ort.Tensor("uint8", Uint8Array.from(data), dims)
+          : new ort.Tensor("float32", Float32Array.from(data), dims),
     ]),
   );
   const result = (await session.run(tensors, [output]))[output]!;
@@ -156,7 +158,7 @@ export async function forward(
     const inputs = Object.fromEntries(
       Object.entries(feeds).map(([name, { dims, data, type }]) => [
         name,
-        tf.tensor([...data], [...dims], type === "int64" ? "int32" : "float32"),
+        tf.tensor([...data], [...dims], type === undefined || type === "float32" ? "float32" : "int32"),
       ]),
     );
     return [...imported.forward(parameters, inputs).dataSync()];

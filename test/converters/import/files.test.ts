@@ -6,6 +6,7 @@ import { readModel } from "../../../converters/onnx/read.ts";
 import {
   attribute,
   deviation,
+  type Feed,
   FLOAT,
   floats,
   forward,
@@ -369,6 +370,62 @@ describe("what graphs look like", () => {
       initializer: [W, ints("zero", [0], []), ints("zeros", [0]), ints("rest", [-1])],
     });
     expect(await goesTheRoad(bytes, { x: feed([3, 2, 2]) })).toEqual(["w"]);
+  });
+});
+
+describe("arithmetic on narrow integers wraps around, as in ONNX Runtime", () => {
+  const columns = [250, 3, 200, 7, 90, 255, 0, 128];
+  const onCodes = (
+    code: number,
+    from: ReturnType<typeof node>[],
+    arithmetic: ReturnType<typeof node>[],
+  ): Parameters<typeof classifier>[0] => ({
+    node: [
+      ...from,
+      ...arithmetic,
+      node("Cast", ["q"], ["f"], { to: FLOAT }),
+      node("Mul", ["f", "small"], ["s"]),
+      node("MatMul", ["s", "w"], ["y"]),
+    ],
+    initializer: [
+      W,
+      floats("large", [], [code < 4 ? 250 : 65000]),
+      floats("small", [], [code < 4 ? 0.01 : 0.00003]),
+      ints("b", [100, 5, 120, 77]),
+    ],
+  });
+  const types = [
+    ["uint8", 2],
+    ["int8", 3],
+    ["uint16", 4],
+    ["int16", 5],
+  ] as const;
+  const shapes = [node("Reshape", ["c", "like"], ["r"]), node("Transpose", ["r"], ["t"], { perm: [0, 1] })];
+
+  test.each(types)("%s, made by Cast", async (_, code) => {
+    const cast = [
+      node("Mul", ["x", "large"], ["l"]),
+      node("Cast", ["l"], ["c"], { to: code }),
+      node("Cast", ["b"], ["d"], { to: code }),
+      node("Shape", ["x"], ["like"]),
+    ];
+    for (const op of ["Add", "Sub", "Mul"]) {
+      const bytes = classifier(onCodes(code, cast, [...shapes, node(op, ["t", "d"], ["q"])]));
+      expect(await goesTheRoad(bytes, X), op).toEqual(["w"]);
+    }
+    const unary = code % 2 ? ["Neg", "Abs", "BitwiseNot"] : ["BitwiseNot"];
+    for (const op of unary) {
+      const bytes = classifier(onCodes(code, cast, [...shapes, node(op, ["t"], ["q"])]), { opset: 18 });
+      expect(await goesTheRoad(bytes, X), op).toEqual(["w"]);
+    }
+  });
+
+  test("a uint8 input, its nodes in no order", async () => {
+    const { node: nodes, ...rest } = onCodes(2, [], [node("Add", ["t", "t"], ["q"])]);
+    const graph = { ...rest, input: [value("x", ["n", 4], 2)] };
+    const more = [node("Transpose", ["i"], ["t"], { perm: [0, 1] }), node("Identity", ["x"], ["i"])];
+    const x: Feed = { dims: [2, 4], data: columns, type: "uint8" };
+    expect(await goesTheRoad(classifier({ ...graph, node: [...nodes!, ...more] }), { x })).toEqual(["w"]);
   });
 });
 

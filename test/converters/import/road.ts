@@ -38,7 +38,7 @@ async function gradients(
   const trained = trainedOf(imported);
   const specOf = ({ dims, type }: Feed): TensorSpec => ({
     shape: dims,
-    dtype: type === "int64" ? "int32" : "float32",
+    dtype: type === undefined || type === "float32" ? "float32" : "int32",
   });
   const step = compileStep(
     (weights, batch) => {
@@ -71,7 +71,7 @@ async function gradients(
     ...named(
       Object.entries(feeds).map(([name, { data, dims, type }]) => [
         step.inputs.batch[name]!,
-        type === "int64"
+        type === "int64" || type === "uint8"
           ? new ort.Tensor("int32", Int32Array.from(data), dims)
           : new ort.Tensor("float32", Float32Array.from(data), dims),
       ]),
