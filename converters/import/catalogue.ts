@@ -64,7 +64,7 @@ const NOTES: Readonly<Record<string, string>> = {
   Attention: "opset 23 and 24, grouped heads, past keys and values",
   BatchNormalization: "running statistics, frozen by default; training_mode=1 is refused",
   BitCast: "host values only",
-  BitShift: "on data a left shift may not overflow the element type: it is carried as 32 bits",
+  BitShift: "on data a left shift of 32- or 64-bit integers may not overflow: they are carried as int32",
   Cast: "between float types the float32 master is kept",
   CumProd: "the axis is a constant; differentiable at zeros too",
   Col2Im: "as in ONNX; ONNX Runtime 1.30 itself errs with dilations in 1-D and 3-D",
