@@ -94,11 +94,18 @@ async function duel(ours: Contender, theirs: Contender, batch: number) {
 const startOurs = (key: string, engine = "onnxruntime") =>
   startContender(process.execPath, ["--expose-gc", worker, key, String(threads), engine]);
 
-/** With V8's nursery and libuv's pool as small as they get: both fill at first use, at any time in the first thousand steps, and are no leak. */
+/**
+ * With V8's nursery, its compiler threads and libuv's pool as small as they get: each keeps the memory of its first use, which comes at any time in the
+ * first thousand steps and is no leak of theirs.
+ */
 const startLean = (key: string) =>
-  startContender(process.execPath, ["--expose-gc", "--max-semi-space-size=1", worker, key, String(threads)], {
-    UV_THREADPOOL_SIZE: "1",
-  });
+  startContender(
+    process.execPath,
+    ["--expose-gc", "--max-semi-space-size=1", "--v8-pool-size=0", worker, key, String(threads)],
+    {
+      UV_THREADPOOL_SIZE: "1",
+    },
+  );
 
 /** PyTorch's users take channels_last where that is faster: so does the peer, after a trial of a few steps. */
 async function startPeer(python: string, file: string, { sample, batch }: Workload) {
