@@ -1,6 +1,3 @@
-import { writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
 import { importModel } from "../../converters/import/graph.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
@@ -26,10 +23,8 @@ function stepShapes(model: TrainableModel, { batch, sample }: Workload): [string
   return model.stepInputs.map(({ name }) => [name, shapes.get(name)!]);
 }
 
-/** A workload as what an engine needs to run its step. */
-export function jobOf(workload: Workload, name: Method): Job {
-  const file = join(tmpdir(), `onnx-unlearn-bench-${process.pid}.onnx`);
-  writeFileSync(file, workload.model());
+/** A workload, its model written to `file`, as what an engine needs to run its step. */
+export function jobOf(workload: Workload, file: string, name: Method): Job {
   const { train } = workload;
   const model = importModel(loadModelFile(file), train ? { train, frozenOnce: true } : {});
   const parameters = model.parameters.filter(({ trainable }) => trainable);

@@ -2,7 +2,7 @@
 // Training steps side by side with tfjs `cpu` and, given a Python with torch and onnx, with PyTorch: interleaved runs in two
 // processes, median of the ratios of 7 pairs of 2 seconds each. --job runs the whole job on the models and data of a folder too.
 // NAME is a workload, `checks` or `job`. Everything takes some ten minutes on two cores. Writes bench/results/speed.json and .md.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -12,7 +12,7 @@ import { matmulRate } from "./matmul.ts";
 import { median } from "./median.ts";
 import { type Contender, type Measured, startContender } from "./process.ts";
 import { wholeJob } from "./whole.ts";
-import { EPOCHS, type Workload, workloads } from "./workloads.ts";
+import { depths, EPOCHS, type Workload, workloads } from "./workloads.ts";
 
 const { values } = parseArgs({
   options: {
@@ -91,8 +91,15 @@ async function duel(ours: Contender, theirs: Contender, batch: number) {
   };
 }
 
+/** The model file that we and the peer read: whoever made the weights in its own process would pay for that in memory. */
+function fileOf(key: string): string {
+  const file = join(folder, `${key}.onnx`);
+  if (!existsSync(file)) writeFileSync(file, { ...workloads, ...depths }[key]!.model());
+  return file;
+}
+
 const startOurs = (key: string, engine = "onnxruntime") =>
-  startContender(process.execPath, ["--expose-gc", worker, key, String(threads), engine]);
+  startContender(process.execPath, ["--expose-gc", worker, key, String(threads), fileOf(key), engine]);
 
 /**
  * With V8's nursery, its compiler threads and libuv's pool as small as they get: each keeps the memory of its first use, which comes at any time in the
@@ -101,7 +108,7 @@ const startOurs = (key: string, engine = "onnxruntime") =>
 const startLean = (key: string) =>
   startContender(
     process.execPath,
-    ["--expose-gc", "--max-semi-space-size=1", "--v8-pool-size=0", worker, key, String(threads)],
+    ["--expose-gc", "--max-semi-space-size=1", "--v8-pool-size=0", worker, key, String(threads), fileOf(key)],
     {
       UV_THREADPOOL_SIZE: "1",
     },
@@ -129,10 +136,8 @@ async function startPeer(python: string, file: string, { sample, batch }: Worklo
 }
 
 /** @param python runs the peer; without one a workload is measured beside tfjs, where that is bearable, or alone */
-async function measure(key: string, workload: Workload, folder: string, python?: string): Promise<Row> {
+async function measure(key: string, workload: Workload, python?: string): Promise<Row> {
   const start = (engine: string) => startOurs(key, engine);
-  const file = join(folder, `${key}.onnx`);
-  writeFileSync(file, workload.model());
   const row = {
     key,
     workload: workload.name,
@@ -152,7 +157,7 @@ async function measure(key: string, workload: Workload, folder: string, python?:
     return { d, row: { ...row, ...d.ours, compileSeconds, engine } };
   };
   if (python) {
-    const { layout, contender } = await startPeer(python, file, workload);
+    const { layout, contender } = await startPeer(python, fileOf(key), workload);
     const { d, row } = await beside(contender);
     return {
       ...row,
@@ -203,7 +208,7 @@ try {
     const workload = workloads[key];
     if (!workload)
       throw new Error(`no workload "${key}"; there are ${Object.keys(workloads).join(", ")}, checks, job`);
-    const row = await measure(key, workload, folder, values.peer);
+    const row = await measure(key, workload, values.peer);
     rows.push(row);
     console.error(
       `${row.workload}: ${row.samplesPerSecond.toFixed(0)} samples/s${row.peer ? `, ${row.peer.speedRatio.toFixed(2)} × PyTorch` : ""}`,
@@ -211,8 +216,7 @@ try {
   }
   if (asked.includes("checks")) {
     const resnet18 =
-      rows.find(({ key }) => key === "resnet18") ??
-      (await measure("resnet18", workloads["resnet18"]!, folder));
+      rows.find(({ key }) => key === "resnet18") ?? (await measure("resnet18", workloads["resnet18"]!));
     checks = await runChecks(startOurs, startLean, { ...resnet18, matmulFlopsPerSecond: rate });
   }
   if (values.job && asked.includes("job"))

@@ -10,11 +10,11 @@ import { syntheticBatch } from "./batch.ts";
 import { jobOf } from "./job.ts";
 import { depths, EPOCHS, workloads } from "./workloads.ts";
 
-const [key, threads, engineName = "onnxruntime", method = "eupmu"] = process.argv.slice(2);
+const [key, threads, file, engineName = "onnxruntime", method = "eupmu"] = process.argv.slice(2);
 const workload = { ...workloads, ...depths }[key!]!;
 /** In a function of its own, so that nobody keeps the model file and the start values once the engine has its copies. */
 async function prepare() {
-  const { model, step, carry, batchSpecs } = jobOf(workload, method as Method);
+  const { model, step, carry, batchSpecs } = jobOf(workload, file!, method as Method);
   const engine = await getEngine(engineName as EngineName);
   const runner = await engine.prepare(step, carry, batchSpecs, { threads: Number(threads) });
   const prefix = model.frontier.length > 0 ? await openPrefix(model, Number(threads)) : undefined;
