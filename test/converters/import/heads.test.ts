@@ -81,36 +81,8 @@ describe("ai.onnx.ml", () => {
         ],
       },
     );
-  test.each(["SOFTMAX", "LOGISTIC", "NONE"])(
-    "LinearClassifier with post_transform %s: its coefficients are trained where they stand, in attributes",
-    async (post_transform) => {
-      const bytes = machine(
-        [
-          node(
-            "LinearClassifier",
-            ["x"],
-            ["label", "scores"],
-            {
-              classlabels_ints: [0, 1, 2],
-              coefficients: Float32Array.from(numbers(12, 3)),
-              intercepts: Float32Array.of(0.1, -0.2, 0.3),
-              post_transform,
-            },
-            "ai.onnx.ml",
-          ),
-        ],
-        [value("label", ["n"], INT64), value("scores", ["n", 3])],
-      );
-      expect(load(bytes).head.logits).toBe("label/logits");
-      expect(await goesTheRoad(bytes, X, { logits: "scores" })).toEqual([
-        "label/coefficients",
-        "label/intercepts",
-      ]);
-    },
-  );
-
-  test("LinearClassifier with more coefficients than its input has columns for: the first ones count, the rest stay", async () => {
-    const bytes = machine(
+  const linearClassifier = (coefficients: number, post_transform: string) =>
+    machine(
       [
         node(
           "LinearClassifier",
@@ -118,19 +90,27 @@ describe("ai.onnx.ml", () => {
           ["label", "scores"],
           {
             classlabels_ints: [0, 1, 2],
-            coefficients: Float32Array.from(numbers(18, 3)),
+            coefficients: Float32Array.from(numbers(coefficients, 3)),
             intercepts: Float32Array.of(0.1, -0.2, 0.3),
-            post_transform: "LOGISTIC",
+            post_transform,
           },
           "ai.onnx.ml",
         ),
       ],
       [value("label", ["n"], INT64), value("scores", ["n", 3])],
     );
-    expect(await goesTheRoad(bytes, X, { logits: "scores" })).toEqual([
-      "label/coefficients",
-      "label/intercepts",
-    ]);
+  const TRAINED = ["label/coefficients", "label/intercepts"];
+  test.each(["SOFTMAX", "LOGISTIC", "NONE"])(
+    "LinearClassifier with post_transform %s: its coefficients are trained where they stand, in attributes",
+    async (post_transform) => {
+      const bytes = linearClassifier(12, post_transform);
+      expect(load(bytes).head.logits).toBe("label/logits");
+      expect(await goesTheRoad(bytes, X, { logits: "scores" })).toEqual(TRAINED);
+    },
+  );
+
+  test("LinearClassifier with more coefficients than its input has columns for: the first ones count, the rest stay", async () => {
+    expect(await goesTheRoad(linearClassifier(18, "LOGISTIC"), X, { logits: "scores" })).toEqual(TRAINED);
   });
 
   test("ZipMap, whose output is no tensor: the logits behind it are found and trained", async () => {
