@@ -1,9 +1,12 @@
 import { createHash } from "node:crypto";
 import { onnx } from "../onnx/proto.ts";
 import { tf } from "../tf.ts";
+import { accumulate } from "./accumulate.ts";
 import { fuse } from "./fuse.ts";
 import { loweringTables } from "./kernels/index.ts";
 import { channelBlocks, lowerBlocked, NCHWC } from "./layout.ts";
+import type { Knowledge } from "./lookups.ts";
+import { orient } from "./orient.ts";
 import type { EmittedAttribute, EmittedNode, Operand, Trace, TraceType } from "./trace.ts";
 
 /** Name of the tracing backend in tfjs's registry. */
@@ -324,6 +327,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       inputs: names,
       outputs: outputs.map(() => this.fresh()),
       shapes: outputs.map(({ shape }) => shape),
+      dtypes: outputs.map(({ dtype }) => dtype),
       attributes,
     };
     this.nodes.push(node);
@@ -355,6 +359,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       inputs: [name],
       outputs: [this.fresh()],
       shapes: [tensor.shape],
+      dtypes: [tensor.dtype],
       attributes: {},
     };
     this.nodes.push(node);
@@ -377,7 +382,8 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     }
     kept.reverse();
     const given = new Map(inputs.map(({ name, shape }) => [name, shape]));
-    const nodes = fuse(kept, new Set(outputs.map(({ name }) => name)), {
+    const outside = new Set(outputs.map(({ name }) => name));
+    const knowledge: Knowledge = {
       scalarOf: (name) => {
         const known = this.initializers.get(name);
         return known?.dtype === "float32" && size(known.dims) === 1
@@ -385,7 +391,11 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
           : undefined;
       },
       shapeOf: (name) => given.get(name) ?? this.initializers.get(name)?.dims,
-    });
+      intsOf: (name) => this.intsOf(name),
+      ints: (values) => this.ints(values),
+    };
+    const nodes = accumulate(orient(fuse(kept, outside, knowledge), outside, knowledge), outside, knowledge);
+    const read = new Set(nodes.flatMap((node) => node.inputs));
     const nodeCounts: Record<string, number> = {};
     for (const { opType } of nodes) nodeCounts[opType] = (nodeCounts[opType] ?? 0) + 1;
     const valueInfo = ({
@@ -435,7 +445,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
           })),
         ],
         initializer: [...this.initializers]
-          .filter(([name]) => needed.has(name))
+          .filter(([name]) => read.has(name))
           .map(([name, { dims, dtype, data }]) => ({
             name,
             dims: [...dims],

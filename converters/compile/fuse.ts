@@ -1,13 +1,6 @@
 import { NCHWC } from "./layout.ts";
+import { flagOf, type Knowledge, lookups, rewritten } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
-
-/** What the pass knows of values that no node makes. */
-export interface Knowledge {
-  /** The value of a constant scalar. */
-  readonly scalarOf: (name: string) => number | undefined;
-  /** Shape of a graph input or constant. */
-  readonly shapeOf: (name: string) => readonly number[] | undefined;
-}
 
 /**
  * Merges neighbouring nodes into operators that do both in one pass over memory.
@@ -20,39 +13,6 @@ export const fuse = (
   knowledge: Knowledge,
 ): readonly EmittedNode[] =>
   fuseNormalization(fuseBias(fuseConvolutions(nodes, kept, knowledge), kept, knowledge), kept, knowledge);
-
-const usesOf = (nodes: readonly EmittedNode[]): ReadonlyMap<string, number> => {
-  const uses = new Map<string, number>();
-  for (const { inputs } of nodes)
-    for (const name of inputs) if (name) uses.set(name, (uses.get(name) ?? 0) + 1);
-  return uses;
-};
-
-/** Shape of any value. */
-const shapesOf =
-  (maker: ReadonlyMap<string, EmittedNode>, { shapeOf }: Knowledge) =>
-  (name: string): readonly number[] | undefined => {
-    const node = maker.get(name);
-    return node ? node.shapes[node.outputs.indexOf(name)] : shapeOf(name);
-  };
-
-const makersOf = (nodes: readonly EmittedNode[]): ReadonlyMap<string, EmittedNode> =>
-  new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-
-/** What a pass asks about values: who reads and makes them, their shapes, and whether one node alone reads them. */
-function lookups(nodes: readonly EmittedNode[], kept: ReadonlySet<string>, knowledge: Knowledge) {
-  const uses = usesOf(nodes);
-  const maker = makersOf(nodes);
-  const once = (name: string) => uses.get(name) === 1 && !kept.has(name);
-  return { uses, maker, shape: shapesOf(maker, knowledge), once };
-}
-
-const rewritten = (
-  nodes: readonly EmittedNode[],
-  gone: ReadonlySet<EmittedNode>,
-  replaced: ReadonlyMap<EmittedNode, readonly EmittedNode[]>,
-): readonly EmittedNode[] =>
-  nodes.filter((node) => !gone.has(node)).flatMap((node) => replaced.get(node) ?? [node]);
 
 /** A LayerNormalization of which nobody needs the parts takes over the scale and the shift that follow it. */
 function fuseNormalization(
@@ -111,8 +71,6 @@ function fuseBias(
   const { maker, shape, once } = lookups(nodes, kept, knowledge);
   const gone = new Set<EmittedNode>();
   const replaced = new Map<EmittedNode, readonly EmittedNode[]>();
-  const flag = ({ attributes }: EmittedNode, name: string) =>
-    (attributes[name] as { readonly int: number } | undefined)?.int ?? 0;
   for (const node of nodes) {
     if (node.opType !== "Add" || node.domain !== "") continue;
     for (const [value, bias] of [node.inputs, [...node.inputs].reverse()] as [string, string][]) {
@@ -133,9 +91,10 @@ function fuseBias(
         inputs: [...product.inputs, bias],
         outputs: reshape ? [`${node.outputs[0]!}rows`] : node.outputs,
         shapes: [[rows, length]],
+        dtypes: node.dtypes,
         attributes: {
-          transA: { int: flag(product, "transA") },
-          transB: { int: flag(product, "transB") },
+          transA: { int: Number(flagOf(product, "transA")) },
+          transB: { int: Number(flagOf(product, "transB")) },
         },
       };
       gone.add(product);
@@ -162,13 +121,10 @@ function fuseBias(
 function fuseConvolutions(
   nodes: readonly EmittedNode[],
   kept: ReadonlySet<string>,
-  { scalarOf }: Knowledge,
+  knowledge: Knowledge,
 ): readonly EmittedNode[] {
-  const uses = usesOf(nodes);
-  const shapeOf = new Map(
-    nodes.flatMap(({ outputs, shapes }) => outputs.map((name, i) => [name, shapes[i]!.join()] as const)),
-  );
-  const once = (name: string) => uses.get(name) === 1 && !kept.has(name);
+  const { scalarOf } = knowledge;
+  const { shape, once } = lookups(nodes, kept, knowledge);
 
   /** Blocked convolutions by output, with their place in `fused`, as long as they may still take something over. */
   const open = new Map<string, number>();
@@ -208,7 +164,7 @@ function fuseConvolutions(
       // Of two convolutions the later one: the earlier one's output is its operand.
       const [first, other] = free(b) ? [b, a] : free(a) ? [a, b] : [undefined, ""];
       // Broadcasting is beyond the convolution's `Sum`.
-      if (first === undefined || shapeOf.get(a) !== shapeOf.get(b)) return false;
+      if (first === undefined || shape(a)?.join() !== shape(b)?.join()) return false;
       return takeOver(first, (c) => ({
         ...c,
         inputs: [c.inputs[0]!, c.inputs[1]!, c.inputs[2] ?? "", other],

@@ -1,7 +1,7 @@
 import type { EmittedNode } from "./trace.ts";
 
-/** Operators that read an operand whole and hand out memory of their own (a Reshape would hand on the operand's). */
-const READS_ONLY = new Set(["Add", "Sub", "Mul", "Div", "Sum"]);
+/** Operators that read an operand whole and never hand out the memory of a graph input. */
+const READS_ONLY = new Set(["Add", "Sub", "Mul", "Div", "Sum", "FusedConv"]);
 
 /**
  * Whether a graph output may be written into the memory of a graph input: every reader of the input must come before the
@@ -14,9 +14,15 @@ export function overwritable(nodes: readonly EmittedNode[]): (input: string, out
     for (const name of node.outputs) producer.set(name, node);
     for (const name of node.inputs) readers.set(name, [...(readers.get(name) ?? []), node]);
   }
+  /** Who reads a value, itself or through a Reshape, which hands on the operand's memory. */
+  const readersOf = (name: string): readonly EmittedNode[] =>
+    (readers.get(name) ?? []).flatMap((node) => {
+      const through = node.opType === "Reshape" ? readersOf(node.outputs[0]!) : [];
+      return through.length > 0 ? through : [node];
+    });
   return (input, output) => {
     const writer = producer.get(output);
-    const reading = readers.get(input) ?? [];
+    const reading = readersOf(input);
     if (!writer || reading.length === 0 || reading.includes(writer)) return false;
     if (!reading.every(({ opType }) => READS_ONLY.has(opType))) return false;
     const wanted = new Set(reading);

@@ -56,6 +56,10 @@ const ELEMENTWISE: Readonly<Record<string, boolean>> = {
   Where: true,
 };
 
+/** Whether every element of the result depends on the elements at its own place alone. */
+export const isElementwise = ({ opType, domain }: Pick<Emission, "opType" | "domain">): boolean =>
+  domain === "" && opType in ELEMENTWISE;
+
 interface Emission {
   readonly opType: string;
   readonly inputs: readonly Operand[];

@@ -18,6 +18,8 @@ export interface EmittedNode {
   readonly outputs: readonly string[];
   /** Shape of each output. */
   readonly shapes: readonly (readonly number[])[];
+  /** Element type of each output. */
+  readonly dtypes: readonly string[];
   readonly attributes: Readonly<Record<string, EmittedAttribute>>;
 }
 

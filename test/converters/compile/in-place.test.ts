@@ -8,6 +8,7 @@ const node = (opType: string, inputs: string[], output: string): EmittedNode => 
   inputs,
   outputs: [output],
   shapes: [[2]],
+  dtypes: ["float32"],
   attributes: {},
 });
 

@@ -1,0 +1,57 @@
+import type { EmittedNode } from "./trace.ts";
+
+/** What a pass knows of values that no node makes. */
+export interface Knowledge {
+  /** The value of a constant scalar. */
+  readonly scalarOf: (name: string) => number | undefined;
+  /** Shape of a graph input or constant. */
+  readonly shapeOf: (name: string) => readonly number[] | undefined;
+  /** The integers of a constant list, such as axes. */
+  readonly intsOf: (name: string) => readonly number[] | undefined;
+  /** Name of a constant list of integers. */
+  readonly ints: (values: readonly number[]) => string;
+}
+
+export interface Lookups {
+  /** How often a value is read. */
+  readonly uses: ReadonlyMap<string, number>;
+  readonly maker: ReadonlyMap<string, EmittedNode>;
+  /** Shape of any value. */
+  readonly shape: (name: string) => readonly number[] | undefined;
+  /** Whether one node alone reads a value. */
+  readonly once: (name: string) => boolean;
+}
+
+/**
+ * What a pass asks about values.
+ * @param kept names that must stay values of the graph: its outputs
+ */
+export function lookups(
+  nodes: readonly EmittedNode[],
+  kept: ReadonlySet<string>,
+  { shapeOf }: Knowledge,
+): Lookups {
+  const uses = new Map<string, number>();
+  for (const { inputs } of nodes)
+    for (const name of inputs) if (name) uses.set(name, (uses.get(name) ?? 0) + 1);
+  const maker = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const shape = (name: string) => {
+    const node = maker.get(name);
+    return node ? node.shapes[node.outputs.indexOf(name)] : shapeOf(name);
+  };
+  return { uses, maker, shape, once: (name) => uses.get(name) === 1 && !kept.has(name) };
+}
+
+/** The nodes with some left out and some replaced by others in their place. */
+export const rewritten = (
+  nodes: readonly EmittedNode[],
+  gone: ReadonlySet<EmittedNode>,
+  replaced: ReadonlyMap<EmittedNode, readonly EmittedNode[]>,
+): readonly EmittedNode[] =>
+  nodes.filter((node) => !gone.has(node)).flatMap((node) => replaced.get(node) ?? [node]);
+
+/** A flag among a node's attributes, false where it is not stated. */
+export const flagOf = ({ attributes }: EmittedNode, name: string): boolean =>
+  ((attributes[name] as { readonly int: number } | undefined)?.int ?? 0) !== 0;
+
+export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);

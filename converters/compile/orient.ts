@@ -1,0 +1,246 @@
+import { isElementwise } from "./layout.ts";
+import { flagOf, type Knowledge, type Lookups, lookups, rewritten, sizeOf } from "./lookups.ts";
+import type { EmittedNode } from "./trace.ts";
+
+/** Smallest right factor, in elements, whose rearranging a product notices. */
+const WORTHWHILE = 2 ** 14;
+
+/** A matrix product of two matrices: MatMul, FusedMatMul or Gemm. */
+const isProduct = ({ opType, domain }: EmittedNode): boolean =>
+  domain === "com.microsoft" ? opType === "FusedMatMul" : /^(MatMul|Gemm)$/.test(opType);
+
+/** The values that are stored transposed together, all of one shape, and the nodes around them. */
+interface Region {
+  readonly shape: readonly [number, number];
+  readonly values: ReadonlySet<string>;
+  readonly nodes: ReadonlySet<EmittedNode>;
+}
+
+/**
+ * Stores the activations of wide dense layers features first: ONNX Runtime's product copies its right factor into blocks
+ * first, so with few rows x and many features in W it is faster as (W xᵀ)ᵀ, whose right factor is the small one. The transposition costs nothing where it
+ * ends in other products, which take their factors either way: y = x Wᵀ, its activation and its gradient D are kept as
+ * yᵀ and Dᵀ, and the weight's gradient Dᵀ x no longer transposes its left factor. 784-512 with 128 rows: 3.8 → 3.55 ms for the three products of a step.
+ */
+export function orient(
+  nodes: readonly EmittedNode[],
+  kept: ReadonlySet<string>,
+  knowledge: Knowledge,
+): readonly EmittedNode[] {
+  let current = nodes;
+  const tried = new Set<string>();
+  for (;;) {
+    const known = lookups(current, kept, knowledge);
+    const readers = readersOf(current);
+    const seed = current.find(
+      (node) => isProduct(node) && !tried.has(node.outputs[0]!) && isWide(node, known),
+    );
+    if (!seed) return untwist(current, kept, knowledge);
+    tried.add(seed.outputs[0]!);
+    const region = grow(seed, kept, known, readers, knowledge);
+    if (region) current = transpose(current, region, known, knowledge);
+  }
+}
+
+const readersOf = (nodes: readonly EmittedNode[]): ReadonlyMap<string, readonly EmittedNode[]> => {
+  const readers = new Map<string, EmittedNode[]>();
+  for (const node of nodes)
+    for (const name of new Set(node.inputs)) readers.set(name, [...(readers.get(name) ?? []), node]);
+  return readers;
+};
+
+const isMatrix = (shape: readonly number[] | undefined): shape is readonly [number, number] =>
+  shape?.length === 2;
+
+/** At least twice as many columns as rows, and a right factor large enough to matter. */
+function isWide(node: EmittedNode, { shape }: Lookups): boolean {
+  const [rows, columns] = node.shapes[0]!;
+  const factors = node.inputs.slice(0, 2).map(shape);
+  return (
+    node.shapes[0]!.length === 2 &&
+    factors.every(isMatrix) &&
+    2 * rows! <= columns! &&
+    sizeOf(factors[1]!) >= WORTHWHILE
+  );
+}
+
+/** All that is stored transposed if this product is; undefined where somebody needs it as it is. */
+function grow(
+  seed: EmittedNode,
+  kept: ReadonlySet<string>,
+  { maker, shape }: Lookups,
+  readers: ReadonlyMap<string, readonly EmittedNode[]>,
+  { intsOf }: Knowledge,
+): Region | undefined {
+  const [rows, columns] = seed.shapes[0] as [number, number];
+  const same = (name: string) => shape(name)?.join() === `${rows},${columns}`;
+  const values = new Set<string>();
+  const members = new Set<EmittedNode>();
+  const open = [seed.outputs[0]!];
+  /** Takes in an operand that must keep pace with the result; false where it cannot. */
+  const follows = (name: string): boolean => {
+    if (!name) return true;
+    if (same(name)) return open.push(name) > 0;
+    const dims = shape(name);
+    return dims !== undefined && (sizeOf(dims) === 1 || broadcastOf(dims, rows, columns) !== undefined);
+  };
+  while (open.length > 0) {
+    const value = open.pop()!;
+    if (values.has(value)) continue;
+    values.add(value);
+    const made = maker.get(value);
+    if (!made || kept.has(value) || made.outputs.length > 1) return undefined;
+    for (const node of [made, ...(readers.get(value) ?? [])]) {
+      if (members.has(node)) continue;
+      members.add(node);
+      if (isProduct(node)) {
+        if (!node.inputs.slice(0, 2).every((name) => isMatrix(shape(name)))) return undefined;
+        const [, , addend] = node.inputs;
+        if (node === made || addend === value) {
+          if (!same(node.outputs[0]!) || (addend && !follows(addend))) return undefined;
+          open.push(node.outputs[0]!);
+        }
+      } else if (isElementwise(node)) {
+        if (!same(node.outputs[0]!) || !node.inputs.every(follows)) return undefined;
+        open.push(node.outputs[0]!);
+      } else {
+        const axes = intsOf(node.inputs[1] ?? "");
+        if (node === made || !/^Reduce(Sum|Mean|Max|Min)$/.test(node.opType)) return undefined;
+        if (node.inputs[0] !== value || axes?.length !== 1 || axes[0]! < 0) return undefined;
+      }
+    }
+  }
+  return { shape: [rows, columns], values, nodes: members };
+}
+
+/** What the shape of an operand that broadcasts to a matrix is for the transposed one; undefined for any other. */
+function broadcastOf(
+  dims: readonly number[],
+  rows: number,
+  columns: number,
+): readonly [number, number] | undefined {
+  if (dims.length > 2 || dims.length === 0) return undefined;
+  const [height, width] = dims.length === 1 ? [1, dims[0]!] : dims;
+  if (height === 1 && width === columns) return [columns, 1];
+  return height === rows && width === 1 ? [1, rows] : undefined;
+}
+
+const MICROSOFT = "com.microsoft";
+
+/** The same kind of product of other factors. */
+function productOf(
+  node: EmittedNode,
+  factors: readonly [string, string],
+  [transA, transB]: readonly [boolean, boolean],
+): EmittedNode {
+  const { transA: _, transB: __, ...others } = node.attributes;
+  const plain = node.opType !== "Gemm" && !transA && !transB && Object.keys(others).length === 0;
+  return {
+    ...node,
+    ...(node.opType === "Gemm"
+      ? {}
+      : plain
+        ? { opType: "MatMul", domain: "" }
+        : { opType: "FusedMatMul", domain: MICROSOFT }),
+    inputs: [...factors, ...node.inputs.slice(2)],
+    attributes: plain ? {} : { ...others, transA: { int: Number(transA) }, transB: { int: Number(transB) } },
+  };
+}
+
+const reshape = (
+  { dtypes: [dtype] }: EmittedNode,
+  [from, to]: readonly [string, string],
+  dims: readonly number[],
+  { ints }: Knowledge,
+): EmittedNode => ({
+  opType: "Reshape",
+  domain: "",
+  inputs: [from, ints(dims)],
+  outputs: [to],
+  shapes: [dims],
+  dtypes: [dtype!],
+  attributes: {},
+});
+
+function transpose(
+  nodes: readonly EmittedNode[],
+  { shape: [rows, columns], values, nodes: members }: Region,
+  { shape }: Lookups,
+  knowledge: Knowledge,
+): readonly EmittedNode[] {
+  /** A node and what rearranges operands for it: those that broadcast. */
+  const broadcasting = (node: EmittedNode, operands: readonly number[]): readonly EmittedNode[] => {
+    const before: EmittedNode[] = [];
+    const inputs = node.inputs.map((name, i) => {
+      const dims = shape(name);
+      if (!operands.includes(i) || !dims || values.has(name) || sizeOf(dims) === 1) return name;
+      const column = reshape(
+        node,
+        [name, `${node.outputs[0]!}operand${i}`],
+        broadcastOf(dims, rows, columns)!,
+        knowledge,
+      );
+      before.push(column);
+      return column.outputs[0]!;
+    });
+    return [...before, { ...node, inputs }];
+  };
+  const turned = (node: EmittedNode): readonly EmittedNode[] => {
+    const [output] = node.outputs as [string];
+    const shapes = values.has(output) ? [[columns, rows]] : node.shapes;
+    if (isProduct(node)) {
+      const [a, b] = node.inputs as [string, string];
+      const transA = flagOf(node, "transA") !== values.has(a);
+      const transB = flagOf(node, "transB") !== values.has(b);
+      // (A B)ᵀ = Bᵀ Aᵀ
+      return values.has(output)
+        ? broadcasting({ ...productOf(node, [b, a], [!transB, !transA]), shapes }, [2])
+        : [productOf(node, [a, b], [transA, transB])];
+    }
+    if (isElementwise(node)) return broadcasting({ ...node, shapes }, [...node.inputs.keys()]);
+    const [axis] = knowledge.intsOf(node.inputs[1]!)!;
+    const inputs = [node.inputs[0]!, knowledge.ints([1 - axis!])];
+    const [dims] = node.shapes as [readonly number[]];
+    if (dims.length === 1) return [{ ...node, inputs }];
+    const across = { ...node, inputs, outputs: [`${output}across`], shapes: [[...dims].reverse()] };
+    return [across, reshape(node, [across.outputs[0]!, output], dims, knowledge)];
+  };
+  return rewritten(nodes, new Set(), new Map([...members].map((node) => [node, turned(node)])));
+}
+
+/**
+ * Of a product of two transposed factors the left one would be copied to transpose it: where it is large and the result small, the
+ * result of B A is transposed instead.
+ */
+function untwist(
+  nodes: readonly EmittedNode[],
+  kept: ReadonlySet<string>,
+  knowledge: Knowledge,
+): readonly EmittedNode[] {
+  const { shape } = lookups(nodes, kept, knowledge);
+  const replaced = new Map<EmittedNode, readonly EmittedNode[]>();
+  for (const node of nodes) {
+    if (!isProduct(node) || !flagOf(node, "transA") || !flagOf(node, "transB")) continue;
+    const [a, b, addend] = node.inputs as [string, string, string?];
+    const [rows, columns] = node.shapes[0] as [number, number];
+    const [left, result] = [sizeOf(shape(a) ?? []), rows * columns];
+    if (node.shapes[0]!.length !== 2 || left < WORTHWHILE || left < 4 * result) continue;
+    const dims = addend ? shape(addend)! : [];
+    const column = broadcastOf(dims, rows, columns);
+    if (addend && !column && sizeOf(dims) !== 1) continue;
+    const whole = `${node.outputs[0]!}twisted`;
+    const product = productOf(node, [b, a], [false, false]);
+    const bias = addend && column ? reshape(node, [addend, `${whole}addend`], column, knowledge) : undefined;
+    replaced.set(node, [
+      ...(bias ? [bias] : []),
+      {
+        ...product,
+        inputs: bias ? [b, a, bias.outputs[0]!] : product.inputs,
+        outputs: [whole],
+        shapes: [[columns, rows]],
+      },
+      { ...node, opType: "Transpose", domain: "", inputs: [whole], attributes: { perm: { ints: [1, 0] } } },
+    ]);
+  }
+  return rewritten(nodes, new Set(), replaced);
+}
