@@ -103,7 +103,7 @@ export function compileStep(
     }
     const outputs = { carry: collect(out.carry), results: collect(out.results) };
     const { bytes, nodes, nodeCounts } = trace.finish(graphInputs, graphOutputs, stop ? STOP : undefined);
-    const overwrites = overwritable(nodes);
+    const overwrites = overwritable(nodes, new Set(graphOutputs.map(({ name }) => name)));
     const inPlace = Object.keys(signature.carry).filter((key) =>
       overwrites(carry.names[key]!, outputs.carry[key]!),
     );

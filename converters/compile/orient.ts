@@ -91,7 +91,8 @@ function grow(
     const made = maker.get(value);
     if (!made || kept.has(value) || made.outputs.length > 1) return undefined;
     for (const node of [made, ...(readers.get(value) ?? [])]) {
-      if (members.has(node)) continue;
+      // A product may have been met as a reader first, and now as the maker.
+      if (members.has(node) && !isProduct(node)) continue;
       members.add(node);
       if (isProduct(node)) {
         if (!node.inputs.slice(0, 2).every((name) => isMatrix(shape(name)))) return undefined;
@@ -103,15 +104,21 @@ function grow(
       } else if (isElementwise(node)) {
         if (!same(node.outputs[0]!) || !node.inputs.every(follows)) return undefined;
         open.push(node.outputs[0]!);
+      } else if (node === made) {
+        if (!isSplat(node, shape)) return undefined;
       } else {
         const axes = intsOf(node.inputs[1] ?? "");
-        if (node === made || !/^Reduce(Sum|Mean|Max|Min)$/.test(node.opType)) return undefined;
+        if (!/^Reduce(Sum|Mean|Max|Min)$/.test(node.opType)) return undefined;
         if (node.inputs[0] !== value || axes?.length !== 1 || axes[0]! < 0) return undefined;
       }
     }
   }
   return { shape: [rows, columns], values, nodes: members };
 }
+
+/** One number everywhere. */
+const isSplat = ({ opType, inputs }: EmittedNode, shape: Lookups["shape"]): boolean =>
+  opType === "Expand" && sizeOf(shape(inputs[0]!) ?? []) === 1;
 
 /** What the shape of an operand that broadcasts to a matrix is for the transposed one; undefined for any other. */
 function broadcastOf(
@@ -198,6 +205,8 @@ function transpose(
         : [productOf(node, [a, b], [transA, transB])];
     }
     if (isElementwise(node)) return broadcasting({ ...node, shapes }, [...node.inputs.keys()]);
+    if (isSplat(node, shape))
+      return [{ ...node, inputs: [node.inputs[0]!, knowledge.ints([columns, rows])], shapes }];
     const [axis] = knowledge.intsOf(node.inputs[1]!)!;
     const inputs = [node.inputs[0]!, knowledge.ints([1 - axis!])];
     const [dims] = node.shapes as [readonly number[]];

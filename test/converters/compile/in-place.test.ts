@@ -12,16 +12,33 @@ const node = (opType: string, inputs: string[], output: string): EmittedNode => 
   attributes: {},
 });
 
-test("a velocity that only its own update reads may be overwritten", () => {
-  const nodes = [node("Mul", ["v", "momentum"], "a"), node("Add", ["a", "g"], "next")];
-  expect(overwritable(nodes)("v", "next")).toBe(true);
+const mayOverwrite = (nodes: readonly EmittedNode[], input: string, ...outputs: [string, ...string[]]) =>
+  overwritable(nodes, new Set(outputs))(input, outputs[0]);
+
+const update = [node("Mul", ["v", "momentum"], "a"), node("Add", ["a", "g"], "next")];
+
+test("a velocity that only its own update reads may be overwritten, also where it is read through a view", () => {
+  expect(mayOverwrite(update, "v", "next")).toBe(true);
+  const row = [
+    node("Reshape", ["v", "shape"], "row"),
+    node("FusedConv", ["row", "momentum", "", "g"], "sum"),
+    node("Reshape", ["sum", "dims"], "next"),
+  ];
+  expect(mayOverwrite(row, "v", "next")).toBe(true);
+  expect(mayOverwrite(row, "v", "next", "row")).toBe(false);
 });
 
-test("not where a reader need not come first, looks at the memory itself, or is the writer", () => {
-  const update = [node("Mul", ["v", "momentum"], "a"), node("Add", ["a", "g"], "next")];
-  expect(overwritable([...update, node("Mul", ["v", "v"], "elsewhere")])("v", "next")).toBe(false);
-  const view = [node("Reshape", ["v", "shape"], "a"), node("Add", ["a", "g"], "next")];
-  expect(overwritable(view)("v", "next")).toBe(false);
-  expect(overwritable([node("Add", ["v", "g"], "next")])("v", "next")).toBe(false);
-  expect(overwritable(update)("unread", "next")).toBe(false);
+test("a weight too, where its products come first and its update reads it element by element", () => {
+  const step = [node("Gemm", ["w", "x", "b"], "y"), node("Mul", ["y", "lr"], "u")];
+  expect(mayOverwrite([...step, node("Sub", ["w", "u"], "next")], "w", "next")).toBe(true);
+  expect(mayOverwrite([...step, node("MatMul", ["w", "u"], "next")], "w", "next")).toBe(false);
+  const back = node("MatMul", ["w", "y"], "elsewhere");
+  expect(mayOverwrite([...step, back, node("Sub", ["w", "u"], "next")], "w", "next")).toBe(false);
+});
+
+test("not where a reader need not come first, looks at the memory itself, or nobody reads", () => {
+  expect(mayOverwrite([...update, node("Mul", ["v", "v"], "elsewhere")], "v", "next")).toBe(false);
+  const transposed = [node("Transpose", ["v"], "a"), node("Add", ["a", "g"], "next")];
+  expect(mayOverwrite(transposed, "v", "next")).toBe(false);
+  expect(mayOverwrite(update, "unread", "next")).toBe(false);
 });
