@@ -5,10 +5,8 @@ import type { Command } from "commander";
 import { packageRoot } from "../package.ts";
 import { type Io, printJson } from "./io.ts";
 
-export const registerDemo = (root: Command, io: Io): Command =>
-  root
-    .command("demo")
-    .description("scrub the digits classifier that ships with the package")
+export const defineDemo = (command: Command, io: Io): Command =>
+  command
     .option("--json", "print one JSON document on stdout")
     .action((flags: { readonly json?: boolean }) => demo(flags, io));
 

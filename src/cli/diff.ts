@@ -22,17 +22,9 @@ interface DiffFlags extends SetFlags, ViewFlags {
   readonly json?: boolean;
 }
 
-export const registerDiff = (root: Command, io: Io): Command =>
+export const defineDiff = (command: Command, io: Io): Command =>
   withViews(
-    withMeasuring(
-      withSets(
-        root
-          .command("diff")
-          .description("what changed between two model files, in behaviour and in bytes")
-          .argument("<before>")
-          .argument("<after>"),
-      ).option("--reference <file>", "a model retrained without the forget set"),
-    ),
+    withMeasuring(withSets(command).option("--reference <file>", "a model retrained without the forget set")),
   )
     .option("--also <name=file>", "a further set, measured like the test set (repeatable)", collectNamed, {})
     .option("--shadow <folder>", "reference models for LiRA, U-LiRA and RMIA")

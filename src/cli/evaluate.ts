@@ -11,14 +11,12 @@ interface EvaluateFlags extends SetFlags {
   readonly json?: boolean;
 }
 
-export const registerEvaluate = (root: Command, io: Io): Command =>
+export const defineEvaluate = (command: Command, io: Io): Command =>
   withMeasuring(
-    withSets(
-      root
-        .command("evaluate")
-        .description("accuracy and membership figures of one model file")
-        .requiredOption("--model <file>"),
-    ).option("--reference <file>", "a model retrained without the forget set"),
+    withSets(command.requiredOption("--model <file>")).option(
+      "--reference <file>",
+      "a model retrained without the forget set",
+    ),
   )
     .option("--json", "print one JSON document on stdout")
     .action(async (flags: EvaluateFlags) => {

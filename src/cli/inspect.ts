@@ -15,11 +15,8 @@ interface InspectFlags {
 
 const collect = (value: string, list: string[]) => [...list, value];
 
-export const registerInspect = (root: Command, io: Io): Command =>
-  root
-    .command("inspect")
-    .description("what a model holds, whether it can be trained, and if not, why")
-    .argument("<model>")
+export const defineInspect = (command: Command, io: Io): Command =>
+  command
     .option("--logits <name>", "value name of the logits")
     .option("--train <glob>", "show what this would train (repeatable)", collect, [])
     .option("--freeze <glob>", "show what this would freeze (repeatable)", collect, [])

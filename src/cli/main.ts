@@ -4,34 +4,81 @@ import { fileURLToPath } from "node:url";
 import { Command, CommanderError } from "commander";
 import { type ExitCode, OnnxUnlearnError } from "../../converters/errors.ts";
 import { packageVersion } from "../package.ts";
-import { registerDemo } from "./demo.ts";
-import { registerDiff } from "./diff.ts";
-import { registerEvaluate } from "./evaluate.ts";
-import { registerInspect } from "./inspect.ts";
 import type { Io } from "./io.ts";
-import { registerRun } from "./run.ts";
-import { registerSweep } from "./sweep.ts";
-import { registerUnlearn } from "./unlearn.ts";
-import { registerVerify } from "./verify.ts";
 
-function program(io: Io): Command {
+/** What the list of commands says of one, and where its options and its work are. */
+interface CommandEntry {
+  readonly name: string;
+  readonly description: string;
+  /** Positional arguments in order, with what --help says of each. */
+  readonly takes?: Readonly<Record<string, string>>;
+  readonly load: () => Promise<(command: Command, io: Io) => Command>;
+}
+
+/** In the order of --help. */
+const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "inspect",
+    description: "what a model holds, whether it can be trained, and if not, why",
+    takes: { "<model>": "" },
+    load: async () => (await import("./inspect.ts")).defineInspect,
+  },
+  {
+    name: "unlearn",
+    description: "scrub a model: ONNX in, verified ONNX out, before/after figures",
+    load: async () => (await import("./unlearn.ts")).defineUnlearn,
+  },
+  {
+    name: "sweep",
+    description: "the Pareto front of forgetting against utility over ε_t or budgets, and methods",
+    takes: { "[options...]": "after --: options of unlearn for every run, such as --epochs 3" },
+    load: async () => (await import("./sweep.ts")).defineSweep,
+  },
+  {
+    name: "evaluate",
+    description: "accuracy and membership figures of one model file",
+    load: async () => (await import("./evaluate.ts")).defineEvaluate,
+  },
+  {
+    name: "diff",
+    description: "what changed between two model files, in behaviour and in bytes",
+    takes: { "<before>": "", "<after>": "" },
+    load: async () => (await import("./diff.ts")).defineDiff,
+  },
+  {
+    name: "verify",
+    description: "which tensors changed, and that nothing else did",
+    takes: { "<after>": "" },
+    load: async () => (await import("./verify.ts")).defineVerify,
+  },
+  {
+    name: "run",
+    description: "a pipeline file as one step with one verdict: unlearn, verify, compare, judge, report",
+    takes: { "<pipeline>": "pipeline.yaml; paths in it are relative to it" },
+    load: async () => (await import("./run.ts")).defineRun,
+  },
+  {
+    name: "demo",
+    description: "scrub the digits classifier that ships with the package",
+    load: async () => (await import("./demo.ts")).defineDemo,
+  },
+];
+
+/** The program that can answer `argv`: of commands that it does not name, only what lists them is there. */
+async function program(argv: readonly string[], io: Io): Promise<Command> {
   const root = new Command("onnx-unlearn")
     .description("Unlearning for shipped ONNX models")
     .version(packageVersion())
     .exitOverride()
     .configureOutput({ writeOut: io.out, writeErr: io.err, outputError: () => {} });
-  // Each command imports what it needs when it runs, so that --help answers at once.
-  for (const register of [
-    registerInspect,
-    registerUnlearn,
-    registerSweep,
-    registerEvaluate,
-    registerDiff,
-    registerVerify,
-    registerRun,
-    registerDemo,
-  ])
-    register(root, io);
+  for (const { name, description, takes = {}, load } of COMMANDS) {
+    const command = root.command(name).description(description);
+    for (const [argument, meaning] of Object.entries(takes)) command.argument(argument, meaning);
+    // A module is imported only where needed, so that --help answers at once.
+    if (argv.includes(name)) (await load())(command, io);
+    // It makes the list of commands say "[options]".
+    else command.option("--json");
+  }
   return root;
 }
 
@@ -51,7 +98,8 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     verdict = code;
   };
   try {
-    await program({ ...(json ? quiet : io), exitWith }).parseAsync([...argv], { from: "user" });
+    const root = await program(argv, { ...(json ? quiet : io), exitWith });
+    await root.parseAsync([...argv], { from: "user" });
     return verdict;
   } catch (error) {
     if (error instanceof CommanderError)

@@ -7,11 +7,8 @@ interface RunFlags {
   readonly json?: boolean;
 }
 
-export const registerRun = (root: Command, io: Io): Command =>
-  root
-    .command("run")
-    .description("a pipeline file as one step with one verdict: unlearn, verify, compare, judge, report")
-    .argument("<pipeline>", "pipeline.yaml; paths in it are relative to it")
+export const defineRun = (command: Command, io: Io): Command =>
+  command
     .option("--dry-run", "check the file and its inputs, print the plan, do nothing")
     .option("--force", "overwrite an existing output")
     .option("--json", "print one JSON document on stdout")

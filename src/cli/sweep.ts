@@ -39,13 +39,8 @@ const countList = (text: string): number[] => words(text).map(count);
 /** ε_t per step that span the field's settings (METHOD section 3): demanding an improvement to allowing a little. */
 const EPSILONS = ["-0.05", "-0.02", "-0.01", "-0.005", "0"] as const;
 
-export const registerSweep = (root: Command, io: Io): Command =>
-  withSets(
-    root
-      .command("sweep")
-      .description("the Pareto front of forgetting against utility over ε_t or budgets, and methods")
-      .requiredOption("--model <file>", "the shipped model; never touched"),
-  )
+export const defineSweep = (command: Command, io: Io): Command =>
+  withSets(command.requiredOption("--model <file>", "the shipped model; never touched"))
     .requiredOption(
       "--folder <folder>",
       "where runs, models and the picture go; finished runs are not run again",
@@ -60,7 +55,6 @@ export const registerSweep = (root: Command, io: Io): Command =>
     .option("--jobs <count>", "runs at the same time (default: one per processor)", positiveCount)
     .option("--threads <count>", "threads of each run", positiveCount, 1)
     .option("--json", "print one JSON document on stdout")
-    .argument("[options...]", "after --: options of unlearn for every run, such as --epochs 3")
     .action(async (options: string[], flags: SweepFlags) => {
       const { pointsOf, sweep } = await import("../api/sweep.ts");
       if (flags.epsilons && flags.budgets)

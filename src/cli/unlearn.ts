@@ -75,15 +75,13 @@ interface UnlearnFlags extends SetFlags, ViewFlags {
   readonly profile?: boolean;
 }
 
-export const registerUnlearn = (root: Command, io: Io): Command =>
+export const defineUnlearn = (command: Command, io: Io): Command =>
   withViews(
     withMeasuring(
-      withSets(
-        root
-          .command("unlearn")
-          .description("scrub a model: ONNX in, verified ONNX out, before/after figures")
-          .requiredOption("--model <file>", "the shipped model; never touched"),
-      ).requiredOption("--out <file>", "the scrubbed model"),
+      withSets(command.requiredOption("--model <file>", "the shipped model; never touched")).requiredOption(
+        "--out <file>",
+        "the scrubbed model",
+      ),
     ),
   )
     .option("--reference <file>", "a model retrained without the forget set; only compared with")

@@ -14,12 +14,9 @@ interface VerifyFlags extends PreprocessingFlags {
   readonly json?: boolean;
 }
 
-export const registerVerify = (root: Command, io: Io): Command =>
+export const defineVerify = (command: Command, io: Io): Command =>
   withPreprocessing(
-    root
-      .command("verify")
-      .description("which tensors changed, and that nothing else did")
-      .argument("<after>")
+    command
       .requiredOption("--before <file>", "the model it was made from")
       .option("--report <file>", "check that exactly the reported tensors changed, byte for byte")
       .option("--receipt <file>", "check the receipt of a pipeline run, and both files against it")
