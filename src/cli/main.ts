@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { Command, CommanderError } from "commander";
 import { type ExitCode, OnnxUnlearnError } from "../../converters/errors.ts";
 import { packageVersion } from "../package.ts";
+import { Command, CommanderError } from "./commander.ts";
 import type { Io } from "./io.ts";
 
 /** What the list of commands says of one, and where its options and its work are. */

@@ -1,7 +1,8 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Command } from "commander";
 import type { SetPaths } from "../data/sets.ts";
 import type { ViewPaths } from "../report/views.ts";
 import { LOSSES, type LossName } from "../unlearn/types.ts";
+import { InvalidArgumentError, Option } from "./commander.ts";
 
 export const number = (text: string): number => {
   const value = Number(text);

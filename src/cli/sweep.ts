@@ -2,9 +2,10 @@ import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import type { SweepDocument, SweepRequest } from "../api/sweep.ts";
 import { METHODS, type Method } from "../unlearn/types.ts";
+import { InvalidArgumentError } from "./commander.ts";
 import { type Io, printJson } from "./io.ts";
 import { collectNamed, count, number, positiveCount, type SetFlags, setPaths, withSets } from "./options.ts";
 

@@ -1,4 +1,4 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import type { DiffDocument } from "../api/diff.ts";
 import type { UnlearnDocument, UnlearnHooks, UnlearnRequest } from "../api/unlearn.ts";
 import type { EngineName } from "../engine/engine.ts";
@@ -16,6 +16,7 @@ import {
   OPTIMIZERS,
   type OptimizerName,
 } from "../unlearn/types.ts";
+import { Option } from "./commander.ts";
 import { type Io, printJson } from "./io.ts";
 import {
   collect,
