@@ -7,6 +7,7 @@ import { loweringTables } from "./kernels/index.ts";
 import { channelBlocks, lowerBlocked, NCHWC } from "./layout.ts";
 import type { Knowledge } from "./lookups.ts";
 import { orient } from "./orient.ts";
+import { releaseEarly } from "./release.ts";
 import type { EmittedAttribute, EmittedNode, Operand, Trace, TraceType } from "./trace.ts";
 
 /** Name of the tracing backend in tfjs's registry. */
@@ -394,7 +395,10 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       intsOf: (name) => this.intsOf(name),
       ints: (values) => this.ints(values),
     };
-    const nodes = accumulate(orient(fuse(kept, outside, knowledge), outside, knowledge), outside, knowledge);
+    const nodes = [fuse, orient, accumulate, releaseEarly].reduce<readonly EmittedNode[]>(
+      (current, pass) => pass(current, outside, knowledge),
+      kept,
+    );
     const read = new Set(nodes.flatMap((node) => node.inputs));
     const nodeCounts: Record<string, number> = {};
     for (const { opType } of nodes) nodeCounts[opType] = (nodeCounts[opType] ?? 0) + 1;
