@@ -36,6 +36,12 @@ export function externalLocation(
   return { location, offset: count("offset") ?? 0, length: count("length") };
 }
 
+/** A file's bytes, without the copy that `new Uint8Array(buffer)` would make; plain, because subarray and slice of a Buffer differ. */
+export function readBytes(path: string): Uint8Array {
+  const { buffer, byteOffset, length } = readFileSync(path);
+  return new Uint8Array(buffer, byteOffset, length);
+}
+
 const escapes = (folder: string, path: string): boolean => {
   const way = relative(folder, path);
   return way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way);
@@ -63,7 +69,7 @@ export function readSideFile(modelPath: string | undefined, location: string, wh
   if (isAbsolute(location) || location.includes("\0") || escapes(folder, path)) throw outside();
   try {
     if (escapes(realpathSync(folder), realpathSync(path))) throw outside();
-    return new Uint8Array(readFileSync(path));
+    return readBytes(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "EXTERNAL_DATA") throw error;

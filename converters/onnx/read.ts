@@ -1,8 +1,7 @@
-import { readFileSync } from "node:fs";
 import type { onnx as Onnx } from "onnx-proto";
 import { badInput, notTrainable, type OnnxUnlearnError } from "../errors.ts";
 import { dataTypeName, decodePayload, elementCount, rawByteLength, toNumber } from "./codecs.ts";
-import { externalLocation, readSideFile } from "./external.ts";
+import { externalLocation, readBytes, readSideFile } from "./external.ts";
 import type {
   AttributeValue,
   OnnxFunction,
@@ -346,7 +345,7 @@ export function readModel(bytes: Uint8Array, path?: string): OnnxModel {
 export function loadModelFile(path: string): OnnxModel {
   let bytes: Uint8Array;
   try {
-    bytes = new Uint8Array(readFileSync(path));
+    bytes = readBytes(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "ENOENT" || code === "ENOTDIR") {
