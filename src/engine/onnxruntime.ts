@@ -83,39 +83,47 @@ export const onnxruntimeEngine = (): Engine => ({
     const buffer = (data: NumberArray, spec: TensorSpec): Buffer => ({ data, tensor: wrap(data, spec) });
     // Ping-pong: a run reads one set and writes the other, but for what may be written in place.
     const inPlace = new Set(graph.inPlace);
-    let now = new Map<string, Buffer>();
-    let next = new Map<string, Buffer>();
+    const state = new Map<string, Buffer>();
+    const other = new Map<string, Buffer>();
     for (const [key, { spec, data }] of Object.entries(initial)) {
       const own = buffer(data.slice(), spec);
-      now.set(key, own);
-      next.set(key, inPlace.has(key) ? own : buffer(empty(spec), spec));
+      state.set(key, own);
+      other.set(key, inPlace.has(key) ? own : buffer(empty(spec), spec));
     }
     const results = new Map<string, Buffer>();
     for (const [key, spec] of Object.entries(resultSpecs)) results.set(key, buffer(empty(spec), spec));
+    const named = (buffers: ReadonlyMap<string, Buffer>, names: Readonly<Record<string, string>>) =>
+      Object.fromEntries([...buffers].map(([key, { tensor }]) => [names[key]!, tensor]));
+    const turn = (from: ReadonlyMap<string, Buffer>, to: ReadonlyMap<string, Buffer>) => ({
+      state: from,
+      feeds: named(from, inputs.carry),
+      fetches: {
+        ...(stop ? { [stop]: null } : {}),
+        ...named(to, outputs.carry),
+        ...named(results, outputs.results),
+      },
+    });
+    let [now, next] = [turn(state, other), turn(other, state)];
 
     return {
       compileSeconds,
       async run(arrays) {
-        const feeds: Record<string, ort.Tensor> = {};
-        const fetches: Record<string, ort.Tensor | null> = stop ? { [stop]: null } : {};
-        for (const [key, { tensor }] of now) feeds[inputs.carry[key]!] = tensor;
+        const { feeds, fetches } = now;
         for (const [key, spec] of Object.entries(batchSpecs)) {
           const data = arrays[key];
           if (!data) throw new Error(`the batch lacks "${key}"`);
           feeds[inputs.batch[key]!] = wrap(data, spec);
         }
-        for (const [key, { tensor }] of next) fetches[outputs.carry[key]!] = tensor;
-        for (const [key, { tensor }] of results) fetches[outputs.results[key]!] = tensor;
         await runInto(session, feeds, fetches);
         [now, next] = [next, now];
         return Object.fromEntries([...results].map(([key, { data }]) => [key, data.slice()]));
       },
       async read() {
-        return Object.fromEntries([...now].map(([key, { data }]) => [key, data.slice()]));
+        return Object.fromEntries([...now.state].map(([key, { data }]) => [key, data.slice()]));
       },
       async write(arrays) {
         for (const [key, data] of Object.entries(arrays)) {
-          const known = now.get(key);
+          const known = now.state.get(key);
           if (!known) throw new Error(`the carry has no "${key}"`);
           known.data.set(data);
         }
