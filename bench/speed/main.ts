@@ -1,6 +1,6 @@
-// npm run bench [-- --peer PYTHON] [--only NAME,NAME] [--threads N] [--pairs N] [--seconds S] [--job FOLDER] [--epochs N]
+// npm run bench [-- --peer PYTHON] [--only NAME,NAME] [--threads N] [--launches N] [--pairs N] [--seconds S] [--job FOLDER] [--epochs N]
 // Training steps side by side with tfjs `cpu` and, given a Python with torch and onnx, with PyTorch: interleaved runs in two
-// processes, median of the ratios of 7 pairs of 2 seconds each. --job runs the whole job on the models and data of a folder too.
+// processes, started anew five times, and the median of the ratios of 2 pairs of 2 seconds from each start. --job runs the whole job on the models and data of a folder too.
 // NAME is a workload, `checks` or `job`. Everything takes some ten minutes on two cores. Writes bench/results/speed.json and .md.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
@@ -19,7 +19,8 @@ const { values } = parseArgs({
     peer: { type: "string" },
     only: { type: "string" },
     threads: { type: "string", default: String(Math.min(2, cpus().length)) },
-    pairs: { type: "string", default: "7" },
+    launches: { type: "string", default: "5" },
+    pairs: { type: "string", default: "2" },
     seconds: { type: "string", default: "2" },
     job: { type: "string" },
     epochs: { type: "string", default: "3" },
@@ -59,34 +60,57 @@ interface Row {
   readonly tfjs?: { readonly samplesPerSecond: number; readonly speedRatio: number };
 }
 
-/** Interleaved: ours, theirs, ours, theirs …; the first losses are compared before the weights have drifted apart. */
-async function duel(ours: Contender, theirs: Contender, batch: number) {
-  const first = [await ours.run(1), await theirs.run(1)] as const;
-  const lossDifference = Math.max(
-    ...first[0].losses.map(
-      (loss, i) => Math.abs(loss - first[1].losses[i]!) / Math.max(1e-3, Math.abs(loss)),
-    ),
-  );
-  const steps = [await calibrate(ours), await calibrate(theirs)] as const;
-  const [mine, yours]: [Measured[], Measured[]] = [[], []];
-  for (let pair = 0; pair < pairs; pair++) {
-    mine.push(await ours.run(steps[0]));
-    yours.push(await theirs.run(steps[1]));
+/**
+ * Interleaved: ours, theirs, ours, theirs …, in processes started anew for every launch, as how fast one runs also hangs on how its memory came
+ * to lie. The first losses are compared before the weights have drifted apart.
+ */
+async function duel(
+  start: { readonly ours: () => Promise<Contender>; readonly theirs: () => Promise<Contender> },
+  batch: number,
+) {
+  const mine: { rate: number; cpu: number }[] = [];
+  const yours: { rate: number; cpu: number }[] = [];
+  const peaks: [number[], number[]] = [[], []];
+  const compileSeconds: number[] = [];
+  const engines = { ours: "", theirs: "" };
+  let lossDifference = 0;
+  const figures = (m: Measured, steps: number) => ({
+    rate: (steps * batch) / m.seconds,
+    cpu: m.cpuSeconds / steps,
+  });
+  for (let launch = 0; launch < Number(values.launches); launch++) {
+    const [ours, theirs] = [await start.ours(), await start.theirs()];
+    engines.ours = ours.hello.engine;
+    engines.theirs = theirs.hello.engine;
+    compileSeconds.push(ours.hello.compileSeconds ?? 0);
+    const [first, other] = [await ours.run(1), await theirs.run(1)];
+    first.losses.forEach((loss, i) => {
+      const difference = Math.abs(loss - other.losses[i]!) / Math.max(1e-3, Math.abs(loss));
+      lossDifference = Math.max(lossDifference, difference);
+    });
+    const steps = [await calibrate(ours), await calibrate(theirs)] as const;
+    for (let pair = 0; pair < pairs; pair++) {
+      const [m, y] = [await ours.run(steps[0]), await theirs.run(steps[1])];
+      mine.push(figures(m, steps[0]));
+      yours.push(figures(y, steps[1]));
+      if (pair < pairs - 1) continue;
+      peaks[0].push(m.peakBytes);
+      peaks[1].push(y.peakBytes);
+    }
+    await ours.stop();
+    await theirs.stop();
   }
-  const rate = (m: Measured, k: number) => (k * batch) / m.seconds;
-  const cpu = (m: Measured, k: number) => m.cpuSeconds / k;
   return {
+    engines,
     ours: {
-      samplesPerSecond: median(mine.map((m) => rate(m, steps[0]))),
-      cpuSecondsPerStep: median(mine.map((m) => cpu(m, steps[0]))),
-      peakBytes: mine.at(-1)!.peakBytes,
+      samplesPerSecond: median(mine.map(({ rate }) => rate)),
+      cpuSecondsPerStep: median(mine.map(({ cpu }) => cpu)),
+      peakBytes: median(peaks[0]),
+      compileSeconds: median(compileSeconds),
     },
-    theirs: {
-      samplesPerSecond: median(yours.map((m) => rate(m, steps[1]))),
-      peakBytes: yours.at(-1)!.peakBytes,
-    },
-    speedRatio: median(mine.map((m, i) => rate(m, steps[0]) / rate(yours[i]!, steps[1]))),
-    cpuRatio: median(mine.map((m, i) => cpu(yours[i]!, steps[1]) / cpu(m, steps[0]))),
+    theirs: { samplesPerSecond: median(yours.map(({ rate }) => rate)), peakBytes: median(peaks[1]) },
+    speedRatio: median(mine.map(({ rate }, i) => rate / yours[i]!.rate)),
+    cpuRatio: median(mine.map(({ cpu }, i) => yours[i]!.cpu / cpu)),
     lossDifference,
   };
 }
@@ -115,24 +139,20 @@ const startLean = (key: string) =>
   );
 
 /** PyTorch's users take channels_last where that is faster: so does the peer, after a trial of a few steps. */
-async function startPeer(python: string, file: string, { sample, batch }: Workload) {
-  const started: { layout: string; contender: Contender; seconds: number }[] = [];
-  for (const layout of sample.length === 3 ? ["channels_last", "contiguous"] : ["contiguous"]) {
-    const args = [peer, file, String(threads), String(batch), sample.join(), layout];
-    const contender = await startContender(python, args);
-    started.push({ layout, contender, seconds: 0 });
+async function layoutOf(
+  start: (layout: string) => Promise<Contender>,
+  { sample }: Workload,
+): Promise<string> {
+  if (sample.length !== 3) return "contiguous";
+  const tried: { layout: string; seconds: number }[] = [];
+  for (const layout of ["channels_last", "contiguous"]) {
+    const contender = await start(layout);
+    await contender.run(1);
+    const seconds = Math.min((await contender.run(2)).seconds, (await contender.run(2)).seconds);
+    await contender.stop();
+    tried.push({ layout, seconds });
   }
-  if (started.length > 1)
-    for (const one of started) {
-      await one.contender.run(1);
-      one.seconds = Math.min((await one.contender.run(2)).seconds, (await one.contender.run(2)).seconds);
-      await one.contender.stop();
-    }
-  const { layout } = started.reduce((best, one) => (one.seconds < best.seconds ? one : best));
-  // Anew: the trial has moved the weights.
-  const args = [peer, file, String(threads), String(batch), sample.join(), layout];
-  const contender = started.length > 1 ? await startContender(python, args) : started[0]!.contender;
-  return { layout, contender };
+  return tried.reduce((best, one) => (one.seconds < best.seconds ? one : best)).layout;
 }
 
 /** @param python runs the peer; without one a workload is measured beside tfjs, where that is bearable, or alone */
@@ -147,22 +167,25 @@ async function measure(key: string, workload: Workload, python?: string): Promis
     compileSeconds: 0,
     engine: "",
   };
-  /** Both in turns; the row's figures are ours. */
-  const beside = async (theirs: Contender) => {
-    const ours = await start("onnxruntime");
-    const d = await duel(ours, theirs, workload.batch);
-    await ours.stop();
-    await theirs.stop();
-    const { compileSeconds = 0, engine } = ours.hello;
-    return { d, row: { ...row, ...d.ours, compileSeconds, engine } };
-  };
+  const ours = () => start("onnxruntime");
   if (python) {
-    const { layout, contender } = await startPeer(python, fileOf(key), workload);
-    const { d, row } = await beside(contender);
+    const peerIn = (layout: string) =>
+      startContender(python, [
+        peer,
+        fileOf(key),
+        String(threads),
+        String(workload.batch),
+        workload.sample.join(),
+        layout,
+      ]);
+    const layout = await layoutOf(peerIn, workload);
+    const d = await duel({ ours, theirs: () => peerIn(layout) }, workload.batch);
     return {
       ...row,
+      ...d.ours,
+      engine: d.engines.ours,
       peer: {
-        engine: contender.hello.engine,
+        engine: d.engines.theirs,
         layout,
         ...d.theirs,
         speedRatio: d.speedRatio,
@@ -173,21 +196,26 @@ async function measure(key: string, workload: Workload, python?: string): Promis
     };
   }
   if (workload.tfjs) {
-    const { d, row } = await beside(await start("cpu"));
-    return { ...row, tfjs: { samplesPerSecond: d.theirs.samplesPerSecond, speedRatio: d.speedRatio } };
+    const d = await duel({ ours, theirs: () => start("cpu") }, workload.batch);
+    return {
+      ...row,
+      ...d.ours,
+      engine: d.engines.ours,
+      tfjs: { samplesPerSecond: d.theirs.samplesPerSecond, speedRatio: d.speedRatio },
+    };
   }
-  const ours = await start("onnxruntime");
-  const steps = await calibrate(ours);
+  const alone = await ours();
+  const steps = await calibrate(alone);
   const runs: Measured[] = [];
-  for (let i = 0; i < pairs; i++) runs.push(await ours.run(steps));
-  await ours.stop();
+  for (let i = 0; i < pairs; i++) runs.push(await alone.run(steps));
+  await alone.stop();
   return {
     ...row,
     samplesPerSecond: median(runs.map((m) => (steps * workload.batch) / m.seconds)),
     cpuSecondsPerStep: median(runs.map((m) => m.cpuSeconds / steps)),
     peakBytes: runs.at(-1)!.peakBytes,
-    compileSeconds: ours.hello.compileSeconds ?? 0,
-    engine: ours.hello.engine,
+    compileSeconds: alone.hello.compileSeconds ?? 0,
+    engine: alone.hello.engine,
   };
 }
 
