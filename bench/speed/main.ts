@@ -1,7 +1,7 @@
 // npm run bench [-- --peer PYTHON] [--only NAME,NAME] [--threads N] [--launches N] [--pairs N] [--seconds S] [--job FOLDER] [--epochs N]
 // Training steps side by side with tfjs `cpu` and, given a Python with torch and onnx, with PyTorch: interleaved runs in two
 // processes, started anew five times, and the median of the ratios of 2 pairs of 2 seconds from each start. --job runs the whole job on the models and data of a folder too.
-// NAME is a workload, `checks` or `job`. Everything takes some ten minutes on two cores. Writes bench/results/speed.json and .md.
+// NAME is a workload, `checks` or `job`. Everything takes some twenty minutes on two cores. Writes bench/results/speed.json and .md.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
@@ -207,7 +207,7 @@ async function measure(key: string, workload: Workload, python?: string): Promis
   const alone = await ours();
   const steps = await calibrate(alone);
   const runs: Measured[] = [];
-  for (let i = 0; i < pairs; i++) runs.push(await alone.run(steps));
+  for (let i = 0; i < Number(values.launches) * pairs; i++) runs.push(await alone.run(steps));
   await alone.stop();
   return {
     ...row,

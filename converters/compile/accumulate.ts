@@ -1,4 +1,4 @@
-import { type Knowledge, type Lookups, lookups, sizeOf } from "./lookups.ts";
+import { type Knowledge, type Lookups, lookups, reshapeNode, sizeOf } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
 /** Fewest elements for which the passes over memory cost more than the nodes. */
@@ -38,9 +38,10 @@ export function accumulate(
   const asRow = (name: string): string => {
     const view = views.get(name);
     if (view) return view;
-    result.push(reshape(name, `${name}row`, [1, 1, sizeOf(known.shape(name)!)], knowledge));
-    views.set(name, `${name}row`);
-    return `${name}row`;
+    const row = `${name}row`;
+    result.push(reshapeNode([name, row], [1, 1, sizeOf(known.shape(name)!)], "float32", knowledge));
+    views.set(name, row);
+    return row;
   };
   for (const node of nodes) {
     const accumulation = found.get(node);
@@ -62,7 +63,7 @@ export function accumulate(
       attributes: { kernel_shape: { ints: [1] } },
     });
     views.set(output, row);
-    result.push(reshape(row, output, shape, knowledge));
+    result.push(reshapeNode([row, output], shape, "float32", knowledge));
   }
   const read = new Set(result.flatMap(({ inputs }) => inputs));
   return result.filter(({ outputs }) => outputs.some((name) => read.has(name) || kept.has(name)));
@@ -87,13 +88,3 @@ function accumulationOf(node: EmittedNode, { maker, shape, once }: Lookups): Acc
   }
   return undefined;
 }
-
-const reshape = (from: string, to: string, dims: readonly number[], { ints }: Knowledge): EmittedNode => ({
-  opType: "Reshape",
-  domain: "",
-  inputs: [from, ints(dims)],
-  outputs: [to],
-  shapes: [dims],
-  dtypes: ["float32"],
-  attributes: {},
-});

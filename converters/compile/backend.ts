@@ -5,7 +5,7 @@ import { accumulate } from "./accumulate.ts";
 import { fuse } from "./fuse.ts";
 import { loweringTables } from "./kernels/index.ts";
 import { channelBlocks, lowerBlocked, NCHWC } from "./layout.ts";
-import type { Knowledge } from "./lookups.ts";
+import { type Knowledge, sizeOf } from "./lookups.ts";
 import { orient } from "./orient.ts";
 import { releaseEarly } from "./release.ts";
 import type { EmittedAttribute, EmittedNode, Operand, Trace, TraceType } from "./trace.ts";
@@ -46,8 +46,6 @@ const bytesOf = (values: ArrayLike<number>, dtype: string): Uint8Array => {
           : Uint8Array.from(values);
   return new Uint8Array(typed.buffer);
 };
-
-const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 /**
  * A tfjs backend whose kernels emit ONNX nodes and return symbolic tensors (DESIGN: the compiler).
@@ -142,7 +140,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     if (typeof operand === "string") return operand;
     const symbolic = this.symbolOf(operand);
     // Shapes may have changed by tfjs's free reshape (same dataId, other shape): make it explicit.
-    if (size(symbolic.shape) === size(operand.shape) && symbolic.shape.join() !== operand.shape.join())
+    if (sizeOf(symbolic.shape) === sizeOf(operand.shape) && symbolic.shape.join() !== operand.shape.join())
       return this.nameOf(
         symbolic.splat !== undefined
           ? this.splat(symbolic.splat, operand.shape, operand.dtype as TraceType)
@@ -157,7 +155,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       );
     if (symbolic.splat !== undefined && !symbolic.name) {
       const { splat, shape, dtype } = symbolic;
-      if (size(shape) <= 1) return this.initializer([splat], shape, dtype);
+      if (sizeOf(shape) <= 1) return this.initializer([splat], shape, dtype);
       return this.nameOf(
         this.emit("Expand", [this.initializer([splat], [], dtype), this.ints(shape)], shape, dtype),
       );
@@ -242,11 +240,11 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   scalarName(operand: Operand): string | undefined {
     if (typeof operand === "string") {
       const known = this.initializers.get(operand);
-      return operand === "" || (known && size(known.dims) === 1) ? operand : undefined;
+      return operand === "" || (known && sizeOf(known.dims) === 1) ? operand : undefined;
     }
     const { splat, dtype } = this.symbolOf(operand);
     if (splat !== undefined) return this.initializer([splat], [], dtype);
-    return size(operand.shape) === 1 ? this.nameOf(operand) : undefined;
+    return sizeOf(operand.shape) === 1 ? this.nameOf(operand) : undefined;
   }
 
   private initializer(values: ArrayLike<number>, shape: readonly number[], dtype: string): string {
@@ -387,7 +385,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     const knowledge: Knowledge = {
       scalarOf: (name) => {
         const known = this.initializers.get(name);
-        return known?.dtype === "float32" && size(known.dims) === 1
+        return known?.dtype === "float32" && sizeOf(known.dims) === 1
           ? new Float32Array(known.data.slice().buffer)[0]
           : undefined;
       },

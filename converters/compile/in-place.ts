@@ -1,3 +1,4 @@
+import { readersOf } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
 /** Operators that read an operand whole and never hand out the memory of a graph input. */
@@ -15,21 +16,17 @@ export function overwritable(
   nodes: readonly EmittedNode[],
   outputs: ReadonlySet<string>,
 ): (input: string, output: string) => boolean {
-  const producer = new Map<string, EmittedNode>();
-  const readers = new Map<string, EmittedNode[]>();
-  for (const node of nodes) {
-    for (const name of node.outputs) producer.set(name, node);
-    for (const name of node.inputs) readers.set(name, [...(readers.get(name) ?? []), node]);
-  }
+  const producer = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const readers = readersOf(nodes);
   /** Who reads a value, itself or through a Reshape, which hands on the operand's memory. */
-  const readersOf = (name: string): readonly EmittedNode[] =>
+  const allReaders = (name: string): readonly EmittedNode[] =>
     (readers.get(name) ?? []).flatMap((node) => {
       const [view] = node.outputs as [string];
-      return node.opType === "Reshape" && !outputs.has(view) ? readersOf(view) : [node];
+      return node.opType === "Reshape" && !outputs.has(view) ? allReaders(view) : [node];
     });
   return (input, output) => {
     const writer = producer.get(output);
-    const reading = readersOf(input);
+    const reading = allReaders(input);
     if (!writer || reading.length === 0) return false;
     if (!reading.every(({ opType }) => READS_ONLY.has(opType))) return false;
     const wanted = new Set(reading);

@@ -42,6 +42,18 @@ export function lookups(
   return { uses, maker, shape, once: (name) => uses.get(name) === 1 && !kept.has(name) };
 }
 
+/** The nodes that read each value. */
+export function readersOf(nodes: readonly EmittedNode[]): ReadonlyMap<string, readonly EmittedNode[]> {
+  const readers = new Map<string, EmittedNode[]>();
+  for (const node of nodes)
+    for (const name of new Set(node.inputs)) {
+      const known = readers.get(name);
+      if (known) known.push(node);
+      else readers.set(name, [node]);
+    }
+  return readers;
+}
+
 /** The nodes with some left out and some replaced by others in their place. */
 export const rewritten = (
   nodes: readonly EmittedNode[],
@@ -53,5 +65,21 @@ export const rewritten = (
 /** A flag among a node's attributes, false where it is not stated. */
 export const flagOf = ({ attributes }: EmittedNode, name: string): boolean =>
   ((attributes[name] as { readonly int: number } | undefined)?.int ?? 0) !== 0;
+
+/** A node that states a value's elements under another shape. */
+export const reshapeNode = (
+  [from, to]: readonly [string, string],
+  dims: readonly number[],
+  dtype: string,
+  { ints }: Knowledge,
+): EmittedNode => ({
+  opType: "Reshape",
+  domain: "",
+  inputs: [from, ints(dims)],
+  outputs: [to],
+  shapes: [dims],
+  dtypes: [dtype],
+  attributes: {},
+});
 
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);

@@ -1,5 +1,14 @@
 import { isElementwise } from "./layout.ts";
-import { flagOf, type Knowledge, type Lookups, lookups, rewritten, sizeOf } from "./lookups.ts";
+import {
+  flagOf,
+  type Knowledge,
+  type Lookups,
+  lookups,
+  readersOf,
+  reshapeNode,
+  rewritten,
+  sizeOf,
+} from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
 /** Smallest right factor, in elements, whose rearranging a product notices. */
@@ -11,7 +20,6 @@ const isProduct = ({ opType, domain }: EmittedNode): boolean =>
 
 /** The values that are stored transposed together, all of one shape, and the nodes around them. */
 interface Region {
-  readonly shape: readonly [number, number];
   readonly values: ReadonlySet<string>;
   readonly nodes: ReadonlySet<EmittedNode>;
 }
@@ -27,27 +35,21 @@ export function orient(
   kept: ReadonlySet<string>,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
-  let current = nodes;
-  const tried = new Set<string>();
-  for (;;) {
-    const known = lookups(current, kept, knowledge);
-    const readers = readersOf(current);
-    const seed = current.find(
-      (node) => isProduct(node) && !tried.has(node.outputs[0]!) && isWide(node, known),
-    );
-    if (!seed) return untwist(current, kept, knowledge);
-    tried.add(seed.outputs[0]!);
-    const region = grow(seed, kept, known, readers, knowledge);
-    if (region) current = transpose(current, region, known, knowledge);
-  }
+  const known = lookups(nodes, kept, knowledge);
+  const readers = readersOf(nodes);
+  /** Values that some product has led to, whether they can be transposed or not. */
+  const met = new Set<string>();
+  const regions = nodes.flatMap((node) => {
+    if (!isProduct(node) || met.has(node.outputs[0]!) || !isWide(node, known)) return [];
+    const region = grow(node, kept, known, readers, knowledge, met);
+    return region ? [region] : [];
+  });
+  const whole: Region = {
+    values: new Set(regions.flatMap(({ values }) => [...values])),
+    nodes: new Set(regions.flatMap((region) => [...region.nodes])),
+  };
+  return untwist(transpose(nodes, whole, known, knowledge), kept, knowledge);
 }
-
-const readersOf = (nodes: readonly EmittedNode[]): ReadonlyMap<string, readonly EmittedNode[]> => {
-  const readers = new Map<string, EmittedNode[]>();
-  for (const node of nodes)
-    for (const name of new Set(node.inputs)) readers.set(name, [...(readers.get(name) ?? []), node]);
-  return readers;
-};
 
 const isMatrix = (shape: readonly number[] | undefined): shape is readonly [number, number] =>
   shape?.length === 2;
@@ -64,13 +66,17 @@ function isWide(node: EmittedNode, { shape }: Lookups): boolean {
   );
 }
 
-/** All that is stored transposed if this product is; undefined where somebody needs it as it is. */
+/**
+ * All that is stored transposed if this product is; undefined where somebody needs it as it is.
+ * @param met takes in every value on the way
+ */
 function grow(
   seed: EmittedNode,
   kept: ReadonlySet<string>,
   { maker, shape }: Lookups,
   readers: ReadonlyMap<string, readonly EmittedNode[]>,
   { intsOf }: Knowledge,
+  met: Set<string>,
 ): Region | undefined {
   const [rows, columns] = seed.shapes[0] as [number, number];
   const same = (name: string) => shape(name)?.join() === `${rows},${columns}`;
@@ -88,6 +94,7 @@ function grow(
     const value = open.pop()!;
     if (values.has(value)) continue;
     values.add(value);
+    met.add(value);
     const made = maker.get(value);
     if (!made || kept.has(value) || made.outputs.length > 1) return undefined;
     for (const node of [made, ...(readers.get(value) ?? [])]) {
@@ -113,7 +120,7 @@ function grow(
       }
     }
   }
-  return { shape: [rows, columns], values, nodes: members };
+  return { values, nodes: members };
 }
 
 /** One number everywhere. */
@@ -154,65 +161,48 @@ function productOf(
   };
 }
 
-const reshape = (
-  { dtypes: [dtype] }: EmittedNode,
-  [from, to]: readonly [string, string],
-  dims: readonly number[],
-  { ints }: Knowledge,
-): EmittedNode => ({
-  opType: "Reshape",
-  domain: "",
-  inputs: [from, ints(dims)],
-  outputs: [to],
-  shapes: [dims],
-  dtypes: [dtype!],
-  attributes: {},
-});
-
 function transpose(
   nodes: readonly EmittedNode[],
-  { shape: [rows, columns], values, nodes: members }: Region,
+  { values, nodes: members }: Region,
   { shape }: Lookups,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
   /** A node and what rearranges operands for it: those that broadcast. */
   const broadcasting = (node: EmittedNode, operands: readonly number[]): readonly EmittedNode[] => {
+    const [columns, rows] = node.shapes[0] as [number, number];
     const before: EmittedNode[] = [];
     const inputs = node.inputs.map((name, i) => {
       const dims = shape(name);
       if (!operands.includes(i) || !dims || values.has(name) || sizeOf(dims) === 1) return name;
-      const column = reshape(
-        node,
-        [name, `${node.outputs[0]!}operand${i}`],
-        broadcastOf(dims, rows, columns)!,
-        knowledge,
-      );
-      before.push(column);
-      return column.outputs[0]!;
+      const turned = `${node.outputs[0]!}operand${i}`;
+      before.push(reshapeNode([name, turned], broadcastOf(dims, rows, columns)!, node.dtypes[0]!, knowledge));
+      return turned;
     });
     return [...before, { ...node, inputs }];
   };
   const turned = (node: EmittedNode): readonly EmittedNode[] => {
     const [output] = node.outputs as [string];
-    const shapes = values.has(output) ? [[columns, rows]] : node.shapes;
+    const [dims] = node.shapes as [readonly number[]];
+    const [dtype] = node.dtypes as [string];
+    const turns = values.has(output);
+    const shapes = turns ? [[...dims].reverse()] : node.shapes;
     if (isProduct(node)) {
       const [a, b] = node.inputs as [string, string];
       const transA = flagOf(node, "transA") !== values.has(a);
       const transB = flagOf(node, "transB") !== values.has(b);
       // (A B)ᵀ = Bᵀ Aᵀ
-      return values.has(output)
+      return turns
         ? broadcasting({ ...productOf(node, [b, a], [!transB, !transA]), shapes }, [2])
         : [productOf(node, [a, b], [transA, transB])];
     }
     if (isElementwise(node)) return broadcasting({ ...node, shapes }, [...node.inputs.keys()]);
     if (isSplat(node, shape))
-      return [{ ...node, inputs: [node.inputs[0]!, knowledge.ints([columns, rows])], shapes }];
+      return [{ ...node, inputs: [node.inputs[0]!, knowledge.ints(shapes[0]!)], shapes }];
     const [axis] = knowledge.intsOf(node.inputs[1]!)!;
     const inputs = [node.inputs[0]!, knowledge.ints([1 - axis!])];
-    const [dims] = node.shapes as [readonly number[]];
     if (dims.length === 1) return [{ ...node, inputs }];
     const across = { ...node, inputs, outputs: [`${output}across`], shapes: [[...dims].reverse()] };
-    return [across, reshape(node, [across.outputs[0]!, output], dims, knowledge)];
+    return [across, reshapeNode([across.outputs[0]!, output], dims, dtype, knowledge)];
   };
   return rewritten(nodes, new Set(), new Map([...members].map((node) => [node, turned(node)])));
 }
@@ -239,7 +229,10 @@ function untwist(
     if (addend && !column && sizeOf(dims) !== 1) continue;
     const whole = `${node.outputs[0]!}twisted`;
     const product = productOf(node, [b, a], [false, false]);
-    const bias = addend && column ? reshape(node, [addend, `${whole}addend`], column, knowledge) : undefined;
+    const bias =
+      addend && column
+        ? reshapeNode([addend, `${whole}addend`], column, node.dtypes[0]!, knowledge)
+        : undefined;
     replaced.set(node, [
       ...(bias ? [bias] : []),
       {

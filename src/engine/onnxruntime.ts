@@ -108,13 +108,14 @@ export const onnxruntimeEngine = (): Engine => ({
     return {
       compileSeconds,
       async run(arrays) {
-        const { feeds, fetches } = now;
+        // A copy: what is kept would keep the batch in memory.
+        const feeds = { ...now.feeds };
         for (const [key, spec] of Object.entries(batchSpecs)) {
           const data = arrays[key];
           if (!data) throw new Error(`the batch lacks "${key}"`);
           feeds[inputs.batch[key]!] = wrap(data, spec);
         }
-        await runInto(session, feeds, fetches);
+        await runInto(session, feeds, now.fetches);
         [now, next] = [next, now];
         return Object.fromEntries([...results].map(([key, { data }]) => [key, data.slice()]));
       },
