@@ -221,15 +221,34 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   channelsLast(tensor: tf.TensorInfo): tf.TensorInfo {
     const [n, channels, h, w] = tensor.shape as [number, number, number, number];
     const shape = [n, h, w, channels];
-    if (this.isBlocked(tensor))
+    if (this.isBlocked(tensor)) {
+      const raw = this.blocked(tensor);
+      const { block } = this;
+      if (channels % block === 0) {
+        // One block is channels last already; to interleave several, Transpose copies whole blocks, ReorderOutput number by number on one thread.
+        const apart = this.emit(
+          "Reshape",
+          [raw, this.ints([n, channels / block, h * w, block])],
+          [n, channels / block, h * w, block],
+          "float32",
+        );
+        const mixed =
+          channels === block
+            ? apart
+            : this.emit("Transpose", [apart], [n, h * w, channels / block, block], "float32", {
+                perm: { ints: [0, 2, 1, 3] },
+              });
+        return this.emit("Reshape", [mixed, this.ints(shape)], shape, "float32");
+      }
       return this.emit(
         "ReorderOutput",
-        [this.blocked(tensor)],
+        [raw],
         shape,
         "float32",
         { channels: { int: channels }, channels_last: { int: 1 } },
         NCHWC,
       );
+    }
     return this.emit("Transpose", [tensor], shape, tensor.dtype, { perm: { ints: [0, 2, 3, 1] } });
   }
 
