@@ -11,7 +11,7 @@ import {
   filterGradByConvolution,
 } from "./blocked.ts";
 import { convAttributes, product, reshape } from "./window.ts";
-import { isWinograd, winogradConv, winogradFilterGrad, winogradInputGrad } from "./winograd.ts";
+import { winogradConv, winogradFilterGrad, winogradForm, winogradInputGrad } from "./winograd.ts";
 
 const padZeros = (trace: Trace, x: TensorInfo, pads: readonly number[]): TensorInfo => {
   const rank = pads.length / 2;
@@ -54,7 +54,8 @@ const tapSlice = (
 export const convolutionLowerings: LoweringTable = {
   OnnxConv: ({ inputs, attrs, trace }) => {
     const a = attrs as unknown as ConvAttributes;
-    if (isWinograd(a)) return winogradConv(trace, inputs, a);
+    const form = winogradForm(a);
+    if (form) return winogradConv(trace, inputs, a, form);
     const kind = blockedKind(a, trace.block);
     if (kind) return blockedConv(trace, kind, inputs, a);
     return trace.emit("Conv", inputs, a.outputShape, "float32", convAttributes(a));
@@ -62,7 +63,8 @@ export const convolutionLowerings: LoweringTable = {
 
   OnnxConvInputGrad: ({ inputs: [dy, w], attrs, trace }) => {
     const a = attrs as unknown as ConvAttributes;
-    if (isWinograd(a)) return winogradInputGrad(trace, dy!, w!, a);
+    const form = winogradForm(a);
+    if (form) return winogradInputGrad(trace, dy!, w!, a, form);
     const kind = blockedKind(a, trace.block);
     const blocked = kind && blockedInputGrad(trace, kind, dy!, w!, a);
     if (blocked) return blocked;
@@ -124,7 +126,8 @@ export const convolutionLowerings: LoweringTable = {
 
   OnnxConvFilterGrad: ({ inputs: [x, dy], attrs, trace }) => {
     const a = attrs as unknown as ConvAttributes;
-    if (isWinograd(a)) return winogradFilterGrad(trace, x!, dy!, a);
+    const form = winogradForm(a);
+    if (form) return winogradFilterGrad(trace, x!, dy!, a, form);
     if (blockedKind(a, trace.block) === "depthwise") return blockedDepthwiseFilterGrad(trace, x!, dy!, a);
     if (a.group === 1 && a.kernel.length === 2) return filterGradByConvolution(trace, x!, dy!, a);
     const [o, c] = a.filterShape as [number, number];

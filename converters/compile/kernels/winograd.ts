@@ -4,11 +4,12 @@ import type { Trace } from "../trace.ts";
 import { product, reshape } from "./window.ts";
 
 /**
- * 3×3 convolutions of many channels over few places as Winograd's F(2×2, 3×3) (Lavin & Gray, CVPR 2016): every 4×4 tile of x
- * becomes 16 numbers V = BᵀxB, every filter U = GwGᵀ, and 16 matrix products M = V Uᵀ make 2×2 outputs y = AᵀMA each: 16
- * products where the direct form takes 36. All of it is linear, so the gradients are the same three steps transposed:
- * dM = A dy Aᵀ, dU = dMᵀV, dV = dM U. Both transforms are single matrix products over the places of an image, in the layout
- * [H·W, N·C]: no tile is ever copied.
+ * 3×3 convolutions of many channels as Winograd's F(2×2, 3×3) (Lavin & Gray, CVPR 2016): every 4×4 tile of x becomes 16
+ * numbers V = BᵀxB, every filter U = GwGᵀ, and 16 matrix products M = V Uᵀ make 2×2 outputs y = AᵀMA each: 16 products where
+ * the direct form takes 36. All of it is linear, so the gradients are the same three steps transposed: dM = A dy Aᵀ,
+ * dU = dMᵀV, dV = dM U. The transforms are matrix products over the places of an image, in the layout [H·W, N·C]: no tile is
+ * ever copied. Over few places one product does both axes (`dense`: V is [i, j, tiles·N, C]), over more it is cheaper to do the
+ * rows and then the columns (`separable`: [i, tile rows, j, tile columns·N, C], with U the same for every tile row).
  */
 
 const INPUT = [
@@ -32,25 +33,43 @@ const OUTPUT = [
 ];
 const FREQUENCIES = 16;
 
+/** Tiles down and across. */
 const tilesOf = (a: ConvAttributes) =>
   a.outputShape.slice(2).map((d) => Math.ceil(d / 2)) as [number, number];
 
+/** How the transforms are made and the numbers laid out. */
+export type WinogradForm = "dense" | "separable";
+
+/** Time of moving a number through memory once, in operations of a matrix product. */
+const MOVE = 10;
+
 /**
- * Whether this form is faster than the direct one. In operations of a matrix product, per product of the three gradients and
- * forward passes: 72 or 32 per tile and pair of channels, the transforms of x, y and their gradients, and those of the
- * filters, which move memory and cost as much as 650 (measured: 262144 filters in 2.4 and 4.1 ms at 77 GFLOP/s).
+ * The faster of both forms, undefined where the direct convolution is faster. In operations of a matrix product, per product
+ * of the three gradients and forward passes: 72 or 32 per tile and pair of channels (products of few channels run slower), the
+ * transforms of x, y and their gradients, and those of the filters, which move memory and cost as much as 650 (measured:
+ * 262144 filters in 2.4 and 4.1 ms at 77 GFLOP/s). 256 channels, 8×8, batch 32, the two transforms of a convolution: dense 3.2 ms, separable 0.9.
  */
-export function isWinograd(a: ConvAttributes): boolean {
+export function winogradForm(a: ConvAttributes): WinogradForm | undefined {
   const plain =
     a.group === 1 && a.kernel.join() === "3,3" && [...a.strides, ...a.dilations].every((s) => s === 1);
-  if (!plain || a.outputShape.length !== 4) return false;
+  if (!plain || a.outputShape.length !== 4) return undefined;
   const [o, c] = a.filterShape as [number, number];
   const n = a.inputShape[0]!;
-  const tiles = product(tilesOf(a));
-  const places = product(a.inputShape.slice(2));
+  const [down, across] = tilesOf(a);
+  const [height, width] = a.inputShape.slice(2) as [number, number];
   const pairs = c * o;
-  const transforms = 1.5 * 2 * FREQUENCIES * tiles * places * n * Math.max(c, o);
-  return 32 * pairs * tiles * n + transforms + 650 * pairs < 0.9 * 72 * pairs * tiles * n;
+  const perTile = pairs * down * across * n;
+  const spread = FREQUENCIES * down * across;
+  const rows = 4 * down * width;
+  const transforms = 2 * 1.5 * n * Math.max(c, o);
+  const dense = transforms * (spread * height * width + MOVE * (2 * height * width + spread));
+  // Each tile row has a dU of its own, to be summed: in one product of four.
+  const separable =
+    transforms * (rows * height + spread * width + MOVE * (2 * height * width + 2 * rows + spread)) +
+    (2 * MOVE * FREQUENCIES * down * pairs) / 4;
+  const winograd = 32 * (1 + 32 / Math.min(c, o)) * perTile + Math.min(dense, separable) + 650 * pairs;
+  if (winograd >= 0.9 * 72 * perTile) return undefined;
+  return dense <= separable ? "dense" : "separable";
 }
 
 /** [N, C, H, W] → [H·W, N·C] */
@@ -81,69 +100,77 @@ function fromPlanes(trace: Trace, y: TensorInfo, shape: readonly number[]): Tens
   return trace.emit("Transpose", [cut], shape, "float32", { perm: { ints: [2, 3, 0, 1] } });
 }
 
-/** A constant matrix by its entries, as it is or transposed. */
-function matrix(
-  trace: Trace,
-  [rows, columns]: readonly [number, number],
-  entries: Iterable<readonly [row: number, column: number, value: number]>,
-  transposed = false,
-): TensorInfo {
-  const values = new Float32Array(rows * columns);
-  for (const [row, column, value] of entries)
-    values[transposed ? column * rows + row : row * columns + column] = value;
-  return trace.constant(values, transposed ? [columns, rows] : [rows, columns], "float32");
+/** A matrix by its entries. */
+interface Matrix {
+  readonly rows: number;
+  readonly columns: number;
+  readonly at: (row: number, column: number) => number;
 }
 
-/** Over the 16 frequencies and all tiles. */
-function* frequencies([rows, columns]: readonly [number, number]) {
-  for (let i = 0; i < 4; i++)
-    for (let j = 0; j < 4; j++)
-      for (let row = 0; row < rows; row++)
-        for (let column = 0; column < columns; column++)
-          yield { i, j, row, column, at: ((4 * i + j) * rows + row) * columns + column };
+/** A transform along one axis: to the frequencies and tiles (`spreads`), or from them. */
+interface Axis extends Matrix {
+  readonly spreads: boolean;
 }
 
-/** Bᵀ·B on every tile: [16·tiles, H·W]. */
-function inputTransform(trace: Trace, a: ConvAttributes, transposed = false): TensorInfo {
-  const tiles = tilesOf(a);
-  const [h, w] = a.inputShape.slice(2) as [number, number];
-  const [top, left] = a.pads as readonly [number, number];
-  function* entries() {
-    for (const { i, j, row, column, at } of frequencies(tiles))
-      for (let p = 0; p < 4; p++)
-        for (let q = 0; q < 4; q++) {
-          const [y, x] = [2 * row + p - top, 2 * column + q - left];
-          const value = INPUT[i]![p]! * INPUT[j]![q]!;
-          if (value !== 0 && y >= 0 && y < h && x >= 0 && x < w) yield [at, y * w + x, value] as const;
-        }
-  }
-  return matrix(trace, [FREQUENCIES * product(tiles), h * w], entries(), transposed);
+const constant = (trace: Trace, { rows, columns, at }: Matrix): TensorInfo =>
+  trace.constant(
+    Float32Array.from({ length: rows * columns }, (_, i) => at(Math.floor(i / columns), i % columns)),
+    [rows, columns],
+    "float32",
+  );
+
+const transposed = ({ rows, columns, at, spreads }: Axis): Axis => ({
+  rows: columns,
+  columns: rows,
+  at: (row, column) => at(column, row),
+  spreads: !spreads,
+});
+
+/** Along one axis of x, for each of the 4 frequencies and all tiles: [4·tiles, size]. */
+function inputAxis(a: ConvAttributes, axis: 0 | 1): Axis {
+  const tiles = tilesOf(a)[axis];
+  return {
+    rows: 4 * tiles,
+    columns: a.inputShape[axis + 2]!,
+    at: (row, place) => INPUT[Math.floor(row / tiles)]![place + a.pads[axis]! - 2 * (row % tiles)] ?? 0,
+    spreads: true,
+  };
 }
 
-/** Aᵀ·A on every tile: [H'·W', 16·tiles]. */
-function outputTransform(trace: Trace, a: ConvAttributes, transposed = false): TensorInfo {
-  const tiles = tilesOf(a);
-  const [h, w] = a.outputShape.slice(2) as [number, number];
-  function* entries() {
-    for (const { i, j, row, column, at } of frequencies(tiles))
-      for (let p = 0; p < 2; p++)
-        for (let q = 0; q < 2; q++) {
-          const [y, x] = [2 * row + p, 2 * column + q];
-          const value = OUTPUT[i]![p]! * OUTPUT[j]![q]!;
-          if (value !== 0 && y < h && x < w) yield [y * w + x, at, value] as const;
-        }
-  }
-  return matrix(trace, [h * w, FREQUENCIES * product(tiles)], entries(), transposed);
+/** Along one axis of y: [size, 4·tiles]. */
+function outputAxis(a: ConvAttributes, axis: 0 | 1): Axis {
+  const tiles = tilesOf(a)[axis];
+  return {
+    rows: a.outputShape[axis + 2]!,
+    columns: 4 * tiles,
+    at: (place, column) => OUTPUT[Math.floor(column / tiles)]![place - 2 * (column % tiles)] ?? 0,
+    spreads: false,
+  };
 }
 
 /** G·Gᵀ: [16, 9]. */
-function filterTransform(trace: Trace, transposed = false): TensorInfo {
-  function* entries() {
-    for (const { i, j, at } of frequencies([1, 1]))
-      for (let p = 0; p < 3; p++)
-        for (let q = 0; q < 3; q++) yield [at, 3 * p + q, FILTER[i]![p]! * FILTER[j]![q]!] as const;
-  }
-  return matrix(trace, [FREQUENCIES, 9], entries(), transposed);
+const FILTERS: Matrix = {
+  rows: FREQUENCIES,
+  columns: 9,
+  at: (row, tap) => FILTER[row >> 2]![Math.floor(tap / 3)]! * FILTER[row & 3]![tap % 3]!,
+};
+
+/** Both axes in one matrix, the frequencies (i, j) before the tiles: [16·tiles, H·W], or that transposed. */
+function dense([down, across]: readonly [Axis, Axis], [h, w]: readonly [number, number]): Matrix {
+  const rowsAndColumns = (i: number, spread: boolean, width: number) => {
+    if (!spread) return [Math.floor(i / width), i % width] as const;
+    const [p, q] = [Math.floor(i / (4 * h * w)), Math.floor(i / (h * w)) % 4];
+    return [p * h + (Math.floor(i / w) % h), q * w + (i % w)] as const;
+  };
+  return {
+    rows: down.rows * across.rows,
+    columns: down.columns * across.columns,
+    at: (to, from) => {
+      const [y, x] = rowsAndColumns(to, down.spreads, across.rows);
+      const [v, u] = rowsAndColumns(from, !down.spreads, across.columns);
+      return down.at(y, v) * across.at(x, u);
+    },
+  };
 }
 
 const multiply = (
@@ -164,46 +191,84 @@ const multiply = (
       )
     : trace.emit("MatMul", [a, b], shape, "float32");
 
-/** Sizes that all three lowerings share. */
-const sizes = (a: ConvAttributes) => {
-  const [o, c] = a.filterShape as [number, number];
+/** A transform of both axes: [rows·columns, M] by way of the form's layout to the like. */
+function transform(
+  trace: Trace,
+  x: TensorInfo,
+  axes: readonly [Axis, Axis],
+  a: ConvAttributes,
+  form: WinogradForm,
+): TensorInfo {
+  const [down, across] = axes;
+  const count = product(x.shape) / (down.columns * across.columns);
+  const places = down.rows * across.rows;
+  if (form === "dense") {
+    const flat = reshape(trace, x, [down.columns * across.columns, count]);
+    return multiply(trace, constant(trace, dense(axes, tilesOf(a))), flat, [places, count]);
+  }
+  const rowsOf = (value: TensorInfo, columns: number) =>
+    multiply(trace, constant(trace, down), reshape(trace, value, [down.columns, columns * count]), [
+      down.rows,
+      columns * count,
+    ]);
+  const columnsOf = (value: TensorInfo, rows: number) =>
+    multiply(trace, constant(trace, across), reshape(trace, value, [rows, across.columns, count]), [
+      rows,
+      across.rows,
+      count,
+    ]);
+  // Small things first: the rows where the result is larger, the columns where it is smaller.
+  return down.spreads
+    ? columnsOf(rowsOf(x, across.columns), down.rows)
+    : rowsOf(columnsOf(x, down.columns), across.rows);
+}
+
+const inputAxes = (a: ConvAttributes) => [inputAxis(a, 0), inputAxis(a, 1)] as const;
+const outputAxes = (a: ConvAttributes) => [outputAxis(a, 0), outputAxis(a, 1)] as const;
+const adjoint = ([down, across]: readonly [Axis, Axis]) => [transposed(down), transposed(across)] as const;
+
+/** Numbers by frequency and tile, as the form lays them out, of so many channels. */
+function spreadShape(a: ConvAttributes, form: WinogradForm, channels: number): readonly number[] {
   const n = a.inputShape[0]!;
-  const tiles = product(tilesOf(a));
-  return { n, o, c, tiles, rows: tiles * n, spread: FREQUENCIES * tiles };
-};
-
-/** V: [16, tiles·N, C]. */
-function spreadInput(trace: Trace, x: TensorInfo, a: ConvAttributes): TensorInfo {
-  const { n, c, rows, spread } = sizes(a);
-  const v = multiply(trace, inputTransform(trace, a), toPlanes(trace, x), [spread, n * c]);
-  return reshape(trace, v, [FREQUENCIES, rows, c]);
+  const [down, across] = tilesOf(a);
+  return form === "dense" ? [FREQUENCIES, down * across * n, channels] : [4, down, 4, across * n, channels];
 }
 
-/** dM: [16, tiles·N, O]. */
-function spreadGradient(trace: Trace, dy: TensorInfo, a: ConvAttributes): TensorInfo {
-  const { n, o, rows, spread } = sizes(a);
-  const m = multiply(trace, outputTransform(trace, a, true), toPlanes(trace, dy), [spread, n * o]);
-  return reshape(trace, m, [FREQUENCIES, rows, o]);
-}
+/** V. */
+const spreadInput = (trace: Trace, x: TensorInfo, a: ConvAttributes, form: WinogradForm): TensorInfo =>
+  reshape(
+    trace,
+    transform(trace, toPlanes(trace, x), inputAxes(a), a, form),
+    spreadShape(a, form, a.filterShape[1]!),
+  );
 
-/** U: [16, O, C]. */
-function spreadFilter(trace: Trace, w: TensorInfo, a: ConvAttributes): TensorInfo {
-  const { o, c } = sizes(a);
+/** dM. */
+const spreadGradient = (trace: Trace, dy: TensorInfo, a: ConvAttributes, form: WinogradForm): TensorInfo =>
+  reshape(
+    trace,
+    transform(trace, toPlanes(trace, dy), adjoint(outputAxes(a)), a, form),
+    spreadShape(a, form, a.filterShape[0]!),
+  );
+
+/** U: [16, O, C], or the same for every tile row: [4, 1, 4, O, C]. */
+function spreadFilter(trace: Trace, w: TensorInfo, a: ConvAttributes, form: WinogradForm): TensorInfo {
+  const [o, c] = a.filterShape as [number, number];
   const flat = reshape(trace, w, [o * c, 9]);
-  const u = multiply(trace, filterTransform(trace), flat, [FREQUENCIES, o * c], { transB: 1 });
-  return reshape(trace, u, [FREQUENCIES, o, c]);
+  const u = multiply(trace, constant(trace, FILTERS), flat, [FREQUENCIES, o * c], { transB: 1 });
+  return reshape(trace, u, form === "dense" ? [FREQUENCIES, o, c] : [4, 1, 4, o, c]);
 }
 
 export function winogradConv(
   trace: Trace,
   [x, w, bias]: readonly TensorInfo[],
   a: ConvAttributes,
+  form: WinogradForm,
 ): TensorInfo {
-  const { n, o, rows, spread } = sizes(a);
-  const v = spreadInput(trace, x!, a);
-  const m = multiply(trace, v, spreadFilter(trace, w!, a), [FREQUENCIES, rows, o], { transB: 1 });
+  const [n, o] = a.outputShape as [number, number];
+  const v = spreadInput(trace, x!, a, form);
+  const m = multiply(trace, v, spreadFilter(trace, w!, a, form), spreadShape(a, form, o), { transB: 1 });
+  let y = transform(trace, m, outputAxes(a), a, form);
   const places = product(a.outputShape.slice(2));
-  let y = multiply(trace, outputTransform(trace, a), reshape(trace, m, [spread, n * o]), [places, n * o]);
   if (bias) y = trace.emit("Add", [reshape(trace, y, [places * n, o]), bias], [places * n, o], "float32");
   return fromPlanes(trace, y, a.outputShape);
 }
@@ -213,13 +278,11 @@ export function winogradInputGrad(
   dy: TensorInfo,
   w: TensorInfo,
   a: ConvAttributes,
+  form: WinogradForm,
 ): TensorInfo {
-  const { n, c, rows, spread } = sizes(a);
-  const dv = multiply(trace, spreadGradient(trace, dy, a), spreadFilter(trace, w, a), [FREQUENCIES, rows, c]);
-  const places = product(a.inputShape.slice(2));
-  const flat = reshape(trace, dv, [spread, n * c]);
-  const dx = multiply(trace, inputTransform(trace, a, true), flat, [places, n * c]);
-  return fromPlanes(trace, dx, a.inputShape);
+  const dm = spreadGradient(trace, dy, a, form);
+  const dv = multiply(trace, dm, spreadFilter(trace, w, a, form), spreadShape(a, form, a.filterShape[1]!));
+  return fromPlanes(trace, transform(trace, dv, adjoint(inputAxes(a)), a, form), a.inputShape);
 }
 
 export function winogradFilterGrad(
@@ -227,12 +290,15 @@ export function winogradFilterGrad(
   x: TensorInfo,
   dy: TensorInfo,
   a: ConvAttributes,
+  form: WinogradForm,
 ): TensorInfo {
-  const { o, c } = sizes(a);
-  const [dm, v] = [spreadGradient(trace, dy, a), spreadInput(trace, x, a)];
-  const du = multiply(trace, dm, v, [FREQUENCIES, o, c], { transA: 1 });
+  const [o, c] = a.filterShape as [number, number];
+  const [dm, v] = [spreadGradient(trace, dy, a, form), spreadInput(trace, x, a, form)];
+  const batch = dm.shape.slice(0, -2);
+  let du = multiply(trace, dm, v, [...batch, o, c], { transA: 1 });
+  if (form === "separable")
+    du = trace.emit("ReduceSum", [du, trace.ints([1])], [4, 4, o, c], "float32", { keepdims: { int: 0 } });
   const flat = reshape(trace, du, [FREQUENCIES, o * c]);
-  const taps = multiply(trace, filterTransform(trace, true), flat, [9, o * c]);
-  const dw = trace.emit("Transpose", [taps], [o * c, 9], "float32", { perm: { ints: [1, 0] } });
+  const dw = multiply(trace, flat, constant(trace, FILTERS), [o * c, 9], { transA: 1 });
   return reshape(trace, dw, a.filterShape);
 }

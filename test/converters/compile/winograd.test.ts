@@ -7,9 +7,10 @@ import { expect, test } from "vitest";
 import { tracingBackend } from "../../../converters/compile/backend.ts";
 import { compileStep } from "../../../converters/compile/compile.ts";
 import {
-  isWinograd,
+  type WinogradForm,
   winogradConv,
   winogradFilterGrad,
+  winogradForm,
   winogradInputGrad,
 } from "../../../converters/compile/kernels/winograd.ts";
 import { type ConvAttributes, conv } from "../../../converters/kernels/conv.ts";
@@ -31,6 +32,7 @@ test.each([
   ["even places", [2, 16, 4, 4], 8, [1, 1, 1, 1]],
   ["odd places, uneven pads", [3, 8, 5, 4], 16, [0, 1, 2, 1]],
   ["channels that fill no block", [2, 5, 3, 3], 6, [1, 1, 1, 1]],
+  ["a single tile", [2, 3, 4, 4], 2, [0, 0, 0, 0]],
 ] as const)("%s: value and gradients equal the direct convolution", async (_, x, o, pads) => {
   const shapes = { x, w: [o, x[1], 3, 3], b: [o] };
   const a = attributes(x, shapes.w, pads);
@@ -50,14 +52,16 @@ test.each([
     dw: tf.grad((t) => conv(given[0], t, undefined, a))(given[1], given[3]),
   };
   const values = Object.entries(wanted).map(([key, t]) => [key, t.dataSync() as Float32Array] as const);
-  for (const block of new Set([0, await blockSize()])) {
+  const forms: readonly WinogradForm[] = ["dense", "separable"];
+  const blocks = [...new Set([0, await blockSize()])];
+  for (const [form, block] of forms.flatMap((form) => blocks.map((block) => [form, block] as const))) {
     const graph = compileStep(
       (_, batch) => {
         const [trace, { x, w, b, dy }] = [tracingBackend(), batch];
         const results = {
-          y: winogradConv(trace, [x!, w!, b!], a),
-          dx: winogradInputGrad(trace, dy!, w!, a),
-          dw: winogradFilterGrad(trace, x!, dy!, a),
+          y: winogradConv(trace, [x!, w!, b!], a, form),
+          dx: winogradInputGrad(trace, dy!, w!, a, form),
+          dw: winogradFilterGrad(trace, x!, dy!, a, form),
         };
         const tensor = (info: tf.TensorInfo) => tf.engine().makeTensorFromTensorInfo(info);
         return {
@@ -82,20 +86,21 @@ test.each([
       const got = out[graph.outputs.results[key]!]!.data as Float32Array;
       const largest = truth.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
       const worst = truth.reduce((m, v, i) => Math.max(m, Math.abs(v - got[i]!)), 0);
-      expect(worst / largest, `${key}, block ${block}`).toBeLessThan(1e-5);
+      expect(worst / largest, `${key}, ${form}, block ${block}`).toBeLessThan(1e-5);
     }
   }
 });
 
-test("few channels, many places, strides, dilations and other kernels stay direct", () => {
+test("by channels and places; strides, dilations and other kernels stay direct", () => {
   const of = (x: number[], o: number, change: Partial<ConvAttributes> = {}) =>
-    isWinograd({ ...attributes(x, [o, x[1]!, 3, 3], [1, 1, 1, 1]), ...change });
-  expect(of([32, 512, 4, 4], 512)).toBe(true);
-  expect(of([32, 256, 8, 8], 256)).toBe(true);
-  expect(of([32, 128, 16, 16], 128)).toBe(false);
-  expect(of([128, 64, 8, 8], 64)).toBe(false);
-  expect(of([1, 512, 4, 4], 512)).toBe(false);
-  expect(of([32, 512, 4, 4], 512, { strides: [2, 2] })).toBe(false);
-  expect(of([32, 512, 4, 4], 512, { dilations: [2, 2] })).toBe(false);
-  expect(of([32, 512, 4, 4], 512, { kernel: [1, 1] })).toBe(false);
+    winogradForm({ ...attributes(x, [o, x[1]!, 3, 3], [1, 1, 1, 1]), ...change });
+  expect(of([32, 512, 4, 4], 512)).toBe("dense");
+  expect(of([32, 256, 8, 8], 256)).toBe("separable");
+  expect(of([32, 128, 16, 16], 128)).toBe("separable");
+  expect(of([32, 64, 32, 32], 64)).toBeUndefined();
+  expect(of([128, 64, 8, 8], 64)).toBeUndefined();
+  expect(of([1, 512, 4, 4], 512)).toBeUndefined();
+  expect(of([32, 512, 4, 4], 512, { strides: [2, 2] })).toBeUndefined();
+  expect(of([32, 512, 4, 4], 512, { dilations: [2, 2] })).toBeUndefined();
+  expect(of([32, 512, 4, 4], 512, { kernel: [1, 1] })).toBeUndefined();
 });
