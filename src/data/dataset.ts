@@ -42,11 +42,10 @@ function preprocess(
       );
   const inner = array.dims.slice(axis + 1).reduce((a, b) => a * b, 1);
   const out = new Float32Array(array.data.length);
-  for (let i = 0; i < out.length; i++) {
-    const c = Math.floor(i / inner) % channels;
-    out[i] =
-      (array.data[i]! / how.scale - how.mean[how.mean.length === 1 ? 0 : c]!) /
-      how.std[how.std.length === 1 ? 0 : c]!;
+  const of = (list: readonly number[], channel: number) => list[list.length === 1 ? 0 : channel]!;
+  for (let start = 0, channel = 0; start < out.length; start += inner, channel = (channel + 1) % channels) {
+    const [mean, std] = [of(how.mean, channel), of(how.std, channel)];
+    for (let i = start; i < start + inner; i++) out[i] = (array.data[i]! / how.scale - mean) / std;
   }
   return out;
 }
@@ -136,7 +135,8 @@ export function loadDataset(
         `${where} has shape [${array.dims.join(", ")}] but the model input "${input.name}" wants [${wanted.map((d) => d ?? "?").join(", ")}] (batch first).`,
       );
     const width = array.data.length / count;
-    const bad = (array.data as Float32Array).findIndex((v) => !Number.isFinite(v));
+    const bad =
+      array.kind === "float" ? (array.data as Float32Array).findIndex((v) => !Number.isFinite(v)) : -1;
     if (bad >= 0)
       throw badInput(
         "NOT_FINITE",

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { endianness } from "node:os";
 import { unzipSync, zipSync } from "fflate";
 import { badInput } from "../../converters/errors.ts";
 
@@ -9,19 +10,31 @@ export interface NpyArray {
   readonly data: Float32Array | Float64Array | Int32Array;
 }
 
-type Reader = (view: DataView, at: number, little: boolean) => number;
-const READERS: Readonly<Record<string, { size: number; kind: "float" | "integer"; read: Reader }>> = {
-  f4: { size: 4, kind: "float", read: (v, at, l) => v.getFloat32(at, l) },
-  f8: { size: 8, kind: "float", read: (v, at, l) => v.getFloat64(at, l) },
-  i1: { size: 1, kind: "integer", read: (v, at) => v.getInt8(at) },
-  u1: { size: 1, kind: "integer", read: (v, at) => v.getUint8(at) },
-  i2: { size: 2, kind: "integer", read: (v, at, l) => v.getInt16(at, l) },
-  u2: { size: 2, kind: "integer", read: (v, at, l) => v.getUint16(at, l) },
-  i4: { size: 4, kind: "integer", read: (v, at, l) => v.getInt32(at, l) },
-  u4: { size: 4, kind: "integer", read: (v, at, l) => v.getUint32(at, l) },
-  i8: { size: 8, kind: "integer", read: (v, at, l) => Number(v.getBigInt64(at, l)) },
-  u8: { size: 8, kind: "integer", read: (v, at, l) => Number(v.getBigUint64(at, l)) },
-  b1: { size: 1, kind: "integer", read: (v, at) => v.getUint8(at) },
+type Elements = (
+  memory: ArrayBuffer,
+) => NpyArray["data"] | Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array;
+/** A wide integer by the double that equals it. */
+const doubles = (values: BigInt64Array | BigUint64Array) => Float64Array.from(values, Number);
+/** Elements in the byte order of this machine. */
+const TYPES: Readonly<Record<string, { size: 1 | 2 | 4 | 8; kind: NpyArray["kind"]; of: Elements }>> = {
+  f4: { size: 4, kind: "float", of: (memory) => new Float32Array(memory) },
+  f8: { size: 8, kind: "float", of: (memory) => new Float64Array(memory) },
+  i1: { size: 1, kind: "integer", of: (memory) => new Int8Array(memory) },
+  u1: { size: 1, kind: "integer", of: (memory) => new Uint8Array(memory) },
+  i2: { size: 2, kind: "integer", of: (memory) => new Int16Array(memory) },
+  u2: { size: 2, kind: "integer", of: (memory) => new Uint16Array(memory) },
+  i4: { size: 4, kind: "integer", of: (memory) => new Int32Array(memory) },
+  u4: { size: 4, kind: "integer", of: (memory) => new Uint32Array(memory) },
+  i8: { size: 8, kind: "integer", of: (memory) => doubles(new BigInt64Array(memory)) },
+  u8: { size: 8, kind: "integer", of: (memory) => doubles(new BigUint64Array(memory)) },
+  b1: { size: 1, kind: "integer", of: (memory) => new Uint8Array(memory) },
+};
+
+const SWAPS = {
+  1: (bytes: Buffer) => bytes,
+  2: (bytes: Buffer) => bytes.swap16(),
+  4: (bytes: Buffer) => bytes.swap32(),
+  8: (bytes: Buffer) => bytes.swap64(),
 };
 
 /** Decodes one `.npy` (format 1 to 3, C order). @throws badInput NPY_INVALID, NPY_DTYPE, NPY_ORDER */
@@ -36,7 +49,7 @@ export function decodeNpy(bytes: Uint8Array, where: string): NpyArray {
   const header = new TextDecoder("latin1").decode(bytes.subarray(start, start + length));
   const descr = /'descr':\s*'([<>|=])([a-z])(\d+)'/.exec(header);
   const shape = /'shape':\s*\(([^)]*)\)/.exec(header);
-  const type = descr && READERS[`${descr[2]}${descr[3]}`];
+  const type = descr && TYPES[`${descr[2]}${descr[3]}`];
   if (!descr || !shape || !type)
     throw badInput(
       "NPY_DTYPE",
@@ -59,14 +72,12 @@ export function decodeNpy(bytes: Uint8Array, where: string): NpyArray {
       "NPY_TRUNCATED",
       `${where} holds fewer than the ${count} elements its header promises; the file is truncated, copy it again.`,
     );
-  const little = descr[1] !== ">";
+  // A copy of its own: aligned, and free to be turned round.
+  const own = new Uint8Array(bytes.subarray(offset, offset + count * type.size));
+  if ((descr[1] === ">") === (endianness() === "LE")) SWAPS[type.size](Buffer.from(own.buffer));
+  const elements = type.of(own.buffer);
   const data =
-    type.kind === "float"
-      ? type.size === 8
-        ? new Float64Array(count)
-        : new Float32Array(count)
-      : new Int32Array(count);
-  for (let i = 0; i < count; i++) data[i] = type.read(view, offset + i * type.size, little);
+    type.kind === "integer" ? Int32Array.from(elements) : (elements as Float32Array | Float64Array);
   return { dims, kind: type.kind, data };
 }
 
