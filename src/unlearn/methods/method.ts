@@ -133,14 +133,12 @@ export function stepTools({ apply, trainable, options, pass }: MethodContext, ob
       // The value is the whole batch's, the gradient this part's: summed over the parts it is that of any function of both losses.
       const whole = (part: tf.Scalar, rest: tf.Tensor | undefined) =>
         (rest ? tf.add(part, rest) : part) as tf.Scalar;
-      const forget = whole(
-        sideLoss(objective.perSample(logits, labels), batch.forgetMask!, n),
-        batch.restForget,
-      );
-      const retain = whole(
-        sideLoss(utility.perSample(logits, labels), batch.retainMask!, n),
-        batch.restRetain,
-      );
+      const forgetEach = objective.perSample(logits, labels);
+      // One tensor where both sides have the same loss: the gradient then passes it once.
+      const retainEach =
+        objective.perSample === utility.perSample ? forgetEach : utility.perSample(logits, labels);
+      const forget = whole(sideLoss(forgetEach, batch.forgetMask!, n), batch.restForget);
+      const retain = whole(sideLoss(retainEach, batch.retainMask!, n), batch.restRetain);
       return {
         forget,
         retain,
