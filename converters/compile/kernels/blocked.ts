@@ -328,21 +328,46 @@ export function filterGradByConvolution(
   dy: TensorInfo,
   a: ConvAttributes,
 ): TensorInfo {
-  const last = trace.channelsLast(x);
   const pointwise = a.kernel.every((k) => k === 1) && a.pads.every((p) => p === 0);
-  if (!pointwise || a.strides.every((s) => s === 1)) return channelsLastFilterGrad(trace, last, dy, a);
+  if (!pointwise) return channelsLastFilterGrad(trace, trace.channelsLast(x), dy, a);
   // One tap: only the places that it met matter, and no place between them need be computed.
   const spatial = a.outputShape.slice(2);
   const [n, c] = a.inputShape as [number, number];
-  const ends = trace.ints(spatial.map((d, i) => (d - 1) * a.strides[i]! + 1));
-  const met = trace.emit(
-    "Slice",
-    [last, trace.ints([0, 0]), ends, trace.ints([1, 2]), trace.ints(a.strides)],
-    [n, ...spatial, c],
-    "float32",
-  );
-  const ones = { strides: [1, 1], dilations: [1, 1], inputShape: [n, c, ...spatial] };
-  return channelsLastFilterGrad(trace, met, dy, { ...a, ...ones });
+  const o = a.filterShape[0]!;
+  const strided = a.strides.some((s) => s !== 1);
+  const places = product(spatial);
+  const met = () => {
+    const last = trace.channelsLast(x);
+    if (!strided) return last;
+    const ends = trace.ints(spatial.map((d, i) => (d - 1) * a.strides[i]! + 1));
+    return trace.emit(
+      "Slice",
+      [last, trace.ints([0, 0]), ends, trace.ints([1, 2]), trace.ints(a.strides)],
+      [n, ...spatial, c],
+      "float32",
+    );
+  };
+  if (groupsOf(n, c * o, { x: c * places, dy: o * places }) < n)
+    return channelsLastFilterGrad(trace, met(), dy, {
+      ...a,
+      strides: [1, 1],
+      dilations: [1, 1],
+      inputShape: [n, c, ...spatial],
+    });
+  // A sample's dW is one small product, which im2col would only hold up; row-major x as it is, or channels last where that is free.
+  const rows = reshape(trace, dy, [n, o, places]);
+  const each =
+    strided || (trace.isBlocked(x) && c === trace.block)
+      ? trace.emit("MatMul", [rows, reshape(trace, met(), [n, places, c])], [n, o, c], "float32")
+      : trace.emit(
+          "FusedMatMul",
+          [rows, reshape(trace, x, [n, c, places])],
+          [n, o, c],
+          "float32",
+          { transB: { int: 1 } },
+          "com.microsoft",
+        );
+  return reshape(trace, sumFirst(trace, each), a.filterShape);
 }
 
 /**
