@@ -1,6 +1,6 @@
-// npm run bench [-- --peer PYTHON] [--only NAME,NAME] [--threads N] [--launches N] [--pairs N] [--seconds S] [--job FOLDER] [--epochs N]
+// npm run bench [-- --peer PYTHON] [--only NAME,NAME] [--threads N] [--launches N] [--pairs N] [--seconds S] [--job FOLDER] [--jobs N] [--epochs N]
 // Training steps side by side with tfjs `cpu` and, given a Python with torch and onnx, with PyTorch: interleaved runs in two
-// processes, started anew five times, and the median of the ratios of 2 pairs of 2 seconds from each start. --job runs the whole job on the models and data of a folder too.
+// processes, started anew five times, and the median of the ratios of 2 pairs of 2 seconds from each start. --job runs the whole job on the models and data of a folder too, in turn, each twice.
 // NAME is a workload, `checks` or `job`. Everything takes some twenty minutes on two cores. Writes bench/results/speed.json and .md.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
@@ -23,6 +23,7 @@ const { values } = parseArgs({
     pairs: { type: "string", default: "2" },
     seconds: { type: "string", default: "2" },
     job: { type: "string" },
+    jobs: { type: "string", default: "2" },
     epochs: { type: "string", default: "3" },
     out: { type: "string", default: "bench/results/speed.json" },
   },
@@ -248,7 +249,12 @@ try {
     checks = await runChecks(startOurs, startLean, { ...resnet18, matmulFlopsPerSecond: rate });
   }
   if (values.job && asked.includes("job"))
-    job = await wholeJob(values.job, folder, { threads, epochs: Number(values.epochs), peer: values.peer });
+    job = await wholeJob(values.job, folder, {
+      threads,
+      epochs: Number(values.epochs),
+      runs: Number(values.jobs),
+      peer: values.peer,
+    });
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
@@ -309,6 +315,7 @@ const document = {
   // A busy machine makes the figures noisy: read them with this.
   loadAverage: { before, after: loadavg()[0] },
   matmulFlopsPerSecond: rate,
+  launches: Number(values.launches),
   pairs,
   rows,
   checks,

@@ -1,22 +1,18 @@
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 export interface WholeJob {
   readonly seconds: number;
   /** High-water mark of the resident set; 0 where /proc does not tell. */
   readonly peakBytes: number;
-  readonly stdout: string;
 }
 
 /** Runs a program to its end and watches its memory from outside. */
 async function watched(command: string, args: readonly string[]): Promise<WholeJob> {
   const started = performance.now();
-  const child = spawn(command, [...args], { stdio: ["ignore", "pipe", "pipe"] });
-  let [stdout, stderr, peakBytes] = ["", "", 0];
-  child.stdout.on("data", (chunk: Buffer) => {
-    stdout += chunk.toString();
-  });
+  const child = spawn(command, [...args], { stdio: ["ignore", "ignore", "pipe"] });
+  let [stderr, peakBytes] = ["", 0];
   child.stderr.on("data", (chunk: Buffer) => {
     stderr = (stderr + chunk.toString()).slice(-2000);
   });
@@ -32,17 +28,29 @@ async function watched(command: string, args: readonly string[]): Promise<WholeJ
   });
   clearInterval(timer);
   if (code !== 0) throw new Error(`${command} ${args.join(" ")} ended with exit code ${code}: ${stderr}`);
-  return { seconds: (performance.now() - started) / 1000, peakBytes, stdout };
+  return { seconds: (performance.now() - started) / 1000, peakBytes };
 }
 
+/** Of several runs: seconds on average, memory at its highest. */
+const together = (runs: readonly WholeJob[]): WholeJob => ({
+  seconds: runs.reduce((sum, { seconds }) => sum + seconds, 0) / runs.length,
+  peakBytes: Math.max(...runs.map(({ peakBytes }) => peakBytes)),
+});
+
 /**
- * Load, train, export, evaluate both files: the program and, given a Python, the same job there, one after the other.
+ * Load, train, export, evaluate both files: the program and, given a Python, the same job there, in turn (ours, theirs, theirs,
+ * ours …), so that a machine that grows slower meets both.
  * @param shared holds models/cifar-resnet20.onnx and data/cifar10-{forget,retain,test}.npz
  */
 export async function wholeJob(
   shared: string,
   folder: string,
-  { threads, epochs, peer }: { threads: number; epochs: number; peer?: string | undefined },
+  {
+    threads,
+    epochs,
+    runs,
+    peer,
+  }: { threads: number; epochs: number; runs: number; peer?: string | undefined },
 ): Promise<{ readonly ours: WholeJob; readonly theirs?: WholeJob }> {
   const model = join(shared, "models/cifar-resnet20.onnx");
   const [forget, retain, test] = ["forget", "retain", "test"].map((name) =>
@@ -62,15 +70,34 @@ export async function wholeJob(
     threads,
     out: join(folder, "ours.onnx"),
   };
-  const ours = await watched(process.execPath, [
-    join(import.meta.dirname, "../../src/cli/main.js"),
-    "unlearn",
-    ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, `${value}`]),
-    "--json",
-  ]);
-  if (!peer) return { ours };
-  const script = "bench/peers/whole_job.py";
+  const program = () => {
+    rmSync(flags.out, { force: true });
+    return watched(process.execPath, [
+      join(import.meta.dirname, "../../src/cli/main.js"),
+      "unlearn",
+      ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, `${value}`]),
+      "--json",
+    ]);
+  };
   const out = join(folder, "theirs.onnx");
-  const theirs = await watched(peer, [script, model, forget, retain, test, out, `${threads}`, `${epochs}`]);
-  return { ours, theirs };
+  const python =
+    peer === undefined
+      ? undefined
+      : () =>
+          watched(peer, [
+            "bench/peers/whole_job.py",
+            model,
+            forget,
+            retain,
+            test,
+            out,
+            `${threads}`,
+            `${epochs}`,
+          ]);
+  const [ours, theirs]: [WholeJob[], WholeJob[]] = [[], []];
+  for (let run = 0; run < runs; run++) {
+    const turns = [async () => ours.push(await program()), async () => python && theirs.push(await python())];
+    for (const turn of run % 2 === 0 ? turns : turns.reverse()) await turn();
+  }
+  return { ours: together(ours), ...(python ? { theirs: together(theirs) } : {}) };
 }
