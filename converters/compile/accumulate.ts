@@ -1,21 +1,26 @@
+import { overwritable } from "./in-place.ts";
 import { type Knowledge, type Lookups, lookups, reshapeNode, sizeOf } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
 /** Fewest elements for which the passes over memory cost more than the nodes. */
 const WORTHWHILE = 2 ** 14;
 
-/** sum + factor · scaled, the product made by `product`. */
+/** sum ± factor · scaled; `product` makes the product, where there is one. */
 interface Accumulation {
   readonly sum: string;
   readonly scaled: string;
   readonly factor: string;
-  readonly product: EmittedNode;
+  readonly negative: boolean;
+  readonly product?: EmittedNode;
 }
 
 /**
  * a + s·b, where nobody else needs a or the product, in one pass over memory instead of two and into the memory of a: as a convolution of b
  * with a kernel of the one number s, and a as its `Sum` operand. What an optimiser does to a gradient (weight decay,
  * momentum) is of this kind. The bits of the result are the same.
+ *
+ * Where a result goes into the memory of a graph input, a is what lies there: of a weight p − s·v the old weight, of a velocity
+ * s·v + g the product, made in place too; s is then 1. What lay elsewhere would have to be copied at the end.
  */
 export function accumulate(
   nodes: readonly EmittedNode[],
@@ -23,13 +28,17 @@ export function accumulate(
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
   const known = lookups(nodes, kept, knowledge);
+  const overwrites = overwritable(nodes, kept);
+  const takesOver = (input: string, written: string, output: string) =>
+    knowledge.successorOf(input) === output && overwrites(input, written);
   const found = new Map<EmittedNode, Accumulation>();
   const gone = new Set<EmittedNode>();
   for (const node of nodes) {
-    const accumulation = accumulationOf(node, known);
-    if (!accumulation || gone.has(known.maker.get(accumulation.sum)!)) continue;
+    const accumulation = accumulationOf(node, known, takesOver, knowledge);
+    const made = accumulation && known.maker.get(accumulation.sum);
+    if (!accumulation || (made && gone.has(made))) continue;
     found.set(node, accumulation);
-    gone.add(accumulation.product);
+    if (accumulation.product) gone.add(accumulation.product);
   }
 
   const result: EmittedNode[] = [];
@@ -43,20 +52,38 @@ export function accumulate(
     views.set(name, row);
     return row;
   };
+  const negatives = new Set<string>();
+  /** A number's negative as a row. */
+  const minus = (factor: string): string => {
+    const row = asRow(factor);
+    const output = `${row}minus`;
+    if (negatives.has(output)) return output;
+    negatives.add(output);
+    result.push({
+      opType: "Neg",
+      domain: "",
+      inputs: [row],
+      outputs: [output],
+      shapes: [[1, 1, 1]],
+      dtypes: ["float32"],
+      attributes: {},
+    });
+    return output;
+  };
   for (const node of nodes) {
     const accumulation = found.get(node);
     if (!accumulation) {
       if (!gone.has(node)) result.push(node);
       continue;
     }
-    const { sum, scaled, factor } = accumulation;
+    const { sum, scaled, factor, negative } = accumulation;
     const [output] = node.outputs as [string];
     const [shape] = node.shapes as [readonly number[]];
     const row = `${output}row`;
     result.push({
       opType: "FusedConv",
       domain: "com.microsoft",
-      inputs: [asRow(scaled), asRow(factor), "", asRow(sum)],
+      inputs: [asRow(scaled), negative ? minus(factor) : asRow(factor), "", asRow(sum)],
       outputs: [row],
       shapes: [[1, 1, sizeOf(shape)]],
       dtypes: node.dtypes,
@@ -69,22 +96,46 @@ export function accumulate(
   return result.filter(({ outputs }) => outputs.some((name) => read.has(name) || kept.has(name)));
 }
 
-function accumulationOf(node: EmittedNode, { maker, shape, once }: Lookups): Accumulation | undefined {
-  if (node.opType !== "Add" || node.domain !== "" || node.dtypes[0] !== "float32") return undefined;
+/** A product of a whole tensor and one number that nobody else needs. */
+function scalingOf(
+  name: string,
+  dims: readonly number[],
+  { maker, shape, once }: Lookups,
+): Pick<Accumulation, "scaled" | "factor" | "product"> | undefined {
+  const product = maker.get(name);
+  if (product?.opType !== "Mul" || product.domain !== "" || !once(name)) return undefined;
+  const whole = (operand: string) => shape(operand)?.join() === dims.join();
+  const [scaled, factor] = whole(product.inputs[0]!) ? product.inputs : [...product.inputs].reverse();
+  const fits = whole(scaled!) && sizeOf(shape(factor!) ?? []) === 1 && !whole(factor!);
+  return fits ? { scaled: scaled!, factor: factor!, product } : undefined;
+}
+
+/** @param takesOver whether an output may have the memory of an input, into which another value is written first */
+function accumulationOf(
+  node: EmittedNode,
+  known: Lookups,
+  takesOver: (input: string, written: string, output: string) => boolean,
+  { number }: Knowledge,
+): Accumulation | undefined {
   const [dims] = node.shapes as [readonly number[]];
-  if (sizeOf(dims) < WORTHWHILE) return undefined;
-  const whole = (name: string) => shape(name)?.join() === dims.join();
   const [a, b] = node.inputs as [string, string];
-  for (const [sum, value] of [
-    [a, b],
-    [b, a],
-  ] as const) {
-    const product = maker.get(value);
-    if (product?.opType !== "Mul" || product.domain !== "" || !once(value)) continue;
-    if (!maker.has(sum) || !once(sum) || !whole(sum)) continue;
-    const [scaled, factor] = whole(product.inputs[0]!) ? product.inputs : [...product.inputs].reverse();
-    if (whole(scaled!) && sizeOf(shape(factor!) ?? []) === 1 && !whole(factor!))
-      return { sum, scaled: scaled!, factor: factor!, product };
+  const [output] = node.outputs as [string];
+  const negative = node.opType === "Sub";
+  if (!negative && node.opType !== "Add") return undefined;
+  if (node.domain !== "" || node.dtypes[0] !== "float32" || sizeOf(dims) < WORTHWHILE) return undefined;
+  if (![a, b].every((name) => known.shape(name)?.join() === dims.join())) return undefined;
+  const orders = [[a, b] as const];
+  if (!negative) orders.push([b, a]);
+  const candidates = orders.map(([sum, value]) => ({ sum, value, scaling: scalingOf(value, dims, known) }));
+  for (const { sum, value, scaling } of candidates) {
+    // A convolution reads what it scales anywhere, so that must not lie in the memory it writes.
+    if (scaling && scaling.scaled !== sum && takesOver(sum, output, output))
+      return { sum, ...scaling, negative };
+    const old = negative ? undefined : scalingOf(sum, dims, known)?.scaled;
+    if (old && takesOver(old, sum, output))
+      return { sum, ...(scaling ?? { scaled: value, factor: number(1) }), negative };
   }
+  for (const { sum, scaling } of candidates)
+    if (!negative && scaling && known.maker.has(sum) && known.once(sum)) return { sum, ...scaling, negative };
   return undefined;
 }

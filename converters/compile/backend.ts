@@ -3,6 +3,7 @@ import { onnx } from "../onnx/proto.ts";
 import { tf } from "../tf.ts";
 import { accumulate } from "./accumulate.ts";
 import { fuse } from "./fuse.ts";
+import { type Precursor, precursors } from "./in-place.ts";
 import { loweringTables } from "./kernels/index.ts";
 import { channelBlocks, lowerBlocked, NCHWC } from "./layout.ts";
 import { type Knowledge, sizeOf } from "./lookups.ts";
@@ -384,12 +385,20 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     return node.outputs[0]!;
   }
 
-  /** Serialises the graph, leaving out nodes that no output needs (ONNX Runtime would run them). */
+  /**
+   * Serialises the graph, leaving out nodes that no output needs (ONNX Runtime would run them).
+   * @param successors the output to be written into the memory of an input, where that is possible, or into another of its shape
+   */
   finish(
     inputs: readonly { name: string; shape: readonly number[]; dtype: string }[],
     outputs: readonly { name: string; shape: readonly number[]; dtype: string }[],
-    stop?: string,
-  ): { bytes: Uint8Array; nodes: readonly EmittedNode[]; nodeCounts: Record<string, number> } {
+    { stop, successors = new Map() }: { stop?: string; successors?: ReadonlyMap<string, string> } = {},
+  ): {
+    bytes: Uint8Array;
+    nodes: readonly EmittedNode[];
+    nodeCounts: Record<string, number>;
+    precursors: readonly Precursor[];
+  } {
     const needed = new Set(outputs.map(({ name }) => name));
     const kept: EmittedNode[] = [];
     for (let i = this.nodes.length - 1; i >= 0; i--) {
@@ -411,11 +420,16 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       shapeOf: (name) => given.get(name) ?? this.initializers.get(name)?.dims,
       intsOf: (name) => this.intsOf(name),
       ints: (values) => this.ints(values),
+      number: (value) => this.initializer([value], [], "float32"),
+      successorOf: (name) => successors.get(name),
     };
-    const nodes = [fuse, orient, accumulate, releaseEarly].reduce<readonly EmittedNode[]>(
-      (current, pass) => pass(current, outside, knowledge),
+    const current = [fuse, orient, accumulate].reduce<readonly EmittedNode[]>(
+      (before, pass) => pass(before, outside, knowledge),
       kept,
     );
+    const earlier = precursors(current, outside, successors.values());
+    for (const { name } of earlier) outside.add(name);
+    const nodes = releaseEarly(current, outside, knowledge);
     const read = new Set(nodes.flatMap((node) => node.inputs));
     const nodeCounts: Record<string, number> = {};
     for (const { opType } of nodes) nodeCounts[opType] = (nodeCounts[opType] ?? 0) + 1;
@@ -478,11 +492,11 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
           ...(stop === undefined
             ? []
             : [{ name: stop, type: { sequenceType: { elemType: { tensorType: { elemType: 1 } } } } }]),
-          ...outputs.map(valueInfo),
+          ...[...outputs, ...earlier.map((value) => ({ ...value, dtype: "float32" }))].map(valueInfo),
         ],
       },
     });
-    return { bytes: onnx.ModelProto.encode(model).finish(), nodes, nodeCounts };
+    return { bytes: onnx.ModelProto.encode(model).finish(), nodes, nodeCounts, precursors: earlier };
   }
 }
 

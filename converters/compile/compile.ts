@@ -12,8 +12,11 @@ export interface CompileOptions {
    * do without it. A wrong number gives wrong results, so it must have been probed.
    */
   readonly block?: number;
-  /** Puts an output before all others that is no tensor but an empty sequence: see src/engine/onnxruntime.ts. */
-  readonly stop?: boolean;
+  /**
+   * The caller gives the memory for every output, see src/engine/onnxruntime.ts: the first one is no tensor but an empty sequence,
+   * and there are further ones that share the memory of others.
+   */
+  readonly givenMemory?: boolean;
 }
 
 /** Calls `use` with the tracing backend as tfjs's own, and tidies up behind it. */
@@ -63,7 +66,7 @@ export const traceShapes = (
 export function compileStep(
   step: StepFunction,
   signature: StepSignature,
-  { block = 0, stop = false }: CompileOptions = {},
+  { block = 0, givenMemory = false }: CompileOptions = {},
 ): CompiledGraph {
   registerGradients();
   return whileTracing({ block }, (trace) => {
@@ -102,17 +105,25 @@ export function compileStep(
         );
     }
     const outputs = { carry: collect(out.carry), results: collect(out.results) };
-    const { bytes, nodes, nodeCounts } = trace.finish(graphInputs, graphOutputs, stop ? STOP : undefined);
-    const overwrites = overwritable(nodes, new Set(graphOutputs.map(({ name }) => name)));
-    const inPlace = Object.keys(signature.carry).filter((key) =>
-      overwrites(carry.names[key]!, outputs.carry[key]!),
+    const keys = Object.keys(signature.carry);
+    const successors = new Map(keys.map((key) => [carry.names[key]!, outputs.carry[key]!]));
+    const { bytes, nodes, nodeCounts, precursors } = trace.finish(
+      graphInputs,
+      graphOutputs,
+      givenMemory ? { stop: STOP, successors } : {},
     );
+    const written = [...graphOutputs, ...precursors].map(({ name }) => name);
+    const overwrites = overwritable(nodes, new Set(written));
+    /** What is written into the memory of an output first. */
+    const first = (output: string) => precursors.find((value) => value.output === output)?.name ?? output;
+    const inPlace = keys.filter((key) => overwrites(carry.names[key]!, first(outputs.carry[key]!)));
     return {
       bytes,
       inputs: { carry: carry.names, batch: batch.names },
       outputs,
       inPlace,
-      ...(stop ? { stop: STOP } : {}),
+      ...(givenMemory ? { stop: STOP } : {}),
+      precursors,
       resultSpecs: specsOf(out.results),
       nodeCounts,
     };

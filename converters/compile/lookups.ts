@@ -10,6 +10,10 @@ export interface Knowledge {
   readonly intsOf: (name: string) => readonly number[] | undefined;
   /** Name of a constant list of integers. */
   readonly ints: (values: readonly number[]) => string;
+  /** Name of a constant scalar. */
+  readonly number: (value: number) => string;
+  /** The output that takes the memory of a graph input, if that proves possible. */
+  readonly successorOf: (name: string) => string | undefined;
 }
 
 export interface Lookups {
@@ -34,13 +38,17 @@ export function lookups(
   const uses = new Map<string, number>();
   for (const { inputs } of nodes)
     for (const name of inputs) if (name) uses.set(name, (uses.get(name) ?? 0) + 1);
-  const maker = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const maker = makersOf(nodes);
   const shape = (name: string) => {
     const node = maker.get(name);
     return node ? node.shapes[node.outputs.indexOf(name)] : shapeOf(name);
   };
   return { uses, maker, shape, once: (name) => uses.get(name) === 1 && !kept.has(name) };
 }
+
+/** The node that makes each value. */
+export const makersOf = (nodes: readonly EmittedNode[]): ReadonlyMap<string, EmittedNode> =>
+  new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
 
 /** The nodes that read each value. */
 export function readersOf(nodes: readonly EmittedNode[]): ReadonlyMap<string, readonly EmittedNode[]> {

@@ -1,4 +1,5 @@
 import type * as tf from "@tensorflow/tfjs-core";
+import type { Precursor } from "./in-place.ts";
 
 export type Tensors = Readonly<Record<string, tf.Tensor>>;
 
@@ -35,6 +36,8 @@ export interface CompiledGraph {
   };
   /** Name of the first output, an empty sequence, where it was asked for. */
   readonly stop?: string;
+  /** Further outputs, float32, that need the memory of the carry output they end as. */
+  readonly precursors: readonly Precursor[];
   /** Carry keys whose new value may be written over the old one: whoever reads the old one has read it by then. */
   readonly inPlace: readonly string[];
   readonly resultSpecs: Readonly<Record<string, TensorSpec>>;

@@ -59,9 +59,9 @@ export const onnxruntimeEngine = (): Engine => ({
         carry: Object.fromEntries(Object.entries(initial).map(([key, { spec }]) => [key, spec])),
         batch: batchSpecs,
       },
-      { block: await blockSize(), stop: true },
+      { block: await blockSize(), givenMemory: true },
     );
-    const { inputs, outputs, resultSpecs, stop } = graph;
+    const { inputs, outputs, precursors, resultSpecs, stop } = graph;
     const { onProfile } = options;
     const profiles = onProfile && mkdtempSync(join(tmpdir(), "onnx-unlearn-profile-"));
     const session = await ort.InferenceSession.create(graph.bytes, {
@@ -94,15 +94,23 @@ export const onnxruntimeEngine = (): Engine => ({
     for (const [key, spec] of Object.entries(resultSpecs)) results.set(key, buffer(empty(spec), spec));
     const named = (buffers: ReadonlyMap<string, Buffer>, names: Readonly<Record<string, string>>) =>
       Object.fromEntries([...buffers].map(([key, { tensor }]) => [names[key]!, tensor]));
-    const turn = (from: ReadonlyMap<string, Buffer>, to: ReadonlyMap<string, Buffer>) => ({
-      state: from,
-      feeds: named(from, inputs.carry),
-      fetches: {
-        ...(stop ? { [stop]: null } : {}),
-        ...named(to, outputs.carry),
-        ...named(results, outputs.results),
-      },
-    });
+    const turn = (from: ReadonlyMap<string, Buffer>, to: ReadonlyMap<string, Buffer>) => {
+      const carried = named(to, outputs.carry);
+      const shared = precursors.map(({ name, shape, output }) => {
+        const { data } = carried[output]! as ort.TypedTensor<"float32">;
+        return [name, wrap(data, { shape, dtype: "float32" })] as const;
+      });
+      return {
+        state: from,
+        feeds: named(from, inputs.carry),
+        fetches: {
+          ...(stop ? { [stop]: null } : {}),
+          ...carried,
+          ...Object.fromEntries(shared),
+          ...named(results, outputs.results),
+        },
+      };
+    };
     let [now, next] = [turn(state, other), turn(other, state)];
 
     return {

@@ -1,7 +1,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as ort from "onnxruntime-node";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { compileStep } from "../../../converters/compile/compile.ts";
+import type { StepFunction, TensorSpec } from "../../../converters/compile/step.ts";
+import { onnxruntimeEngine } from "../../../src/engine/onnxruntime.ts";
 
 const N = 2 ** 14;
 const wave = (phase: number) => Float32Array.from({ length: N }, (_, i) => Math.sin(i * 1.7 + phase));
@@ -63,4 +65,110 @@ test("not where the sum or the product is read elsewhere, or the sum is an input
   const lr = f32(0.3);
   expect(values("shared")).toEqual(data.x!.map((x, i) => f32(f32(data.p![i]! * lr) - x)));
   expect(values("input")).toEqual(data.v!.map((v, i) => f32(v + f32(data.x![i]! * 3))));
+});
+
+describe("where the caller gives the memory of every output", () => {
+  const whole: TensorSpec = { shape: [128, 128], dtype: "float32" };
+  const batch = { x: whole, lr: { shape: [], dtype: "float32" } as const };
+
+  /** How a step is compiled, and its carry after three steps, with the result `seen` of the last. */
+  const threeSteps = async (step: StepFunction, keys: readonly ("p" | "v")[]) => {
+    const specs = Object.fromEntries(keys.map((key) => [key, whole]));
+    const graph = compileStep(step, { carry: specs, batch }, { givenMemory: true });
+    const carry = Object.fromEntries(keys.map((key) => [key, { spec: whole, data: data[key]! }]));
+    const runner = await onnxruntimeEngine().prepare(step, carry, batch);
+    let seen: unknown;
+    for (let i = 0; i < 3; i++) ({ seen } = await runner.run({ x: data.x!, lr: data.lr! }));
+    const values: Readonly<Record<string, unknown>> = { ...(await runner.read()), seen };
+    await runner.dispose();
+    /** What is written into the memory of each new value before it. */
+    const before = keys.map((key) => {
+      const own = graph.precursors.filter(({ output }) => output === graph.outputs.carry[key]);
+      return [key, own.length];
+    });
+    const { inPlace, nodeCounts } = graph;
+    return { values, inPlace, fused: nodeCounts["FusedConv"] ?? 0, before: Object.fromEntries(before) };
+  };
+
+  const [decay, momentum, lr] = [f32(5e-4), f32(0.9), f32(0.3)];
+  const velocityOf = (p: number, v: number, x: number) => f32(f32(v * momentum) + f32(f32(p * decay) - x));
+  /** Weight and velocity of each element after so many steps. */
+  const stateAfter = (steps: number) => {
+    const state = { p: data.p!.slice(), v: data.v!.slice() };
+    for (let i = 0; i < steps; i++) {
+      state.v = state.v.map((v, j) => velocityOf(state.p[j]!, v, data.x![j]!));
+      state.p = state.p.map((p, j) => f32(p - f32(state.v[j]! * lr)));
+    }
+    return state;
+  };
+  const momentumStep =
+    (see: (t: Readonly<Record<"next" | "velocity" | "p" | "v", tf.Tensor>>) => tf.Tensor): StepFunction =>
+    ({ p, v }, { x, lr: rate }) => {
+      const velocity = tf.add(tf.mul(v!, 0.9), tf.add(tf.neg(x!), tf.mul(p!, 5e-4)));
+      const next = tf.sub(p!, tf.mul(velocity, rate!));
+      return { carry: { p: next, v: velocity }, results: { seen: see({ next, velocity, p: p!, v: v! }) } };
+    };
+
+  test("a weight and its velocity are updated in their memory, and go on from there", async () => {
+    const { values, inPlace, fused, before } = await threeSteps(
+      momentumStep(({ next, velocity }) => tf.add(next, velocity)),
+      ["p", "v"],
+    );
+    expect({ inPlace, fused }).toEqual({ inPlace: ["p", "v"], fused: 3 });
+    // The new weight as a row; the velocity times its factor, and the sum as a row.
+    expect(before).toEqual({ p: 1, v: 2 });
+    const { p, v } = stateAfter(3);
+    expect(values).toEqual({ p, v, seen: p.map((value, i) => f32(value + v[i]!)) });
+  });
+
+  test("a weight that is read beside the new one keeps its memory", async () => {
+    const { values, inPlace, fused, before } = await threeSteps(
+      momentumStep(({ next, p }) => tf.sub(next, p)),
+      ["p", "v"],
+    );
+    expect({ inPlace, fused, before }).toEqual({ inPlace: ["v"], fused: 2, before: { p: 0, v: 2 } });
+    const [{ p: old }, { p, v }] = [stateAfter(2), stateAfter(3)];
+    expect(values).toEqual({ p, v, seen: p.map((value, i) => f32(value - old[i]!)) });
+  });
+
+  test("so does a velocity: the new one is then made of the gradient, in other memory", async () => {
+    const { values, inPlace, fused, before } = await threeSteps(
+      momentumStep(({ velocity, v }) => tf.sub(velocity, v)),
+      ["p", "v"],
+    );
+    // −x, with the decay, with the momentum.
+    expect({ inPlace, fused, before }).toEqual({ inPlace: ["p"], fused: 3, before: { p: 1, v: 3 } });
+    const [{ v: old }, { p, v }] = [stateAfter(2), stateAfter(3)];
+    expect(values).toEqual({ p, v, seen: v.map((value, i) => f32(value - old[i]!)) });
+  });
+
+  test("and one that the gradient is made of", async () => {
+    const { values, inPlace, fused, before } = await threeSteps(
+      ({ v }, { x }) => ({ carry: { v: tf.add(tf.mul(v!, 0.9), tf.neg(tf.mul(v!, x!))) }, results: {} }),
+      ["v"],
+    );
+    expect({ inPlace, fused, before }).toEqual({ inPlace: [], fused: 1, before: { v: 2 } });
+    const moved = (v: number, i: number) => f32(f32(v * momentum) - f32(v * data.x![i]!));
+    expect(values["v"]).toEqual(data.v!.map(moved).map(moved).map(moved));
+  });
+
+  test("a mean that moves takes one pass for what comes in", async () => {
+    const { values, inPlace, fused, before } = await threeSteps(
+      ({ v }, { x }) => ({ carry: { v: tf.add(tf.mul(x!, 0.1), tf.mul(v!, 0.9)) }, results: {} }),
+      ["v"],
+    );
+    expect({ inPlace, fused, before }).toEqual({ inPlace: ["v"], fused: 1, before: { v: 2 } });
+    const moved = (v: number, i: number) => f32(f32(v * momentum) + f32(data.x![i]! * f32(0.1)));
+    expect(values["v"]).toEqual(data.v!.map(moved).map(moved).map(moved));
+  });
+
+  test("a weight that shrinks by a part of itself is no convolution of itself", async () => {
+    const { values, inPlace, fused } = await threeSteps(
+      ({ p }, { lr: rate }) => ({ carry: { p: tf.sub(p!, tf.mul(p!, rate!)) }, results: {} }),
+      ["p"],
+    );
+    expect({ inPlace, fused }).toEqual({ inPlace: ["p"], fused: 0 });
+    const shrunk = (p: number) => f32(p - f32(p * lr));
+    expect(values["p"]).toEqual(data.p!.map(shrunk).map(shrunk).map(shrunk));
+  });
 });

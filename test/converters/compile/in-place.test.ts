@@ -36,6 +36,21 @@ test("a weight too, where its products come first and its update reads it elemen
   expect(mayOverwrite([...step, back, node("Sub", ["w", "u"], "next")], "w", "next")).toBe(false);
 });
 
+test("a convolution reads by element what it adds to, not what it scales", () => {
+  const added = [
+    node("FusedConv", ["p", "decay", "", "g"], "u"),
+    node("Reshape", ["p", "shape"], "row"),
+    node("FusedConv", ["u", "rate", "", "row"], "next"),
+  ];
+  expect(mayOverwrite(added, "p", "next")).toBe(true);
+  expect(
+    mayOverwrite([...added.slice(0, 2), node("FusedConv", ["row", "rate", "", "u"], "next")], "p", "next"),
+  ).toBe(false);
+  expect(
+    mayOverwrite([...added.slice(1, 2), node("FusedConv", ["p", "rate", "", "row"], "next")], "p", "next"),
+  ).toBe(false);
+});
+
 test("not where a reader need not come first, looks at the memory itself, or nobody reads", () => {
   expect(mayOverwrite([...update, node("Mul", ["v", "v"], "elsewhere")], "v", "next")).toBe(false);
   const transposed = [node("Transpose", ["v"], "a"), node("Add", ["a", "g"], "next")];
