@@ -18,9 +18,9 @@ export function explicitLambda(
 /** λ and, for Adam, its moments and bias corrections 1 − β₁ᵗ, 1 − β₂ᵗ (kept in this form: no cancellation in float32). */
 export type DualState = Readonly<Record<string, tf.Tensor>>;
 
-/** moved ? after : before, without NaN from the side not taken as long as both are finite. */
+/** moved ? after : before; nothing of the side not taken gets through. */
 const gate = (before: tf.Tensor, after: tf.Tensor, moved: tf.Tensor) =>
-  tf.add(before, tf.mul(moved, tf.sub(after, before)));
+  tf.where(tf.greater(moved, 0), after, before);
 
 export interface DualRule {
   /** Start values by name; λ₀ under `lambda`. */
