@@ -1,5 +1,5 @@
 import { overwritable } from "./in-place.ts";
-import { type Knowledge, type Lookups, lookups, reshapeNode, sizeOf } from "./lookups.ts";
+import { alive, type Knowledge, type Lookups, lookups, reshapeNode, sizeOf } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
 /** Fewest elements for which the passes over memory cost more than the nodes. */
@@ -92,8 +92,7 @@ export function accumulate(
     views.set(output, row);
     result.push(reshapeNode([row, output], shape, "float32", knowledge));
   }
-  const read = new Set(result.flatMap(({ inputs }) => inputs));
-  return result.filter(({ outputs }) => outputs.some((name) => read.has(name) || kept.has(name)));
+  return alive(result, kept);
 }
 
 /** A product of a whole tensor and one number that nobody else needs. */

@@ -6,10 +6,11 @@ import { fuse } from "./fuse.ts";
 import { type Precursor, precursors } from "./in-place.ts";
 import { loweringTables } from "./kernels/index.ts";
 import { channelBlocks, lowerBlocked, NCHWC } from "./layout.ts";
-import { type Knowledge, sizeOf } from "./lookups.ts";
+import { alive, type Knowledge, sizeOf } from "./lookups.ts";
 import { orient } from "./orient.ts";
 import { releaseEarly } from "./release.ts";
 import type { EmittedAttribute, EmittedNode, Operand, Trace, TraceType } from "./trace.ts";
+import { untranspose } from "./untranspose.ts";
 
 /** Name of the tracing backend in tfjs's registry. */
 export const BACKEND = "onnx";
@@ -386,7 +387,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   }
 
   /**
-   * Serialises the graph, leaving out nodes that no output needs (ONNX Runtime would run them).
+   * Serialises the graph, leaving out nodes that no output needs.
    * @param successors the output to be written into the memory of an input, where that is possible, or into another of its shape
    */
   finish(
@@ -399,15 +400,6 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     nodeCounts: Record<string, number>;
     precursors: readonly Precursor[];
   } {
-    const needed = new Set(outputs.map(({ name }) => name));
-    const kept: EmittedNode[] = [];
-    for (let i = this.nodes.length - 1; i >= 0; i--) {
-      const node = this.nodes[i]!;
-      if (!node.outputs.some((name) => needed.has(name))) continue;
-      for (const name of node.inputs) needed.add(name);
-      kept.push(node);
-    }
-    kept.reverse();
     const given = new Map(inputs.map(({ name, shape }) => [name, shape]));
     const outside = new Set(outputs.map(({ name }) => name));
     const knowledge: Knowledge = {
@@ -423,9 +415,9 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       number: (value) => this.initializer([value], [], "float32"),
       successorOf: (name) => successors.get(name),
     };
-    const current = [fuse, orient, accumulate].reduce<readonly EmittedNode[]>(
+    const current = [fuse, untranspose, orient, accumulate].reduce<readonly EmittedNode[]>(
       (before, pass) => pass(before, outside, knowledge),
-      kept,
+      alive(this.nodes, outside),
     );
     const earlier = precursors(current, outside, successors.values());
     for (const { name } of earlier) outside.add(name);

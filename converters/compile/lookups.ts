@@ -62,6 +62,18 @@ export function readersOf(nodes: readonly EmittedNode[]): ReadonlyMap<string, re
   return readers;
 }
 
+/** The nodes that these values need, themselves or by way of others; ONNX Runtime would run the rest too. */
+export function alive(nodes: readonly EmittedNode[], values: Iterable<string>): readonly EmittedNode[] {
+  const needed = new Set(values);
+  const kept: EmittedNode[] = [];
+  for (const node of [...nodes].reverse()) {
+    if (!node.outputs.some((name) => needed.has(name))) continue;
+    for (const name of node.inputs) needed.add(name);
+    kept.push(node);
+  }
+  return kept.reverse();
+}
+
 /** The nodes with some left out and some replaced by others in their place. */
 export const rewritten = (
   nodes: readonly EmittedNode[],
