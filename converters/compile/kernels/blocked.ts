@@ -316,7 +316,8 @@ export function blockedDepthwiseFilterGrad(
 }
 
 /**
- * dW as ONE convolution without a shifted copy: each sample's x stands channels-last as an image of H rows and W·C columns,
+ * dW as ONE convolution without a shifted copy: each sample's x stands channels-last as an image of H rows and W·C columns
+ * (or, in the blocked layout, each block of its channels),
  * and dy is the kernel, dilated by C along the columns (and by the stride):
  *   dW[o, i, j, c] = Σ_{n,h,w} dy[n, o, h, w] · x[n, h·s + i − p, (w·s + j − p)·C + c]
  * ONNX Runtime's im2col then makes the nine shifts in its cache. The samples of a group are the input channels of its convolution, and the
@@ -329,10 +330,18 @@ export function filterGradByConvolution(
   a: ConvAttributes,
 ): TensorInfo {
   const pointwise = a.kernel.every((k) => k === 1) && a.pads.every((p) => p === 0);
-  if (!pointwise) return channelsLastFilterGrad(trace, trace.channelsLast(x), dy, a);
+  const [n, c, ...size] = a.inputShape as [number, number, number, number];
+  if (!pointwise) {
+    const { block } = trace;
+    if (!trace.isBlocked(x) || c % block !== 0 || c === block)
+      return filterGradOfImages(trace, trace.channelsLast(x), dy, a);
+    const blocks = reshape(trace, trace.blocked(x), [n, c / block, product(size) * block]);
+    const shape = [c / block, n, product(size) * block];
+    const apart = trace.emit("Transpose", [blocks], shape, "float32", { perm: { ints: [1, 0, 2] } });
+    return filterGradOfImages(trace, apart, dy, a, block);
+  }
   // One tap: only the places that it met matter, and no place between them need be computed.
   const spatial = a.outputShape.slice(2);
-  const [n, c] = a.inputShape as [number, number];
   const o = a.filterShape[0]!;
   const strided = a.strides.some((s) => s !== 1);
   const places = product(spatial);
@@ -348,7 +357,7 @@ export function filterGradByConvolution(
     );
   };
   if (groupsOf(n, c * o, { x: c * places, dy: o * places }) < n)
-    return channelsLastFilterGrad(trace, met(), dy, {
+    return filterGradOfImages(trace, met(), dy, {
       ...a,
       strides: [1, 1],
       dilations: [1, 1],
@@ -383,10 +392,18 @@ function groupsOf(n: number, filter: number, { x, dy }: { readonly x: number; re
   return groups;
 }
 
-function channelsLastFilterGrad(trace: Trace, x: TensorInfo, dy: TensorInfo, a: ConvAttributes): TensorInfo {
+/** @param x the images [C/width, N, H, W·width]: `width` channels of them last, and the others apart */
+function filterGradOfImages(
+  trace: Trace,
+  x: TensorInfo,
+  dy: TensorInfo,
+  a: ConvAttributes,
+  width = a.filterShape[1]!,
+): TensorInfo {
   const [o, c] = a.filterShape as [number, number];
   const n = a.inputShape[0]!;
   const [h, w] = a.inputShape.slice(2) as [number, number];
+  const apart = c / width;
   const spatial = a.outputShape.slice(2);
   const taps = product(a.kernel);
   const [rows, columns] = tapWindow(a) as [ReturnType<typeof tapWindow>[0], ReturnType<typeof tapWindow>[0]];
@@ -411,32 +428,46 @@ function channelsLastFilterGrad(trace: Trace, x: TensorInfo, dy: TensorInfo, a: 
         );
   const y = trace.emit(
     "Conv",
-    [reshape(trace, x, [1, n, h, w * c]), filter],
-    [1, groups * o, rowsOut, columnsOut * c],
+    [reshape(trace, x, [apart, n, h, w * width]), filter],
+    [apart, groups * o, rowsOut, columnsOut * width],
     "float32",
     convAttributes({
       kernel: spatial,
       strides: [a.dilations[0]!, 1],
-      dilations: [a.strides[0]!, a.strides[1]! * c],
-      pads: [rows.begin, columns.begin * c, rows.end, columns.end * c],
+      dilations: [a.strides[0]!, a.strides[1]! * width],
+      pads: [rows.begin, columns.begin * width, rows.end, columns.end * width],
       group: groups,
     }),
   );
-  const sum = sumFirst(trace, reshape(trace, y, [groups, o * rowsOut * columnsOut * c]));
-  let dw = reshape(trace, sum, [o, rowsOut, columnsOut, c]);
+  const numbers = o * rowsOut * columnsOut * width;
+  const sum =
+    groups === 1
+      ? y
+      : trace.emit(
+          "ReduceSum",
+          [reshape(trace, y, [apart, groups, numbers]), trace.ints([1])],
+          [apart, numbers],
+          "float32",
+          { keepdims: { int: 0 } },
+        );
+  let dw = reshape(trace, sum, [apart * o, rowsOut, columnsOut, width]);
   const [dilation] = a.dilations.slice(1) as [number];
   if (dilation !== 1) {
-    const width = Math.ceil(columnsOut / dilation);
+    const met = Math.ceil(columnsOut / dilation);
     dw = trace.emit(
       "Slice",
       [dw, trace.ints([0]), trace.ints([columnsOut]), trace.ints([2]), trace.ints([dilation])],
-      [o, rowsOut, width, c],
+      [apart * o, rowsOut, met, width],
       "float32",
     );
   }
-  dw = crop(trace, dw, [o, ...a.kernel, c]);
-  const last = trace.emit("Transpose", [reshape(trace, dw, [o, taps, c])], [o, c, taps], "float32", {
-    perm: { ints: [0, 2, 1] },
-  });
+  dw = crop(trace, dw, [apart * o, ...a.kernel, width]);
+  const last = trace.emit(
+    "Transpose",
+    [reshape(trace, dw, [apart, o, taps, width])],
+    [o, apart, width, taps],
+    "float32",
+    { perm: { ints: [1, 0, 3, 2] } },
+  );
   return reshape(trace, last, a.filterShape);
 }
