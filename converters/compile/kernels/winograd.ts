@@ -4,72 +4,116 @@ import type { Trace } from "../trace.ts";
 import { product, reshape } from "./window.ts";
 
 /**
- * 3×3 convolutions of many channels as Winograd's F(2×2, 3×3) (Lavin & Gray, CVPR 2016): every 4×4 tile of x becomes 16
- * numbers V = BᵀxB, every filter U = GwGᵀ, and 16 matrix products M = V Uᵀ make 2×2 outputs y = AᵀMA each: 16 products where
- * the direct form takes 36. All of it is linear, so the gradients are the same three steps transposed: dM = A dy Aᵀ,
- * dU = dMᵀV, dV = dM U. The transforms are matrix products over the places of an image, in the layout [H·W, N·C]: no tile is
- * ever copied. Over few places one product does both axes (`dense`: V is [i, j, tiles·N, C]), over more it is cheaper to do the
- * rows and then the columns (`separable`: [i, tile rows, j, tile columns·N, C], with U the same for every tile row).
+ * 3×3 convolutions of many channels as Winograd's F(m×m, 3×3), m = 2 or 4 (Lavin & Gray, CVPR 2016): every tile of x, f = m + 2 places
+ * wide, becomes f² numbers V = BᵀxB, every filter U = GwGᵀ, and f² matrix products M = V Uᵀ make m×m outputs y = AᵀMA each: 16
+ * products where the direct form takes 36, or 36 where it takes 144. All of it is linear, so the gradients are the same three steps
+ * transposed: dM = A dy Aᵀ, dU = dMᵀV, dV = dM U. The transforms are matrix products over the places of an image, in the layout
+ * [H·W, N·C]: no tile is ever copied. Over few places one product does both axes (`dense`: V is [i, j, tiles·N, C]), over more it is cheaper
+ * to do the rows and then the columns (`separable`: [i, tile rows, j, tile columns·N, C], with U the same for every tile row).
  */
 
-const INPUT = [
-  [1, 0, -1, 0],
-  [0, 1, 1, 0],
-  [0, -1, 1, 0],
-  [0, 1, 0, -1],
-];
-const FILTER = [
-  [1, 0, 0],
-  [0.5, 0.5, 0.5],
-  [0.5, -0.5, 0.5],
-  [0, 0, 1],
-];
-/** By frequency and place of the output. */
-const OUTPUT = [
-  [1, 0],
-  [1, 1],
-  [1, -1],
-  [0, -1],
-];
-const FREQUENCIES = 16;
+type Table = readonly (readonly number[])[];
+
+/** Π (x − root), lowest power first. */
+function polynomial(roots: readonly number[]): readonly number[] {
+  const coefficients = [1];
+  for (const root of roots) {
+    coefficients.push(0);
+    for (let power = coefficients.length - 1; power >= 0; power--)
+      coefficients[power] = (coefficients[power - 1] ?? 0) - root * coefficients[power]!;
+  }
+  return coefficients;
+}
+
+/**
+ * The transforms along one axis by Cook and Toom: polynomials are multiplied by their values at f − 1 points and at infinity. B and G by
+ * frequency and place, A by frequency and output.
+ */
+function cookToom(points: readonly number[], m: number): { input: Table; filter: Table; output: Table } {
+  const others = points.map((_, i) => points.filter((__, j) => j !== i));
+  const last = (length: number) => Array.from({ length }, (_, i) => Number(i === length - 1));
+  const powers = (x: number, count: number, scale = 1) =>
+    Array.from({ length: count }, (_, i) => scale * x ** i);
+  return {
+    input: [...others.map((roots) => [...polynomial(roots), 0]), polynomial(points)],
+    filter: [
+      ...points.map((x, i) => powers(x, 3, 1 / others[i]!.reduce((product, y) => product * (x - y), 1))),
+      last(3),
+    ],
+    output: [...points.map((x) => powers(x, m)), last(m)],
+  };
+}
+
+/**
+ * By outputs of a tile along one axis. The points of m = 4 come in pairs of reciprocals, which keeps rounding small (Barabasz et al., ACM TOMS
+ * 46, 2020): largest error of a convolution of 256 channels against its largest value 2.1e-6, with the usual 0, ±1, ±2 it is 8.6e-6,
+ * with m = 2 7e-7 and for the direct form 4e-7.
+ */
+const TRANSFORMS = {
+  2: cookToom([0, 1, -1], 2),
+  4: cookToom([0, 3 / 4, -3 / 4, 4 / 3, -4 / 3], 4),
+} as const;
+
+/** Outputs of a tile along one axis, and how the transforms are made and the numbers laid out. */
+export interface WinogradForm {
+  readonly tile: 2 | 4;
+  readonly layout: "dense" | "separable";
+}
+
+/** Places of a tile of x along one axis, and so its frequencies. */
+const widthOf = ({ tile }: WinogradForm) => tile + 2;
 
 /** Tiles down and across. */
-const tilesOf = (a: ConvAttributes) =>
-  a.outputShape.slice(2).map((d) => Math.ceil(d / 2)) as [number, number];
-
-/** How the transforms are made and the numbers laid out. */
-export type WinogradForm = "dense" | "separable";
+const tilesOf = (a: ConvAttributes, { tile }: WinogradForm) =>
+  a.outputShape.slice(2).map((d) => Math.ceil(d / tile)) as [number, number];
 
 /** Time of moving a number through memory once, in operations of a matrix product. */
 const MOVE = 10;
 
 /**
- * The faster of both forms, undefined where the direct convolution is faster. In operations of a matrix product, per product
- * of the three gradients and forward passes: 72 or 32 per tile and pair of channels (products of few channels run slower), the
- * transforms of x, y and their gradients, and those of the filters, which move memory and cost as much as 650 (measured:
- * 262144 filters in 2.4 and 4.1 ms at 77 GFLOP/s). 256 channels, 8×8, batch 32, the two transforms of a convolution: dense 3.2 ms, separable 0.9.
+ * Time of one product of the three gradients and forward passes, in operations of a matrix product: the product itself (few channels
+ * run slower), the transforms of x, y and their gradients, and those of the filters, which move memory.
+ */
+function costOf(a: ConvAttributes, form: WinogradForm): number {
+  const [o, c] = a.filterShape as [number, number];
+  const n = a.inputShape[0]!;
+  const [down, across] = tilesOf(a, form);
+  const [height, width] = a.inputShape.slice(2) as [number, number];
+  const pairs = c * o;
+  const f = widthOf(form);
+  const spread = f * f * down * across;
+  const rows = f * down * width;
+  const product = 2 * spread * n * pairs * (1 + 32 / Math.min(c, o));
+  const transforms =
+    form.layout === "dense"
+      ? spread * height * width + MOVE * (2 * height * width + spread)
+      : rows * height + spread * width + MOVE * (2 * height * width + 2 * rows + spread);
+  // U of a product, its transform, and, in one product of four, dU of every tile row and its sum.
+  const filters = f * f * pairs * (FILTER_TIME + (form.layout === "dense" ? 0 : (2 * MOVE * down) / 4));
+  return product + 2 * 1.5 * n * Math.max(c, o) * transforms + filters;
+}
+
+/** 262144 filters of 16 numbers in 2.4 and 4.1 ms at 77 GFLOP/s. */
+const FILTER_TIME = 40;
+
+const FORMS: readonly WinogradForm[] = ([2, 4] as const).flatMap((tile) =>
+  (["dense", "separable"] as const).map((layout) => ({ tile, layout })),
+);
+
+/**
+ * The fastest form, undefined where the direct convolution is faster. 256 channels, 8×8, batch 32, the two transforms of a
+ * convolution, m = 2: dense 3.2 ms, separable 0.9.
  */
 export function winogradForm(a: ConvAttributes): WinogradForm | undefined {
   const plain =
     a.group === 1 && a.kernel.join() === "3,3" && [...a.strides, ...a.dilations].every((s) => s === 1);
   if (!plain || a.outputShape.length !== 4) return undefined;
-  const [o, c] = a.filterShape as [number, number];
-  const n = a.inputShape[0]!;
-  const [down, across] = tilesOf(a);
-  const [height, width] = a.inputShape.slice(2) as [number, number];
-  const pairs = c * o;
-  const perTile = pairs * down * across * n;
-  const spread = FREQUENCIES * down * across;
-  const rows = 4 * down * width;
-  const transforms = 2 * 1.5 * n * Math.max(c, o);
-  const dense = transforms * (spread * height * width + MOVE * (2 * height * width + spread));
-  // Each tile row has a dU of its own, to be summed: in one product of four.
-  const separable =
-    transforms * (rows * height + spread * width + MOVE * (2 * height * width + 2 * rows + spread)) +
-    (2 * MOVE * FREQUENCIES * down * pairs) / 4;
-  const winograd = 32 * (1 + 32 / Math.min(c, o)) * perTile + Math.min(dense, separable) + 650 * pairs;
-  if (winograd >= 0.9 * 72 * perTile) return undefined;
-  return dense <= separable ? "dense" : "separable";
+  const [n, o, ...places] = a.outputShape as [number, number, number, number];
+  const direct = 2 * 9 * a.filterShape[1]! * o * product(places) * n;
+  const costs = FORMS.map((form) => costOf(a, form));
+  const best = Math.min(...costs);
+  // V is kept from the forward pass to the filter gradient: not for a gain that hangs on the machine (64 channels, 32×32: 0.88, and no faster).
+  return best < 0.8 * direct ? FORMS[costs.indexOf(best)] : undefined;
 }
 
 /** [N, C, H, W] → [H·W, N·C] */
@@ -126,40 +170,47 @@ const transposed = ({ rows, columns, at, spreads }: Axis): Axis => ({
   spreads: !spreads,
 });
 
-/** Along one axis of x, for each of the 4 frequencies and all tiles: [4·tiles, size]. */
-function inputAxis(a: ConvAttributes, axis: 0 | 1): Axis {
-  const tiles = tilesOf(a)[axis];
+/** Along one axis of x, for each frequency and all tiles: [f·tiles, size]. */
+function inputAxis(a: ConvAttributes, form: WinogradForm, axis: 0 | 1): Axis {
+  const tiles = tilesOf(a, form)[axis];
+  const { input } = TRANSFORMS[form.tile];
   return {
-    rows: 4 * tiles,
+    rows: input.length * tiles,
     columns: a.inputShape[axis + 2]!,
-    at: (row, place) => INPUT[Math.floor(row / tiles)]![place + a.pads[axis]! - 2 * (row % tiles)] ?? 0,
+    at: (row, place) =>
+      input[Math.floor(row / tiles)]![place + a.pads[axis]! - form.tile * (row % tiles)] ?? 0,
     spreads: true,
   };
 }
 
-/** Along one axis of y: [size, 4·tiles]. */
-function outputAxis(a: ConvAttributes, axis: 0 | 1): Axis {
-  const tiles = tilesOf(a)[axis];
+/** Along one axis of y: [size, f·tiles]. */
+function outputAxis(a: ConvAttributes, form: WinogradForm, axis: 0 | 1): Axis {
+  const tiles = tilesOf(a, form)[axis];
+  const { output } = TRANSFORMS[form.tile];
   return {
     rows: a.outputShape[axis + 2]!,
-    columns: 4 * tiles,
-    at: (place, column) => OUTPUT[Math.floor(column / tiles)]![place - 2 * (column % tiles)] ?? 0,
+    columns: output.length * tiles,
+    at: (place, column) => output[Math.floor(column / tiles)]![place - form.tile * (column % tiles)] ?? 0,
     spreads: false,
   };
 }
 
-/** G·Gᵀ: [16, 9]. */
-const FILTERS: Matrix = {
-  rows: FREQUENCIES,
-  columns: 9,
-  at: (row, tap) => FILTER[row >> 2]![Math.floor(tap / 3)]! * FILTER[row & 3]![tap % 3]!,
-};
+/** G·Gᵀ: [f², 9]. */
+function filters({ tile }: WinogradForm): Matrix {
+  const { filter } = TRANSFORMS[tile];
+  const f = filter.length;
+  return {
+    rows: f * f,
+    columns: 9,
+    at: (row, tap) => filter[Math.floor(row / f)]![Math.floor(tap / 3)]! * filter[row % f]![tap % 3]!,
+  };
+}
 
-/** Both axes in one matrix, the frequencies (i, j) before the tiles: [16·tiles, H·W], or that transposed. */
-function dense([down, across]: readonly [Axis, Axis], [h, w]: readonly [number, number]): Matrix {
+/** Both axes in one matrix, the frequencies (i, j) before the tiles: [f²·tiles, H·W], or that transposed. */
+function dense([down, across]: readonly [Axis, Axis], [h, w]: readonly [number, number], f: number): Matrix {
   const rowsAndColumns = (i: number, spread: boolean, width: number) => {
     if (!spread) return [Math.floor(i / width), i % width] as const;
-    const [p, q] = [Math.floor(i / (4 * h * w)), Math.floor(i / (h * w)) % 4];
+    const [p, q] = [Math.floor(i / (f * h * w)), Math.floor(i / (h * w)) % f];
     return [p * h + (Math.floor(i / w) % h), q * w + (i % w)] as const;
   };
   return {
@@ -202,9 +253,12 @@ function transform(
   const [down, across] = axes;
   const count = product(x.shape) / (down.columns * across.columns);
   const places = down.rows * across.rows;
-  if (form === "dense") {
+  if (form.layout === "dense") {
     const flat = reshape(trace, x, [down.columns * across.columns, count]);
-    return multiply(trace, constant(trace, dense(axes, tilesOf(a))), flat, [places, count]);
+    return multiply(trace, constant(trace, dense(axes, tilesOf(a, form), widthOf(form))), flat, [
+      places,
+      count,
+    ]);
   }
   const rowsOf = (value: TensorInfo, columns: number) =>
     multiply(trace, constant(trace, down), reshape(trace, value, [down.columns, columns * count]), [
@@ -223,22 +277,25 @@ function transform(
     : rowsOf(columnsOf(x, down.columns), across.rows);
 }
 
-const inputAxes = (a: ConvAttributes) => [inputAxis(a, 0), inputAxis(a, 1)] as const;
-const outputAxes = (a: ConvAttributes) => [outputAxis(a, 0), outputAxis(a, 1)] as const;
+const inputAxes = (a: ConvAttributes, form: WinogradForm) =>
+  [inputAxis(a, form, 0), inputAxis(a, form, 1)] as const;
+const outputAxes = (a: ConvAttributes, form: WinogradForm) =>
+  [outputAxis(a, form, 0), outputAxis(a, form, 1)] as const;
 const adjoint = ([down, across]: readonly [Axis, Axis]) => [transposed(down), transposed(across)] as const;
 
 /** Numbers by frequency and tile, as the form lays them out, of so many channels. */
 function spreadShape(a: ConvAttributes, form: WinogradForm, channels: number): readonly number[] {
   const n = a.inputShape[0]!;
-  const [down, across] = tilesOf(a);
-  return form === "dense" ? [FREQUENCIES, down * across * n, channels] : [4, down, 4, across * n, channels];
+  const [down, across] = tilesOf(a, form);
+  const f = widthOf(form);
+  return form.layout === "dense" ? [f * f, down * across * n, channels] : [f, down, f, across * n, channels];
 }
 
 /** V. */
 const spreadInput = (trace: Trace, x: TensorInfo, a: ConvAttributes, form: WinogradForm): TensorInfo =>
   reshape(
     trace,
-    transform(trace, toPlanes(trace, x), inputAxes(a), a, form),
+    transform(trace, toPlanes(trace, x), inputAxes(a, form), a, form),
     spreadShape(a, form, a.filterShape[1]!),
   );
 
@@ -246,16 +303,17 @@ const spreadInput = (trace: Trace, x: TensorInfo, a: ConvAttributes, form: Winog
 const spreadGradient = (trace: Trace, dy: TensorInfo, a: ConvAttributes, form: WinogradForm): TensorInfo =>
   reshape(
     trace,
-    transform(trace, toPlanes(trace, dy), adjoint(outputAxes(a)), a, form),
+    transform(trace, toPlanes(trace, dy), adjoint(outputAxes(a, form)), a, form),
     spreadShape(a, form, a.filterShape[0]!),
   );
 
-/** U: [16, O, C], or the same for every tile row: [4, 1, 4, O, C]. */
+/** U: [f², O, C], or the same for every tile row: [f, 1, f, O, C]. */
 function spreadFilter(trace: Trace, w: TensorInfo, a: ConvAttributes, form: WinogradForm): TensorInfo {
   const [o, c] = a.filterShape as [number, number];
+  const f = widthOf(form);
   const flat = reshape(trace, w, [o * c, 9]);
-  const u = multiply(trace, constant(trace, FILTERS), flat, [FREQUENCIES, o * c], { transB: 1 });
-  return reshape(trace, u, form === "dense" ? [FREQUENCIES, o, c] : [4, 1, 4, o, c]);
+  const u = multiply(trace, constant(trace, filters(form)), flat, [f * f, o * c], { transB: 1 });
+  return reshape(trace, u, form.layout === "dense" ? [f * f, o, c] : [f, 1, f, o, c]);
 }
 
 export function winogradConv(
@@ -267,7 +325,7 @@ export function winogradConv(
   const [n, o] = a.outputShape as [number, number];
   const v = spreadInput(trace, x!, a, form);
   const m = multiply(trace, v, spreadFilter(trace, w!, a, form), spreadShape(a, form, o), { transB: 1 });
-  let y = transform(trace, m, outputAxes(a), a, form);
+  let y = transform(trace, m, outputAxes(a, form), a, form);
   const places = product(a.outputShape.slice(2));
   if (bias) y = trace.emit("Add", [reshape(trace, y, [places * n, o]), bias], [places * n, o], "float32");
   return fromPlanes(trace, y, a.outputShape);
@@ -282,7 +340,7 @@ export function winogradInputGrad(
 ): TensorInfo {
   const dm = spreadGradient(trace, dy, a, form);
   const dv = multiply(trace, dm, spreadFilter(trace, w, a, form), spreadShape(a, form, a.filterShape[1]!));
-  return fromPlanes(trace, transform(trace, dv, adjoint(inputAxes(a)), a, form), a.inputShape);
+  return fromPlanes(trace, transform(trace, dv, adjoint(inputAxes(a, form)), a, form), a.inputShape);
 }
 
 export function winogradFilterGrad(
@@ -296,9 +354,10 @@ export function winogradFilterGrad(
   const [dm, v] = [spreadGradient(trace, dy, a, form), spreadInput(trace, x, a, form)];
   const batch = dm.shape.slice(0, -2);
   let du = multiply(trace, dm, v, [...batch, o, c], { transA: 1 });
-  if (form === "separable")
-    du = trace.emit("ReduceSum", [du, trace.ints([1])], [4, 4, o, c], "float32", { keepdims: { int: 0 } });
-  const flat = reshape(trace, du, [FREQUENCIES, o * c]);
-  const dw = multiply(trace, flat, constant(trace, FILTERS), [o * c, 9], { transA: 1 });
+  const f = widthOf(form);
+  if (form.layout === "separable")
+    du = trace.emit("ReduceSum", [du, trace.ints([1])], [f, f, o, c], "float32", { keepdims: { int: 0 } });
+  const flat = reshape(trace, du, [f * f, o * c]);
+  const dw = multiply(trace, flat, constant(trace, filters(form)), [o * c, 9], { transA: 1 });
   return reshape(trace, dw, a.filterShape);
 }
