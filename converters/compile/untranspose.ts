@@ -38,19 +38,20 @@ export function untranspose(
   const result: EmittedNode[] = [];
   const renamed = new Map<string, string>();
 
-  /** The value in this order, if it costs no transposition: `build` makes the nodes. Undefined where it would take one. */
-  const found = (name: string, order: Order, key: string): (() => string) | undefined => {
+  /** Makes the value in this order; undefined where that would take a transposition. */
+  type Build = (() => string) | undefined;
+  /** @param met what was asked on the way: a value that is used many times is looked at once */
+  const found = (name: string, order: Order, key: string, met = new Map<string, Build>()): Build => {
     const source = behind(name);
+    if (!met.has(source)) met.set(source, search(source, order, key, met));
+    return met.get(source);
+  };
+  const search = (source: string, order: Order, key: string, met: Map<string, Build>): Build => {
     const place = `${source}|${key}`;
     const already = known.get(place);
     if (already !== undefined) return () => already;
     const node = maker.get(source);
     if (!node || node.outputs.length > 1) return undefined;
-    const remember = (build: () => string) => () => {
-      const built = known.get(place) ?? build();
-      known.set(place, built);
-      return built;
-    };
     if (node.opType === "Transpose") {
       const perm = permOf(node)!;
       // T⁻¹ was taken of a value that has the order already.
@@ -64,18 +65,27 @@ export function untranspose(
     }
     const [dims] = node.shapes as [readonly number[]];
     if (!isElementwise(node) || kept.has(source)) return undefined;
-    const operands = node.inputs.map((operand) => {
+    const operands: (() => string)[] = [];
+    for (const operand of node.inputs) {
       const size = shape(operand);
-      if (size === undefined || sizeOf(size) === 1) return () => operand;
-      return size.join() === dims.join() ? found(operand, order, key) : undefined;
-    });
-    if (operands.some((operand) => operand === undefined)) return undefined;
-    return remember(() => {
-      const inputs = operands.map((operand) => operand!());
+      const single = size === undefined || sizeOf(size) === 1;
+      const build = single
+        ? () => operand
+        : size.join() === dims.join()
+          ? found(operand, order, key, met)
+          : undefined;
+      if (!build) return undefined;
+      operands.push(build);
+    }
+    return () => {
+      const built = known.get(place);
+      if (built !== undefined) return built;
+      const inputs = operands.map((operand) => operand());
       const output = `${source}order${known.size}`;
       result.push({ ...node, inputs, outputs: [output], shapes: [permuted(order)] });
+      known.set(place, output);
       return output;
-    });
+    };
   };
 
   for (const original of nodes) {

@@ -6,25 +6,16 @@ import * as ort from "onnxruntime-node";
 import { expect, test } from "vitest";
 import { compileStep } from "../../../converters/compile/compile.ts";
 import { clipBetween } from "../../../converters/kernels/clip.ts";
-import { conv } from "../../../converters/kernels/conv.ts";
-import { outputSpatial, resolveWindow } from "../../../converters/kernels/window.ts";
 import { blockSize } from "../../../src/engine/block.ts";
+import { convolution } from "./convolution.ts";
 
 const wave = (size: number, phase: number) =>
   Float32Array.from({ length: size }, (_, i) => Math.sin(i * 1.7 + phase));
 const count = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 type Weights = Readonly<Record<string, tf.Tensor>>;
-const convolve = (x: tf.Tensor, w: tf.Tensor, bias?: tf.Tensor, strides = [1, 1]) => {
-  const window = resolveWindow(w.shape.slice(2), x.shape.slice(2), { pads: [1, 1, 1, 1], strides });
-  return conv(x, w, bias, {
-    ...window,
-    group: 1,
-    inputShape: x.shape,
-    filterShape: w.shape,
-    outputShape: [x.shape[0]!, w.shape[0]!, ...outputSpatial(x.shape.slice(2), window)],
-  });
-};
+const convolve = (x: tf.Tensor, w: tf.Tensor, bias?: tf.Tensor, strides = [1, 1]) =>
+  convolution(x, w, bias, { pads: [1, 1, 1, 1], strides });
 
 /** What networks do between convolutions: each must give the same in the blocked layout as in row-major order. */
 const nets: Readonly<Record<string, (x: tf.Tensor, w: Weights, c: number) => tf.Tensor>> = {

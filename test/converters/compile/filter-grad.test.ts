@@ -5,10 +5,9 @@ import * as tf from "@tensorflow/tfjs-core";
 import * as ort from "onnxruntime-node";
 import { expect, test } from "vitest";
 import { compileStep } from "../../../converters/compile/compile.ts";
-import { conv } from "../../../converters/kernels/conv.ts";
-import { outputSpatial, resolveWindow } from "../../../converters/kernels/window.ts";
 import { onnx } from "../../../converters/onnx/proto.ts";
 import { blockSize } from "../../../src/engine/block.ts";
+import { convolution } from "./convolution.ts";
 
 const wave = (size: number, phase: number) =>
   Float32Array.from({ length: size }, (_, i) => Math.sin(i * 1.7 + phase));
@@ -36,23 +35,13 @@ test.each([
   async (_, x, o, kernel, given, { groups, products }: { groups?: number; products?: boolean }) => {
     const c = x[1];
     const pads = kernel[0] === 3 ? [1, 1, 1, 1] : [0, 0, 0, 0];
-    const layer = (t: tf.Tensor, w: tf.Tensor, options: object) => {
-      const window = resolveWindow(w.shape.slice(2), t.shape.slice(2), options);
-      return conv(t, w, undefined, {
-        ...window,
-        group: 1,
-        inputShape: t.shape,
-        filterShape: w.shape,
-        outputShape: [t.shape[0]!, w.shape[0]!, ...outputSpatial(t.shape.slice(2), window)],
-      });
-    };
     const shapes = { x, before: [c, c, 1, 1], w: [o, c, ...kernel], after: [o, o, 1, 1] };
     const keys = ["x", "before", "w", "after"] as const;
     const data = Object.fromEntries(keys.map((key, i) => [key, wave(count(shapes[key]), i)]));
     const gradient = (t: Readonly<Record<string, tf.Tensor>>) =>
       tf.grad((w) => {
-        const y = layer(layer(t.x!, t.before!, {}), w, { pads, ...given });
-        return tf.sum(tf.square(layer(tf.relu(y), t.after!, {})));
+        const y = convolution(convolution(t.x!, t.before!, undefined, {}), w, undefined, { pads, ...given });
+        return tf.sum(tf.square(convolution(tf.relu(y), t.after!, undefined, {})));
       })(t.w!);
     tf.setBackend("cpu");
     const truth = gradient(

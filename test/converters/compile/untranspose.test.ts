@@ -76,3 +76,16 @@ test("not where an operand broadcasts, stands in another order, or the transpose
   // a to [N, C, H, W] once for both, b in two ways, and three back.
   expect(counts["Transpose"]).toBe(6);
 });
+
+test("a value used twice at every step of a long chain is looked at once", async () => {
+  const chain = (from: tf.Tensor) => {
+    let y = from;
+    for (let i = 0; i < 40; i++) y = tf.sub(tf.mul(y, 0.75), tf.tanh(y));
+    return y;
+  };
+  const counts = await run(({ a, b, row }) => ({
+    kept: tf.neg(toPlanes(chain(fromPlanes(a!)))),
+    not: tf.neg(toPlanes(chain(tf.mul(fromPlanes(b!), row!)))),
+  }));
+  expect(counts["Transpose"]).toBe(2);
+});
