@@ -111,45 +111,48 @@ test("by channels and places; strides, dilations and other kernels stay direct",
 test.each([
   [2, 1.5e-6],
   [4, 4e-6],
-] as const)("256 channels, %i outputs of a tile along an axis: rounding against float64", async (tile, bound) => {
-  const noise = (size: number, seed: number) =>
-    Float32Array.from({ length: size }, (_, i) => (Math.sin((i + 1) * 12.9898 + seed) * 43758.5453) % 1);
-  const [size, channels, o] = [8, 256, 4];
-  const [x, w] = [noise(channels * size * size, 0), noise(o * channels * 9, 1)];
-  const a = attributes([1, channels, size, size], [o, channels, 3, 3], [1, 1, 1, 1]);
-  const graph = compileStep(
-    (_, batch) => {
-      const form: WinogradForm = { tile, layout: "separable" };
-      const info = winogradConv(tracingBackend(), [batch["x"]!, batch["w"]!], a, form);
-      return { carry: {}, results: { y: tf.engine().makeTensorFromTensorInfo(info) } };
-    },
-    {
-      carry: {},
-      batch: {
-        x: { shape: a.inputShape, dtype: "float32" },
-        w: { shape: a.filterShape, dtype: "float32" },
+] as const)(
+  "256 channels, %i outputs of a tile along an axis: rounding against float64",
+  async (tile, bound) => {
+    const noise = (size: number, seed: number) =>
+      Float32Array.from({ length: size }, (_, i) => (Math.sin((i + 1) * 12.9898 + seed) * 43758.5453) % 1);
+    const [size, channels, o] = [8, 256, 4];
+    const [x, w] = [noise(channels * size * size, 0), noise(o * channels * 9, 1)];
+    const a = attributes([1, channels, size, size], [o, channels, 3, 3], [1, 1, 1, 1]);
+    const graph = compileStep(
+      (_, batch) => {
+        const form: WinogradForm = { tile, layout: "separable" };
+        const info = winogradConv(tracingBackend(), [batch["x"]!, batch["w"]!], a, form);
+        return { carry: {}, results: { y: tf.engine().makeTensorFromTensorInfo(info) } };
       },
-    },
-  );
-  const session = await ort.InferenceSession.create(graph.bytes, { logSeverityLevel: 3 });
-  const out = await session.run({
-    [graph.inputs.batch["x"]!]: new ort.Tensor("float32", x, a.inputShape),
-    [graph.inputs.batch["w"]!]: new ort.Tensor("float32", w, a.filterShape),
-  });
-  const got = out[graph.outputs.results["y"]!]!.data as Float32Array;
-  let [worst, largest] = [0, 0];
-  for (let k = 0; k < o; k++)
-    for (let row = 0; row < size; row++)
-      for (let column = 0; column < size; column++) {
-        let sum = 0;
-        for (let c = 0; c < channels; c++)
-          for (let tap = 0; tap < 9; tap++) {
-            const [i, j] = [row + Math.floor(tap / 3) - 1, column + (tap % 3) - 1];
-            if (i >= 0 && i < size && j >= 0 && j < size)
-              sum += x[(c * size + i) * size + j]! * w[(k * channels + c) * 9 + tap]!;
-          }
-        worst = Math.max(worst, Math.abs(sum - got[(k * size + row) * size + column]!));
-        largest = Math.max(largest, Math.abs(sum));
-      }
-  expect(worst / largest).toBeLessThan(bound);
-});
+      {
+        carry: {},
+        batch: {
+          x: { shape: a.inputShape, dtype: "float32" },
+          w: { shape: a.filterShape, dtype: "float32" },
+        },
+      },
+    );
+    const session = await ort.InferenceSession.create(graph.bytes, { logSeverityLevel: 3 });
+    const out = await session.run({
+      [graph.inputs.batch["x"]!]: new ort.Tensor("float32", x, a.inputShape),
+      [graph.inputs.batch["w"]!]: new ort.Tensor("float32", w, a.filterShape),
+    });
+    const got = out[graph.outputs.results["y"]!]!.data as Float32Array;
+    let [worst, largest] = [0, 0];
+    for (let k = 0; k < o; k++)
+      for (let row = 0; row < size; row++)
+        for (let column = 0; column < size; column++) {
+          let sum = 0;
+          for (let c = 0; c < channels; c++)
+            for (let tap = 0; tap < 9; tap++) {
+              const [i, j] = [row + Math.floor(tap / 3) - 1, column + (tap % 3) - 1];
+              if (i >= 0 && i < size && j >= 0 && j < size)
+                sum += x[(c * size + i) * size + j]! * w[(k * channels + c) * 9 + tap]!;
+            }
+          worst = Math.max(worst, Math.abs(sum - got[(k * size + row) * size + column]!));
+          largest = Math.max(largest, Math.abs(sum));
+        }
+    expect(worst / largest).toBeLessThan(bound);
+  },
+);
