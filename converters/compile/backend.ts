@@ -8,6 +8,7 @@ import { loweringTables } from "./kernels/index.ts";
 import { channelBlocks, lowerBlocked, NCHWC } from "./layout.ts";
 import { alive, type Knowledge, sizeOf } from "./lookups.ts";
 import { orient } from "./orient.ts";
+import { permute } from "./permute.ts";
 import { releaseEarly } from "./release.ts";
 import type { EmittedAttribute, EmittedNode, Operand, Trace, TraceType } from "./trace.ts";
 import { untranspose } from "./untranspose.ts";
@@ -27,7 +28,7 @@ export const ELEMENT_TYPE: Readonly<Record<string, number>> = {
 const SHARED_BYTES = 2 ** 20;
 
 interface Symbolic {
-  /** Name of the row-major value; "" where there is only a splat or a blocked form so far. */
+  /** Name of the row-major value; "" where there is only a splat, a blocked form or a smaller tensor so far. */
   name: string;
   readonly shape: readonly number[];
   readonly dtype: string;
@@ -35,6 +36,8 @@ interface Symbolic {
   readonly splat?: number;
   /** Name of the value in the blocked layout (layout.ts), where it was made. */
   blocked?: string;
+  /** The smaller tensor that broadcasts to this one. */
+  readonly spread?: tf.TensorInfo;
 }
 
 const bytesOf = (values: ArrayLike<number>, dtype: string): Uint8Array => {
@@ -166,7 +169,13 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   }
 
   private rowMajor(symbolic: Symbolic): string {
-    if (symbolic.name || symbolic.blocked === undefined) return symbolic.name;
+    if (symbolic.name) return symbolic.name;
+    if (symbolic.spread) {
+      const { spread, shape, dtype } = symbolic;
+      symbolic.name = this.nameOf(this.emit("Expand", [spread, this.ints(shape)], shape, dtype));
+      return symbolic.name;
+    }
+    if (symbolic.blocked === undefined) return "";
     const [, channels, height, width] = symbolic.shape as [number, number, number, number];
     const padded = channelBlocks(channels, this.block) * this.block;
     const rawShape = symbolic.shape.map((d, i) => (i === 1 ? padded : d));
@@ -310,6 +319,15 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     return this.symbolOf(tensor).splat;
   }
 
+  spread(tensor: tf.TensorInfo, shape: readonly number[]): tf.TensorInfo {
+    return this.info({ name: "", shape, dtype: tensor.dtype, spread: tensor });
+  }
+
+  spreadOf(tensor: tf.TensorInfo): tf.TensorInfo | undefined {
+    const { spread, shape } = this.symbolOf(tensor);
+    return shape.join() === tensor.shape.join() ? spread : undefined;
+  }
+
   scalarOf(tensor: tf.TensorInfo): Operand {
     const splat = this.splatValue(tensor);
     return splat === undefined ? tensor : this.initializer([splat], [], tensor.dtype);
@@ -412,10 +430,11 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       shapeOf: (name) => given.get(name) ?? this.initializers.get(name)?.dims,
       intsOf: (name) => this.intsOf(name),
       ints: (values) => this.ints(values),
+      indices: (values) => this.initializer(values, [values.length], "int32"),
       number: (value) => this.initializer([value], [], "float32"),
       successorOf: (name) => successors.get(name),
     };
-    const current = [fuse, untranspose, orient, accumulate].reduce<readonly EmittedNode[]>(
+    const current = [fuse, untranspose, orient, accumulate, permute].reduce<readonly EmittedNode[]>(
       (before, pass) => pass(before, outside, knowledge),
       alive(this.nodes, outside),
     );

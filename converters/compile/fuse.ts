@@ -124,7 +124,12 @@ function fuseConvolutions(
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
   const { scalarOf } = knowledge;
-  const { shape, once } = lookups(nodes, kept, knowledge);
+  const { maker, shape, once } = lookups(nodes, kept, knowledge);
+  /** Whether a value stood in another order, which may then go on in that one (untranspose.ts). */
+  const transposed = (name: string): boolean => {
+    const node = maker.get(name);
+    return node?.opType === "Transpose" || (node?.opType === "Reshape" && transposed(node.inputs[0]!));
+  };
 
   /** Blocked convolutions by output, with their place in `fused`, as long as they may still take something over. */
   const open = new Map<string, number>();
@@ -164,7 +169,7 @@ function fuseConvolutions(
       // Of two convolutions the later one: the earlier one's output is its operand.
       const [first, other] = free(b) ? [b, a] : free(a) ? [a, b] : [undefined, ""];
       // Broadcasting is beyond the convolution's `Sum`.
-      if (first === undefined || shape(a)?.join() !== shape(b)?.join()) return false;
+      if (first === undefined || shape(a)?.join() !== shape(b)?.join() || transposed(other)) return false;
       return takeOver(first, (c) => ({
         ...c,
         inputs: [c.inputs[0]!, c.inputs[1]!, c.inputs[2] ?? "", other],

@@ -10,6 +10,8 @@ export interface Knowledge {
   readonly intsOf: (name: string) => readonly number[] | undefined;
   /** Name of a constant list of integers. */
   readonly ints: (values: readonly number[]) => string;
+  /** Name of a constant list of places in a value. */
+  readonly indices: (values: readonly number[]) => string;
   /** Name of a constant scalar. */
   readonly number: (value: number) => string;
   /** The output that takes the memory of a graph input, if that proves possible. */
@@ -81,6 +83,12 @@ export const rewritten = (
   replaced: ReadonlyMap<EmittedNode, readonly EmittedNode[]>,
 ): readonly EmittedNode[] =>
   nodes.filter((node) => !gone.has(node)).flatMap((node) => replaced.get(node) ?? [node]);
+
+/** The permutation of a Transpose. */
+export const permOf = ({ opType, domain, attributes }: EmittedNode): readonly number[] | undefined =>
+  opType === "Transpose" && domain === ""
+    ? (attributes["perm"] as { readonly ints: readonly number[] } | undefined)?.ints
+    : undefined;
 
 /** A flag among a node's attributes, false where it is not stated. */
 export const flagOf = ({ attributes }: EmittedNode, name: string): boolean =>

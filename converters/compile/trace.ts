@@ -56,6 +56,10 @@ export interface Trace {
   splat(value: number, shape: readonly number[], dtype: TraceType): TensorInfo;
   /** The value of a splat or of a one-element constant; undefined if it is not known while tracing. */
   splatValue(tensor: TensorInfo): number | undefined;
+  /** A tensor broadcast to a larger shape; made whole where an operator does not broadcast by itself. */
+  spread(tensor: TensorInfo, shape: readonly number[]): TensorInfo;
+  /** The tensor of which this one is the `spread`. */
+  spreadOf(tensor: TensorInfo): TensorInfo | undefined;
   /** Channels per block of ONNX Runtime's blocked layout on this machine (8, 16 …); 0: lowerings stay row-major. */
   readonly block: number;
   /** Whether a tensor [N, C, H, W] already stands in the blocked layout, so that going on in it costs nothing. */

@@ -60,3 +60,25 @@ test("a comparison between weight and loss passes no gradient and does not stop 
   const out = await session.run({ [graph.inputs.batch["x"]!]: input });
   expect(Array.from(out[graph.outputs.results["gradient"]!]!.data as Float32Array)).toEqual([3, 0, 3]);
 });
+
+test("the gradient of a mean is not made whole before it meets the mask of a ReLU", async () => {
+  const shape = [2, 3, 4, 4] as const;
+  const f = (x: tf.Tensor) => tf.sum(tf.square(tf.mean(tf.relu(x), [2, 3]))) as tf.Scalar;
+  const gradient = (x: tf.Tensor) => tf.valueAndGrad(f)(x).grad;
+  const graph = compileStep((carry, { x }) => ({ carry, results: { gradient: gradient(x!) } }), {
+    carry: {},
+    batch: { x: { shape, dtype: "float32" } },
+  });
+  expect(graph.nodeCounts["Expand"]).toBeUndefined();
+  const x = Float32Array.from({ length: 96 }, (_, i) => Math.sin(i * 1.7));
+  const session = await ort.InferenceSession.create(graph.bytes, { logSeverityLevel: 3 });
+  const out = await session.run({ [graph.inputs.batch["x"]!]: new ort.Tensor("float32", x, shape) });
+  await session.release();
+  const y = out[graph.outputs.results["gradient"]!]!.data as Float32Array;
+  // d/dx Σ m² = 2 m / 16 where x > 0, m the mean of its image.
+  for (const [i, value] of x.entries()) {
+    const image = x.slice(Math.floor(i / 16) * 16, Math.floor(i / 16) * 16 + 16);
+    const mean = image.reduce((sum, v) => sum + Math.max(0, v), 0) / 16;
+    expect(y[i]).toBeCloseTo(value > 0 ? (2 * mean) / 16 : 0, 6);
+  }
+});

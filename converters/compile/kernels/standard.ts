@@ -32,13 +32,18 @@ export const cast = (trace: Trace, x: TensorInfo, dtype: string): TensorInfo => 
   return trace.emit("Cast", [x], x.shape, dtype, { to: { int: to } });
 };
 
-const binary =
-  (
-    opType: string,
-    fold: (a: number, b: number) => number,
-    neutral: { left?: number; right?: number } = {},
-  ): Lowering =>
-  ({ inputs: [a, b], trace }) => {
+/** The operand without the axes along which it merely repeats itself, where that is known. */
+const narrow = (trace: Trace, x: TensorInfo): TensorInfo => {
+  const splat = trace.splatValue(x);
+  return splat === undefined ? (trace.spreadOf(x) ?? x) : trace.splat(splat, [], x.dtype as "float32");
+};
+
+const binary = (
+  opType: string,
+  fold: (a: number, b: number) => number,
+  neutral: { left?: number; right?: number } = {},
+): Lowering => {
+  const lower: Lowering = ({ inputs: [a, b], named, attrs, trace }) => {
     const shape = tf.broadcast_util.assertAndGetBroadcastShape(a!.shape, b!.shape);
     const [sa, sb] = [trace.splatValue(a!), trace.splatValue(b!)];
     if (sa !== undefined && sb !== undefined) {
@@ -47,13 +52,21 @@ const binary =
     }
     if (sb !== undefined && sb === neutral.right && sameShape(a!.shape, shape)) return a!;
     if (sa !== undefined && sa === neutral.left && sameShape(b!.shape, shape)) return b!;
+    // Gradients of sums are full of such: what repeats itself is computed once, and then broadcast.
+    const inputs = [narrow(trace, a!), narrow(trace, b!)] as [TensorInfo, TensorInfo];
+    const within = tf.broadcast_util.assertAndGetBroadcastShape(inputs[0].shape, inputs[1].shape);
+    if (size(within) < size(shape))
+      return trace.spread(lower({ inputs, named, attrs, trace }) as TensorInfo, shape);
+    const [x, y] = sameShape(within, shape) ? inputs : [a!, b!];
     return trace.emit(
       opType,
-      [broadcastOperand(trace, a!, b!, shape), broadcastOperand(trace, b!, a!, shape)],
+      [broadcastOperand(trace, x, y, shape), broadcastOperand(trace, y, x, shape)],
       shape,
       a!.dtype,
     );
   };
+  return lower;
+};
 
 const compare =
   (opType: string, negate = false): Lowering =>

@@ -65,6 +65,31 @@ test("also where a transposition of an operand stands there already, and for a s
   expect(counts["Transpose"]).toBe(1);
 });
 
+test("one transposition at the end of element-wise operators takes the place of several before them", async () => {
+  const counts = await run(({ a, b }) => {
+    const sum = tf.relu(tf.add(fromPlanes(a!), tf.tanh(fromPlanes(b!))));
+    return { perPlace: tf.sum(sum, 1), planes: tf.neg(toPlanes(sum)) };
+  });
+  expect(counts["Transpose"]).toBe(1);
+});
+
+test("an operand in another order is transposed where that saves bringing the others out of theirs", async () => {
+  const counts = await run(({ a, b }) => {
+    const sum = tf.add(tf.sin(tf.reshape(b!, [4, 10, 2, 3])), fromPlanes(a!));
+    return { twice: tf.mul(toPlanes(tf.relu(sum)), 2), planes: tf.exp(toPlanes(sum)) };
+  });
+  expect(counts["Transpose"]).toBe(1);
+});
+
+test("an operand of one number per channel broadcasts in any order of the places", async () => {
+  const counts = await run(({ a, row }) => {
+    const perChannel = tf.reshape(row!, [1, 2, 1, 1, 5]);
+    const scaled = tf.mul(tf.reshape(fromPlanes(a!), [4, 2, 2, 3, 5]), perChannel);
+    return { y: tf.neg(toPlanes(scaled)) };
+  });
+  expect(counts["Transpose"]).toBeUndefined();
+});
+
 test("not where an operand broadcasts, stands in another order, or the transposed value is an output", async () => {
   const counts = await run(({ a, b, row }) => ({
     broadcast: tf.neg(toPlanes(tf.mul(fromPlanes(a!), row!))),

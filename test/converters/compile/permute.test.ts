@@ -1,0 +1,26 @@
+import * as tf from "@tensorflow/tfjs-core";
+import "@tensorflow/tfjs-backend-cpu";
+import * as ort from "onnxruntime-node";
+import { expect, test } from "vitest";
+import { compileStep } from "../../../converters/compile/compile.ts";
+
+const shape = [16, 24, 12, 16] as const;
+const x = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i);
+
+test.each([
+  ["rows of the last axis", [1, 2, 0, 3], "Gather"],
+  ["rows of the last two axes", [1, 0, 2, 3], "Gather"],
+  ["single numbers", [0, 2, 3, 1], "Transpose"],
+] as const)("%s stand where a transposition puts them", async (_, perm, operator) => {
+  const turned = (t: tf.Tensor) => tf.transpose(t, [...perm]);
+  const graph = compileStep((__, batch) => ({ carry: {}, results: { y: tf.abs(turned(batch["x"]!)) } }), {
+    carry: {},
+    batch: { x: { shape, dtype: "float32" } },
+  });
+  expect(graph.nodeCounts[operator]).toBe(1);
+  const session = await ort.InferenceSession.create(graph.bytes, { logSeverityLevel: 3 });
+  const out = await session.run({ [graph.inputs.batch["x"]!]: new ort.Tensor("float32", x, shape) });
+  await session.release();
+  tf.setBackend("cpu");
+  expect(out[graph.outputs.results["y"]!]!.data).toEqual(turned(tf.tensor(x, [...shape])).dataSync());
+});
