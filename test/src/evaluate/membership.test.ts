@@ -55,6 +55,48 @@ test("two points: the closed form α = min(C, 1 / (1 − K)), ρ = 0", () => {
   expect([...bounded.coefficients]).toEqual([0.25, -0.25]);
 });
 
+/** Two overlapping clouds on a line, 90 against 30, some points equal: as exact fractions. */
+const clouds = {
+  x: Float64Array.from({ length: 120 }, (_, i) =>
+    i < 90 ? ((i * 37) % 80) / 64 : 0.5 + ((i * 29) % 100) / 64,
+  ),
+  y: Int8Array.from({ length: 120 }, (_, i) => (i < 90 ? 1 : -1)),
+};
+
+test.each([0.3, 3, 300])(
+  "unequal classes, γ = %s: the optimum's conditions (Karush, Kuhn, Tucker) hold for every sample",
+  (gamma) => {
+    const [{ x, y }, c] = [clouds, 3];
+    const svm = trainSvm(x, y, { features: 1, c, gamma, tolerance: 1e-4 });
+    expect(svm.coefficients.reduce((a, b) => a + b, 0)).toBeCloseTo(0, 9);
+    const values = decisionValues(svm, x);
+    for (const [i, value] of values.entries()) {
+      const margin = y[i]! * value;
+      const times = x.filter((other, k) => other === x[i] && y[k] === y[i]).length;
+      const own = svm.coefficients.findIndex((a, m) => svm.vectors[m] === x[i] && Math.sign(a) === y[i]);
+      const multiplier = own < 0 ? 0 : Math.abs(svm.coefficients[own]!) / times;
+      expect(multiplier).toBeLessThanOrEqual(c);
+      if (multiplier < c) expect(margin).toBeGreaterThanOrEqual(1 - 2e-4);
+      if (multiplier > 0) expect(margin).toBeLessThanOrEqual(1 + 2e-4);
+    }
+  },
+);
+
+test.each([0.25, 3, 300])("γ = %s: the decision values are the sum over the support vectors", (gamma) => {
+  const svm = trainSvm(clouds.x, clouds.y, { features: 1, c: 3, gamma });
+  const x = Float64Array.from([
+    ...Array.from({ length: 300 }, (_, i) => i / 150),
+    // A sparse stretch, and Chebyshev's nodes on [0, 1], where an interpolated value is 0 / 0 if left alone.
+    ...Array.from({ length: 20 }, (_, i) => i - 10),
+    ...Array.from({ length: 12 }, (_, k) => (1 + Math.cos(((2 * k + 1) * Math.PI) / 24)) / 2),
+  ]);
+  for (const [i, value] of decisionValues(svm, x).entries()) {
+    const kernel = (v: number) => Math.exp(-gamma * (x[i]! - v) ** 2);
+    const wanted = svm.coefficients.reduce((sum, a, m) => sum + a * kernel(svm.vectors[m]!), -svm.rho);
+    expect(value).toBeCloseTo(wanted, 9);
+  }
+});
+
 test("modified entropy as Song & Mittal define it, entropy, confidence, correctness, on three rows", () => {
   const set: ScoredSet = {
     probabilities: Float32Array.of(0.5, 0.25, 0.25, 1, 0, 0, 0, 1, 0),
