@@ -41,11 +41,12 @@ function preprocess(
         `${name} has ${list.length} values but ${where} has ${channels} channels; give one value, or one per channel.`,
       );
   const inner = array.dims.slice(axis + 1).reduce((a, b) => a * b, 1);
-  const out = new Float32Array(array.data.length);
+  const [{ data }, { scale }] = [array, how];
+  const out = new Float32Array(data.length);
   const of = (list: readonly number[], channel: number) => list[list.length === 1 ? 0 : channel]!;
   for (let start = 0, channel = 0; start < out.length; start += inner, channel = (channel + 1) % channels) {
     const [mean, std] = [of(how.mean, channel), of(how.std, channel)];
-    for (let i = start; i < start + inner; i++) out[i] = (array.data[i]! / how.scale - mean) / std;
+    for (let i = start; i < start + inner; i++) out[i] = (data[i]! / scale - mean) / std;
   }
   return out;
 }

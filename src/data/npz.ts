@@ -1,13 +1,14 @@
 import { readFileSync } from "node:fs";
 import { endianness } from "node:os";
-import { unzipSync, zipSync } from "fflate";
+import { zipSync } from "fflate";
 import { badInput } from "../../converters/errors.ts";
+import { unzip } from "./zip.ts";
 
 /** One array of an `.npz`, row-major. Integers wider than 32 bits must fit a double exactly. */
 export interface NpyArray {
   readonly dims: readonly number[];
   readonly kind: "float" | "integer";
-  readonly data: Float32Array | Float64Array | Int32Array;
+  readonly data: Float32Array | Float64Array | Int32Array | Uint8Array;
 }
 
 type Elements = (
@@ -77,13 +78,15 @@ export function decodeNpy(bytes: Uint8Array, where: string): NpyArray {
   if ((descr[1] === ">") === (endianness() === "LE")) SWAPS[type.size](Buffer.from(own.buffer));
   const elements = type.of(own.buffer);
   const data =
-    type.kind === "integer" ? Int32Array.from(elements) : (elements as Float32Array | Float64Array);
+    type.kind === "float" || elements instanceof Uint8Array
+      ? (elements as Float32Array | Float64Array | Uint8Array)
+      : Int32Array.from(elements);
   return { dims, kind: type.kind, data };
 }
 
 /** Reads every array of an `.npz` (numpy.savez and savez_compressed). @throws badInput FILE_UNREADABLE, NPZ_INVALID */
 export function readNpz(path: string): Map<string, NpyArray> {
-  let bytes: Uint8Array;
+  let bytes: Buffer;
   try {
     bytes = readFileSync(path);
   } catch (error) {
@@ -92,14 +95,14 @@ export function readNpz(path: string): Map<string, NpyArray> {
       `${path} cannot be read (${(error as NodeJS.ErrnoException).code}); check the path.`,
     );
   }
-  let entries: Record<string, Uint8Array>;
+  let files: Map<string, Uint8Array>;
   try {
-    entries = unzipSync(bytes);
+    files = unzip(bytes);
   } catch {
     throw badInput("NPZ_INVALID", `${path} is not a .npz archive; write it with numpy.savez.`);
   }
   return new Map(
-    Object.entries(entries)
+    [...files]
       .filter(([name]) => name.endsWith(".npy"))
       .map(([name, data]) => [name.slice(0, -4), decodeNpy(data, `${path}: array "${name.slice(0, -4)}"`)]),
   );

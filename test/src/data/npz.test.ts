@@ -9,21 +9,24 @@ import { temporary } from "../cli/cli.ts";
 const fixtures = join(import.meta.dirname, "../../fixtures/npz");
 const at = (name: string) => join(fixtures, name);
 
-test.each(["plain.npz", "compressed.npz"])("%s: every element type, order of bytes and rank", (file) => {
-  const wanted: Record<string, { dims: number[]; values: number[]; kind: string }> = JSON.parse(
-    readFileSync(at("values.json"), "utf8"),
-  );
-  const arrays = readNpz(at(file));
-  expect([...arrays.keys()]).toEqual(Object.keys(wanted));
-  for (const [name, { dims, values, kind }] of Object.entries(wanted)) {
-    const array = arrays.get(name)!;
-    expect({ dims: array.dims, values: Array.from(array.data), kind: array.kind }, name).toEqual({
-      dims,
-      values,
-      kind,
-    });
-  }
-});
+test.each(["plain.npz", "compressed.npz", "streamed.npz"])(
+  "%s: every element type, order of bytes and rank",
+  (file) => {
+    const wanted: Record<string, { dims: number[]; values: number[]; kind: string }> = JSON.parse(
+      readFileSync(at("values.json"), "utf8"),
+    );
+    const arrays = readNpz(at(file));
+    expect([...arrays.keys()]).toEqual(Object.keys(wanted));
+    for (const [name, { dims, values, kind }] of Object.entries(wanted)) {
+      const array = arrays.get(name)!;
+      expect({ dims: array.dims, values: Array.from(array.data), kind: array.kind }, name).toEqual({
+        dims,
+        values,
+        kind,
+      });
+    }
+  },
+);
 
 test.each([
   ["fortran.npz", "NPY_ORDER", "ascontiguousarray"],
@@ -34,11 +37,15 @@ test.each([
   );
 });
 
-test("arrays cut short are refused", () => {
-  const whole = readFileSync(at("plain.npz"));
-  const path = join(temporary(), "cut.npz");
-  writeFileSync(path, whole.subarray(0, whole.length - 40));
-  expect(() => readNpz(path)).toThrow(expect.objectContaining({ exitCode: 2 }));
+test.each([
+  ["cut short", (whole: Buffer) => whole.subarray(0, whole.length - 40)],
+  ["without its beginning", (whole: Buffer) => whole.subarray(40)],
+  ["no archive", () => Buffer.from("x,y")],
+  ["empty", () => Buffer.alloc(0)],
+])("a file %s is refused", (_, damage) => {
+  const path = join(temporary(), "damaged.npz");
+  writeFileSync(path, damage(readFileSync(at("plain.npz"))));
+  expect(() => readNpz(path)).toThrow(expect.objectContaining({ code: "NPZ_INVALID", exitCode: 2 }));
 });
 
 test("what is written is what numpy.save writes, byte for byte", () => {
