@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { endianness } from "node:os";
-import { zipSync } from "fflate";
+import { unzipSync, zipSync } from "fflate";
 import { badInput } from "../../converters/errors.ts";
-import { unzip } from "./zip.ts";
 
 /** One array of an `.npz`, row-major. Integers wider than 32 bits must fit a double exactly. */
 export interface NpyArray {
@@ -86,7 +85,7 @@ export function decodeNpy(bytes: Uint8Array, where: string): NpyArray {
 
 /** Reads every array of an `.npz` (numpy.savez and savez_compressed). @throws badInput FILE_UNREADABLE, NPZ_INVALID */
 export function readNpz(path: string): Map<string, NpyArray> {
-  let bytes: Buffer;
+  let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);
   } catch (error) {
@@ -95,14 +94,14 @@ export function readNpz(path: string): Map<string, NpyArray> {
       `${path} cannot be read (${(error as NodeJS.ErrnoException).code}); check the path.`,
     );
   }
-  let files: Map<string, Uint8Array>;
+  let entries: Record<string, Uint8Array>;
   try {
-    files = unzip(bytes);
+    entries = unzipSync(bytes);
   } catch {
     throw badInput("NPZ_INVALID", `${path} is not a .npz archive; write it with numpy.savez.`);
   }
   return new Map(
-    [...files]
+    Object.entries(entries)
       .filter(([name]) => name.endsWith(".npy"))
       .map(([name, data]) => [name.slice(0, -4), decodeNpy(data, `${path}: array "${name.slice(0, -4)}"`)]),
   );
