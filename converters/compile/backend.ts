@@ -10,6 +10,7 @@ import { alive, type Knowledge, sizeOf } from "./lookups.ts";
 import { orient } from "./orient.ts";
 import { permute } from "./permute.ts";
 import { releaseEarly } from "./release.ts";
+import { lastLayersFirst } from "./schedule.ts";
 import type { EmittedAttribute, EmittedNode, Operand, Trace, TraceType } from "./trace.ts";
 import { untranspose } from "./untranspose.ts";
 
@@ -440,7 +441,17 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     );
     const earlier = precursors(current, outside, successors.values());
     for (const { name } of earlier) outside.add(name);
-    const nodes = releaseEarly(current, outside, knowledge);
+    const updated = new Set(successors.values());
+    const nodes = [
+      ...releaseEarly(current, outside, knowledge),
+      ...(stop === undefined
+        ? []
+        : lastLayersFirst(
+            outputs.filter(({ name }) => updated.has(name)),
+            stop,
+            knowledge,
+          )),
+    ];
     const read = new Set(nodes.flatMap((node) => node.inputs));
     const nodeCounts: Record<string, number> = {};
     for (const { opType } of nodes) nodeCounts[opType] = (nodeCounts[opType] ?? 0) + 1;
@@ -469,7 +480,6 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       graph: {
         name: "step",
         node: [
-          ...(stop === undefined ? [] : [{ opType: "SequenceEmpty", name: stop, output: [stop] }]),
           ...nodes.map((node) => ({
             // What ONNX Runtime's profiler calls it.
             name: `${node.domain === NCHWC ? "blocked " : ""}${node.opType} ${node.outputs[0]!}`,

@@ -11,7 +11,7 @@ export interface Knowledge {
   /** Name of a constant list of integers. */
   readonly ints: (values: readonly number[]) => string;
   /** Name of a constant list of places in a value. */
-  readonly indices: (values: readonly number[]) => string;
+  readonly indices: (values: Int32Array) => string;
   /** Name of a constant scalar. */
   readonly number: (value: number) => string;
   /** The output that takes the memory of a graph input, if that proves possible. */

@@ -24,10 +24,13 @@ function gathered(node: EmittedNode, knowledge: Knowledge): readonly EmittedNode
   const row = sizeOf(dims.slice(moved));
   if (moved === 0 || row < ROW || sizeOf(dims) < WHOLE) return undefined;
   const before = perm.map((_, axis) => dims[perm.indexOf(axis)]!);
-  let places = [0];
-  for (const [i, axis] of perm.slice(0, moved).entries()) {
+  const places = new Int32Array(sizeOf(dims.slice(0, moved)));
+  let count = 1;
+  for (const [i, axis] of [...perm.slice(0, moved).entries()].reverse()) {
+    // What the later axes make, once for every place along this one.
     const stride = sizeOf(before.slice(axis + 1, moved));
-    places = places.flatMap((place) => Array.from({ length: dims[i]! }, (_, k) => place + k * stride));
+    for (let at = count; at < count * dims[i]!; at++) places[at] = places[at - count]! + stride;
+    count *= dims[i]!;
   }
   const rows = [places.length, row];
   const [flat, picked] = [`${to}flat`, `${to}rows`];

@@ -3,8 +3,8 @@ import type { EmittedNode } from "./trace.ts";
 
 /** Fewest elements of a value for which its memory is worth another node. */
 const LARGE = 2 ** 18;
-/** What makes large values that go on under another shape: products, reordered filters. None of them works in place. */
-const MAKERS = new Set(["MatMul", "FusedMatMul", "ReorderInput", "Transpose"]);
+/** What makes large values that go on under another shape: products, reordered filters, rows in another order. None of them works in place. */
+const MAKERS = new Set(["MatMul", "FusedMatMul", "Gather", "ReorderInput", "Transpose"]);
 
 /**
  * Lets go of large values as soon as they have been read. ONNX Runtime's plan keeps the memory of a dead value for the next
