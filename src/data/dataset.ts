@@ -28,7 +28,15 @@ function preprocess(
   how: Preprocessing,
   where: string,
 ): Float32Array | Int32Array {
-  if (model.dtype !== undefined && !isFloatType(model.dtype)) return Int32Array.from(array.data);
+  if (model.dtype !== undefined && !isFloatType(model.dtype)) {
+    const [whole, bad] = int32(array);
+    if (bad >= 0)
+      throw badInput(
+        "VALUE_RANGE",
+        `${where}: sample ${Math.floor((bad * array.dims[0]!) / whole.length)} holds ${array.data[bad]}, where the model input "${model.name}" takes whole numbers of 32 bits; mend it.`,
+      );
+    return whole;
+  }
   const axis = channelAxis(model, array.dims.length);
   const channels = array.dims[axis]!;
   for (const [name, list] of [
@@ -49,6 +57,12 @@ function preprocess(
     for (let i = start; i < start + inner; i++) out[i] = (data[i]! / scale - mean) / std;
   }
   return out;
+}
+
+/** An array as 32-bit integers, and the first place where that is not what it holds, or -1. */
+function int32({ data }: NpyArray): readonly [Int32Array<ArrayBuffer>, number] {
+  const whole = Int32Array.from(data);
+  return [whole, whole.findIndex((value, i) => value !== data[i])];
 }
 
 /** What `y` holds, by the loss: one class per sample; bits or values, `[N, C]` or `[N]`. */
@@ -77,12 +91,12 @@ function truthOf(
       `${path}: "y" has shape [${y.dims.join(", ")}], ${width} numbers per sample, where --loss cross-entropy takes one class; say --loss binary-cross-entropy for several labels per sample, --loss mse for a regression.`,
     );
   if (classes) {
-    const labels = Int32Array.from(y.data);
-    const negative = labels.findIndex((label) => label < 0);
-    if (negative >= 0)
+    const [labels, bad] = int32(y);
+    const wrong = bad >= 0 ? bad : labels.findIndex((label) => label < 0);
+    if (wrong >= 0)
       throw badInput(
         "LABEL_RANGE",
-        `${path}: sample ${negative} has label ${labels[negative]}; classes count from 0, mend the labels.`,
+        `${path}: sample ${wrong} has label ${y.data[wrong]}; classes are whole numbers from 0, mend the labels.`,
       );
     return { count, labels };
   }

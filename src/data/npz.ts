@@ -3,16 +3,22 @@ import { endianness } from "node:os";
 import { unzipSync, zipSync } from "fflate";
 import { badInput } from "../../converters/errors.ts";
 
-/** One array of an `.npz`, row-major. Integers wider than 32 bits must fit a double exactly. */
+/** One array of an `.npz`, row-major. Integers of 64 bits are doubles here, exact up to 2⁵³. */
 export interface NpyArray {
   readonly dims: readonly number[];
   readonly kind: "float" | "integer";
-  readonly data: Float32Array | Float64Array | Int32Array | Uint8Array;
+  readonly data:
+    | Float32Array
+    | Float64Array
+    | Int8Array
+    | Uint8Array
+    | Int16Array
+    | Uint16Array
+    | Int32Array
+    | Uint32Array;
 }
 
-type Elements = (
-  memory: ArrayBuffer,
-) => NpyArray["data"] | Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array;
+type Elements = (memory: ArrayBuffer) => NpyArray["data"];
 /** A wide integer by the double that equals it. */
 const doubles = (values: BigInt64Array | BigUint64Array) => Float64Array.from(values, Number);
 /** Elements in the byte order of this machine. */
@@ -75,12 +81,7 @@ export function decodeNpy(bytes: Uint8Array, where: string): NpyArray {
   // A copy of its own: aligned, and free to be turned round.
   const own = new Uint8Array(bytes.subarray(offset, offset + count * type.size));
   if ((descr[1] === ">") === (endianness() === "LE")) SWAPS[type.size](Buffer.from(own.buffer));
-  const elements = type.of(own.buffer);
-  const data =
-    type.kind === "float" || elements instanceof Uint8Array
-      ? (elements as Float32Array | Float64Array | Uint8Array)
-      : Int32Array.from(elements);
-  return { dims, kind: type.kind, data };
+  return { dims, kind: type.kind, data: type.of(own.buffer) };
 }
 
 /** Reads every array of an `.npz` (numpy.savez and savez_compressed). @throws badInput FILE_UNREADABLE, NPZ_INVALID */

@@ -45,6 +45,27 @@ test("integer inputs are never scaled", () => {
   expect(data).toEqual(Int32Array.of(1, 2, 3, 4));
 });
 
+test("targets of a regression may be wider than 32 bits", () => {
+  const values = [2 ** 31, -(2 ** 40)];
+  const path = put({
+    x: { dtype: "float32", dims: [2, 1], values: [0, 1] },
+    y: { dtype: "int64", dims: [2], values },
+  });
+  const { targets } = loadDataset(path, [input([undefined, 1])], undefined, "mse");
+  expect(Array.from(targets!.data)).toEqual(values);
+});
+
+test.each([
+  ["an input beyond 32 bits", [7, 2 ** 31], [0, 1], "VALUE_RANGE", "sample 1 holds 2147483648"],
+  ["a label beyond 32 bits", [7, 8], [2 ** 32, 1], "LABEL_RANGE", "sample 0 has label 4294967296"],
+  ["a negative label", [7, 8], [0, -1], "LABEL_RANGE", "sample 1 has label -1"],
+] as const)("%s is refused, not wrapped round", (_, x, y, code, message) => {
+  const path = put({ x: { dtype: "int64", dims: [2, 1], values: x }, y: labels(...y) });
+  expect(() => loadDataset(path, [input([undefined, 1], "int64")])).toThrow(
+    expect.objectContaining({ code, exitCode: 2, message: expect.stringContaining(message) }),
+  );
+});
+
 test("overlap is found by the inputs alone, whatever the labels", () => {
   const sets = [
     { x: { dtype: "float32", dims: [3, 2], values: [1, 2, 3, 4, 5, 6] }, y: labels(0, 0, 0) },
