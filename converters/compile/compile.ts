@@ -13,7 +13,7 @@ export interface CompileOptions {
    */
   readonly block?: number;
   /**
-   * The caller gives the memory for every output, see src/engine/onnxruntime.ts: the first one is no tensor but an empty sequence,
+   * The caller gives the memory for every output, see src/engine/onnxruntime.ts: the first one is no tensor but a sequence (schedule.ts),
    * and there are further ones that share the memory of others.
    */
   readonly givenMemory?: boolean;

@@ -1,5 +1,5 @@
 import { NCHWC } from "./layout.ts";
-import { flagOf, type Knowledge, lookups, rewritten } from "./lookups.ts";
+import { flagOf, type Knowledge, lookups, permOf, rewritten } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
 /**
@@ -128,7 +128,8 @@ function fuseConvolutions(
   /** Whether a value stood in another order, which may then go on in that one (untranspose.ts). */
   const transposed = (name: string): boolean => {
     const node = maker.get(name);
-    return node?.opType === "Transpose" || (node?.opType === "Reshape" && transposed(node.inputs[0]!));
+    if (!node) return false;
+    return permOf(node) !== undefined || (node.opType === "Reshape" && transposed(node.inputs[0]!));
   };
 
   /** Blocked convolutions by output, with their place in `fused`, as long as they may still take something over. */

@@ -34,7 +34,7 @@ export interface CompiledGraph {
     readonly carry: Readonly<Record<string, string>>;
     readonly results: Readonly<Record<string, string>>;
   };
-  /** Name of the first output, an empty sequence, where it was asked for. */
+  /** Name of the first output, a sequence, where it was asked for. */
   readonly stop?: string;
   /** Further outputs, float32, that need the memory of the carry output they end as. */
   readonly precursors: readonly Precursor[];

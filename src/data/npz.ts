@@ -2,20 +2,13 @@ import { readFileSync } from "node:fs";
 import { endianness } from "node:os";
 import { unzipSync, zipSync } from "fflate";
 import { badInput } from "../../converters/errors.ts";
+import type { TensorData } from "../../converters/onnx/model.ts";
 
 /** One array of an `.npz`, row-major. Integers of 64 bits are doubles here, exact up to 2⁵³. */
 export interface NpyArray {
   readonly dims: readonly number[];
   readonly kind: "float" | "integer";
-  readonly data:
-    | Float32Array
-    | Float64Array
-    | Int8Array
-    | Uint8Array
-    | Int16Array
-    | Uint16Array
-    | Int32Array
-    | Uint32Array;
+  readonly data: Exclude<TensorData, BigInt64Array | BigUint64Array | readonly string[]>;
 }
 
 type Elements = (memory: ArrayBuffer) => NpyArray["data"];
