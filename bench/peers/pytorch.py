@@ -112,7 +112,7 @@ shape = [n] + [int(d) for d in sample.split(",")]
 size = math.prod(shape)
 x = place(torch.from_numpy((((np.arange(size, dtype=np.int64) * 7919) % 1009) / 504.5 - 1).astype(np.float32)).reshape(shape))
 labels = (torch.arange(n) * 7) % 10
-forget = torch.arange(n) < math.floor(n * 0.3)
+forget = torch.arange(n) >= n - math.floor(n * 0.3)
 n_forget, n_retain = int(forget.sum()), n - int(forget.sum())
 
 weights = {name: torch.nn.Parameter(value) for name, value in parameters.items()}

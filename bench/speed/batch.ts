@@ -1,4 +1,20 @@
 import type { NumberArray } from "../../src/engine/engine.ts";
+import { drawing, mixedBatches, retainedIn, samplesOf } from "../../src/unlearn/batches.ts";
+
+/** Share of the samples that are to be forgotten. */
+const FORGOTTEN = 0.3;
+/** Full batches of an imagined run. */
+const BATCHES = 300;
+
+/** The most retained samples that a batch of a run has, where they are drawn from both sides: more than a batch has on average. */
+export function mostRetained(batch: number): number {
+  const all = BATCHES * batch;
+  const set = (count: number) => ({ path: "", count, inputs: {}, labels: new Int32Array(0) });
+  const forget = samplesOf(set(Math.floor(all * FORGOTTEN)), true);
+  const retain = samplesOf(set(all - forget.length), false);
+  const batches = mixedBatches(forget, retain, batch, drawing(0)()).epoch(0);
+  return Math.max(...batches.map(retainedIn));
+}
 
 /** Samples and labels by a formula that a peer in any language can repeat: no file has to travel. */
 export function syntheticBatch(
@@ -7,12 +23,12 @@ export function syntheticBatch(
   classes: number,
 ): Record<string, NumberArray> {
   const size = sample.reduce((a, b) => a * b, 1);
-  const forgotten = Math.floor(batch * 0.3);
+  const forgotten = Math.floor(batch * FORGOTTEN);
   return {
     "x:input": Float32Array.from({ length: batch * size }, (_, i) => ((i * 7919) % 1009) / 504.5 - 1),
     labels: Int32Array.from({ length: batch }, (_, i) => (i * 7) % classes),
-    forgetMask: Float32Array.from({ length: batch }, (_, i) => Number(i < forgotten)),
-    retainMask: Float32Array.from({ length: batch }, (_, i) => Number(i >= forgotten)),
+    forgetMask: Float32Array.from({ length: batch }, (_, i) => Number(i >= batch - forgotten)),
+    retainMask: Float32Array.from({ length: batch }, (_, i) => Number(i < batch - forgotten)),
     lr: Float32Array.of(1e-4),
     epsilon: Float32Array.of(-0.01),
     progress: Float32Array.of(0.5),

@@ -6,6 +6,7 @@ import type { NumberArray } from "../../src/engine/engine.ts";
 import { methods } from "../../src/unlearn/methods/index.ts";
 import { optimizerOf } from "../../src/unlearn/optimizer.ts";
 import type { Method } from "../../src/unlearn/types.ts";
+import { mostRetained } from "./batch.ts";
 import type { Workload } from "./workloads.ts";
 
 export interface Job {
@@ -36,7 +37,12 @@ export function jobOf(workload: Workload, file: string, name: Method): Job {
   const n = workload.batch;
   return {
     model,
-    step: method.step({ apply: model.apply, trainable: parameters.map((p) => p.name), options }),
+    step: method.step({
+      apply: model.apply,
+      trainable: parameters.map((p) => p.name),
+      options,
+      retainRows: mostRetained(n),
+    }),
     carry: Object.fromEntries([
       ...parameters.flatMap(({ name: weight, dims, data }) => [
         [`p:${weight}`, { spec: float(dims), data }],

@@ -150,7 +150,7 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
       .map(({ name, dims }) => [name, { shape: [...dims], dtype: "float32" } satisfies TensorSpec]),
   );
   /** Walks the graph without computing anything. */
-  const trace = (batch: Readonly<Record<string, TensorSpec>>, walkOptions: WalkOptions) =>
+  const trace: Trace = (batch, walkOptions) =>
     traceShapes(
       (carry, given) => {
         run(carry, given, walkOptions);
@@ -196,6 +196,18 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
     trace(batch, { onValue: (name, value) => found.set(name, dimsOf(value)) });
     return found;
   };
+  const mixes: TrainableModel["mixes"] = (given) => {
+    if (batching.kind !== "free") return batching.kind === "split" ? batching.because : undefined;
+    const [first] = Object.values(given);
+    const rows = first?.shape[0] ?? 1;
+    const doubled = Object.fromEntries(
+      Object.entries(given).map(([name, { shape, dtype }]) => [
+        name,
+        { shape: [2 * rows, ...shape.slice(1)], dtype },
+      ]),
+    );
+    return walkTwice(rows, given, doubled, trace).because;
+  };
   return {
     source,
     parameters,
@@ -208,6 +220,7 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
     apply,
     forward,
     shapes,
+    mixes,
   };
 }
 
@@ -251,30 +264,45 @@ const splitFor = (size: number, because: string, reference?: Shapes) => ({
   reference,
 });
 
+/** Walks the graph for inputs of these shapes, computing nothing. */
+type Trace = (batch: Readonly<Record<string, TensorSpec>>, options: WalkOptions) => unknown;
+
 /**
- * Can a graph with a fixed batch be run at another? It is walked, without computing, at its own batch and at twice that:
- * every value must hold the batch in one axis or not at all, and no node may mix samples.
+ * Walks the graph at `rows` samples and at twice that: every value must hold the batch in one axis or not at all, and no node may mix samples.
+ * @returns the shapes at `rows` samples, and why samples are not treated one by one, where they are not
  */
-function chooseBatching(
-  fixedBatch: number | undefined,
-  specs: (rows: number) => Record<string, TensorSpec> | undefined,
-  trace: (batch: Readonly<Record<string, TensorSpec>>, options: WalkOptions) => unknown,
-): { batching: Batching; reference: Shapes | undefined } {
-  if (fixedBatch === undefined) return { batching: { kind: "free" }, reference: undefined };
-  const split = (because: string, reference?: Shapes) => splitFor(fixedBatch, because, reference);
-  const [own, doubled] = [specs(fixedBatch), specs(2 * fixedBatch)];
-  if (!own || !doubled) return split("its inputs have open dimensions besides a fixed batch");
+function walkTwice(
+  rows: number,
+  own: Readonly<Record<string, TensorSpec>>,
+  doubled: Readonly<Record<string, TensorSpec>>,
+  trace: Trace,
+): { readonly reference: Shapes; readonly because?: string } {
   const reference = new Map<string, readonly number[]>();
   trace(own, { onValue: (name, value) => reference.set(name, dimsOf(value)) });
   try {
     trace(doubled, {
-      rebatching: { reference, from: fixedBatch, to: 2 * fixedBatch },
+      rebatching: { reference, from: rows, to: 2 * rows },
       onMixing: (where, why) => {
         throw notTrainable("BATCH_MIXED", `${where}: ${why}`);
       },
     });
   } catch (error) {
-    return split((error as Error).message, reference);
+    return { reference, because: (error as Error).message };
   }
-  return { batching: { kind: "rebatched", size: fixedBatch }, reference };
+  return { reference };
+}
+
+/** Can a graph with a fixed batch be run at another? */
+function chooseBatching(
+  fixedBatch: number | undefined,
+  specs: (rows: number) => Record<string, TensorSpec> | undefined,
+  trace: Trace,
+): { batching: Batching; reference: Shapes | undefined } {
+  if (fixedBatch === undefined) return { batching: { kind: "free" }, reference: undefined };
+  const [own, doubled] = [specs(fixedBatch), specs(2 * fixedBatch)];
+  if (!own || !doubled) return splitFor(fixedBatch, "its inputs have open dimensions besides a fixed batch");
+  const { reference, because } = walkTwice(fixedBatch, own, doubled, trace);
+  return because === undefined
+    ? { batching: { kind: "rebatched", size: fixedBatch }, reference }
+    : splitFor(fixedBatch, because, reference);
 }

@@ -1,4 +1,5 @@
 import type * as tf from "@tensorflow/tfjs-core";
+import type { TensorSpec } from "../compile/step.ts";
 import type { DataType, OnnxModel, OnnxValueInfo } from "../onnx/model.ts";
 
 /** A float tensor of the file that could be trained, and whether it is. */
@@ -67,6 +68,11 @@ export interface TrainableModel {
   ): tf.Tensor;
   /** Shape of every value for inputs of these shapes: walked without computing. */
   shapes(inputs: Readonly<Record<string, readonly number[]>>): ReadonlyMap<string, readonly number[]>;
+  /**
+   * Why what one sample gets hangs on the others of its batch; undefined where it does not: then some rows of a batch can be computed without the rest.
+   * @param inputs of `apply`, for some batch
+   */
+  mixes(inputs: Readonly<Record<string, TensorSpec>>): string | undefined;
 }
 
 export interface ImportOptions {

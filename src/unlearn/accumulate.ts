@@ -157,9 +157,9 @@ export async function prepareAccumulated(
           nRetain: scalar(sum(given["retainMask"]!)),
         };
         const others = Object.fromEntries(Object.entries(given).filter(([key]) => !isPerSample(key)));
-        const losses = async (at: Arrays) => {
+        const losses = async (at: Arrays, of = parts) => {
           const each: { readonly forget: number; readonly retain: number }[] = [];
-          for (const samples of parts) {
+          for (const samples of of) {
             const { forget, retain } = await forward.run({ ...samples, ...counted, ...at });
             each.push({ forget: forget![0]!, retain: retain![0]! });
           }
@@ -192,7 +192,8 @@ export async function prepareAccumulated(
         const moved = await update.run({ ...whatMoves, retainAfter: scalar(before.retain) });
         if (!risesMeasured) return moved;
         // The rise is that at the new weights: the same update once more, now that it is known.
-        const after = await losses(underP(await update.read()));
+        const retained = parts.filter(({ retainMask }) => sum(retainMask!) > 0);
+        const after = await losses(underP(await update.read()), retained);
         await update.write(state);
         return update.run({ ...whatMoves, retainAfter: scalar(after.retain) });
       },

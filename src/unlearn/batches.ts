@@ -1,7 +1,17 @@
+import { uniformInt } from "pure-rand/distribution/uniformInt";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import type { Dataset } from "./types.ts";
 
 /** A uniform whole number from `from` to `to`, both included. */
 export type Draw = (from: number, to: number) => number;
+
+/** The draws of a seed, from their start at every call. */
+export const drawing =
+  (seed: number): (() => Draw) =>
+  () => {
+    const rng = xoroshiro128plus(seed);
+    return (from, to) => uniformInt(rng, from, to);
+  };
 
 export interface Sample {
   readonly set: Dataset;
@@ -31,6 +41,15 @@ export interface BatchPlan {
   readonly epoch: (epoch: number) => Sample[][];
   readonly count: (epoch: number) => number;
 }
+
+/** Retained samples first, else in their order. */
+export const retainedFirst = (samples: readonly Sample[]): Sample[] => [
+  ...samples.filter(({ forgets }) => !forgets),
+  ...samples.filter(({ forgets }) => forgets),
+];
+
+export const retainedIn = (samples: readonly Sample[]): number =>
+  samples.reduce((count, { forgets }) => count + Number(!forgets), 0);
 
 /** Batches of the shuffled union of both sides (METHOD section 3). */
 export function mixedBatches(forget: Sample[], retain: Sample[], n: number, draw: Draw): BatchPlan {

@@ -14,6 +14,8 @@ import {
   mixedBatches,
   ownTargetsOf,
   redrawnTargets,
+  retainedFirst,
+  retainedIn,
   type Sample,
   samplesOf,
   type Targets,
@@ -21,7 +23,7 @@ import {
 import { type Forward, prepareForward, type WeightArrays } from "./forward.ts";
 import { inputShapes, inputSpecs } from "./inputs.ts";
 import { methods } from "./methods/index.ts";
-import { settingOf } from "./methods/method.ts";
+import { type MethodContext, settingOf } from "./methods/method.ts";
 import { losses } from "./objectives.ts";
 import { optimizerOf } from "./optimizer.ts";
 import { saliencyMasks } from "./saliency.ts";
@@ -103,6 +105,7 @@ const FORWARD_ROWS = 250;
 /**
  * Compiles a method's step for one batch shape, and measures once what it needs of the start model: teacher logits, likely classes, saliency.
  * @param draw of what the method draws once for all
+ * @param drawing the draws of the run's batches, from their start
  * @throws OnnxUnlearnError (exit 2) as `train`
  */
 export async function openSession(
@@ -111,6 +114,7 @@ export async function openSession(
   retain: Dataset,
   options: UnlearnOptions,
   draw: Draw,
+  drawing: () => Draw,
   signal?: AbortSignal,
   onProfile?: (rows: readonly OperatorTime[]) => void,
 ): Promise<Session> {
@@ -219,12 +223,6 @@ export async function openSession(
     for (const [name, value] of Object.entries(scalars))
       carry[`${prefix}:${name}`] = { spec: { shape: [], dtype: "float32" }, data: Float32Array.of(value) };
 
-  const context = { apply: model.apply, trainable: parameters.map(({ name }) => name), options };
-  const preparing = { ...threads, ...(onProfile ? { onProfile } : {}) };
-  const runner =
-    n > rows
-      ? await prepareAccumulated(engine, method, context, carry, batchSpecs, n, preparing)
-      : await engine.prepare(method.step(context), carry, batchSpecs, preparing);
   const plan = (from: Draw): BatchPlan =>
     method.batches === "forget-then-retain"
       ? forgetThenRetain(
@@ -235,6 +233,38 @@ export async function openSession(
           settingOf(method.settings!, options, "forgetEpochs"),
         )
       : mixedBatches(forgets, retains, batchSize, from);
+  const kind =
+    lossName === "cross-entropy" ? "classes" : lossName === "binary-cross-entropy" ? "bits" : "values";
+  const forgetTargets = (from: Draw): Targets =>
+    likelyOther ??
+    (objective.targets === "redrawn" ? redrawnTargets(forget, kind, classes, from) : ownTargetsOf(forget));
+  /** The most retained samples that any batch of the run will have: its draws are made once before. */
+  const mostRetained = (): number => {
+    const again = drawing();
+    const rehearsed = plan(again);
+    let most = 1;
+    for (let epoch = 0; epoch < options.epochs; epoch++) {
+      forgetTargets(again);
+      for (const samples of rehearsed.epoch(epoch)) most = Math.max(most, retainedIn(samples));
+    }
+    return most;
+  };
+  const samplesAlone = () =>
+    model.mixes(
+      Object.fromEntries(inputs.map(({ name, shape, dtype }) => [name, { shape: [rows, ...shape], dtype }])),
+    ) === undefined;
+  const retainRows = method.measuresRise && n === rows && samplesAlone() ? mostRetained() : n;
+  const context: MethodContext = {
+    apply: model.apply,
+    trainable: parameters.map(({ name }) => name),
+    options,
+    ...(retainRows < rows ? { retainRows } : {}),
+  };
+  const preparing = { ...threads, ...(onProfile ? { onProfile } : {}) };
+  const runner =
+    n > rows
+      ? await prepareAccumulated(engine, method, context, carry, batchSpecs, n, preparing)
+      : await engine.prepare(method.step(context), carry, batchSpecs, preparing);
   const scalars = { lr: new Float32Array(1), epsilon: new Float32Array(1), progress: new Float32Array(1) };
   const batch: Record<string, NumberArray> = {
     labels: loss.targets === "class" ? new Int32Array(n) : new Float32Array(n * units),
@@ -246,11 +276,6 @@ export async function openSession(
   };
   for (const { name, size, dtype } of inputs)
     batch[`x:${name}`] = dtype === "int32" ? new Int32Array(n * size) : new Float32Array(n * size);
-  const kind =
-    lossName === "cross-entropy" ? "classes" : lossName === "binary-cross-entropy" ? "bits" : "values";
-  const forgetTargets = (from: Draw): Targets =>
-    likelyOther ??
-    (objective.targets === "redrawn" ? redrawnTargets(forget, kind, classes, from) : ownTargetsOf(forget));
   const retainTargets = ownTargetsOf(retain);
 
   const step = async (
@@ -259,9 +284,12 @@ export async function openSession(
     at: { readonly lr: number; readonly epsilon: number; readonly progress: number },
   ) => {
     if (signal?.aborted) throw new OnnxUnlearnError("INTERRUPTED", "Interrupted; nothing was written.", 130);
+    const ordered = retainedFirst(samples);
+    if (retainedIn(samples) > retainRows)
+      throw new Error(`a batch with ${retainedIn(samples)} retained samples, of ${retainRows} foreseen`);
     for (let row = 0; row < n; row++) {
-      const valid = row < samples.length;
-      const { set, i, forgets } = samples[valid ? row : 0]!;
+      const valid = row < ordered.length;
+      const { set, i, forgets } = ordered[valid ? row : 0]!;
       const { data, width } = forgets ? targets : retainTargets;
       batch.labels!.set(data.subarray(i * width, (i + 1) * width), row * width);
       batch.forgetMask![row] = valid && forgets ? 1 : 0;

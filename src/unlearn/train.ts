@@ -1,9 +1,7 @@
-import { uniformInt } from "pure-rand/distribution/uniformInt";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { badInput, gateFailed } from "../../converters/errors.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import type { OperatorTime } from "../engine/profile.ts";
-import type { Draw } from "./batches.ts";
+import { type Draw, drawing } from "./batches.ts";
 import { budgetEpsilon } from "./budget.ts";
 import type { WeightArrays } from "./forward.ts";
 import { FIRST_RATE, searchRate } from "./learning-rate.ts";
@@ -28,13 +26,6 @@ import { type Check, forgetsMore, sampleOf, startWatching, type Watch } from "./
 const LOOKS = 24;
 /** States within the budget that are kept: rounding on export may break the budget of the last one. */
 const KEPT = 4;
-
-const drawing =
-  (seed: number): (() => Draw) =>
-  () => {
-    const rng = xoroshiro128plus(seed);
-    return (from, to) => uniformInt(rng, from, to);
-  };
 
 /**
  * Runs one unlearning method over seeded batches (METHOD section 3) and hands back the trained weights.
@@ -80,8 +71,9 @@ export async function train(
       candidates: watch?.budget ? [] : [{ step: 0, weights }],
     };
   }
-  const draw = drawing(options.seed)();
-  const session = await openSession(model, forget, retain, options, draw, signal, onProfile);
+  const draws = drawing(options.seed);
+  const draw = draws();
+  const session = await openSession(model, forget, retain, options, draw, draws, signal, onProfile);
   try {
     const plan = session.plan(draw);
     const steps = Array.from({ length: options.epochs }, (_, epoch) => plan.count(epoch)).reduce(
@@ -110,18 +102,13 @@ export async function train(
         ? options.lr
         : adaptive
           ? FIRST_RATE
-          : await searchRate(
-              session,
-              await looking(session, watching!, retain, lossName, watchDraw),
-              drawing(options.seed),
-              {
-                steps,
-                target: watching!.target,
-                goal: watch!.goal,
-                epsilon: options.epsilon,
-                optimizer: options.optimizer ?? "sgd",
-              },
-            );
+          : await searchRate(session, await looking(session, watching!, retain, lossName, watchDraw), draws, {
+              steps,
+              target: watching!.target,
+              goal: watch!.goal,
+              epsilon: options.epsilon,
+              optimizer: options.optimizer ?? "sgd",
+            });
 
     const training = performance.now();
     const ledger: LedgerEntry[] = [];

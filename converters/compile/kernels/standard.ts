@@ -433,13 +433,8 @@ export const standardLowerings: LoweringTable = {
     return trace.emitMany("Split", [x!, trace.ints(sizes)], outputs, { axis: { int: axis } });
   },
   Slice: ({ inputs: [x], attrs, trace }) => {
-    const begin = attrs["begin"] as number[];
-    const wanted = attrs["size"] as number[];
-    const starts = x!.shape.map((_, i) => begin[i] ?? 0);
-    const shape = x!.shape.map((d, i) => {
-      const length = wanted[i] ?? -1;
-      return length === -1 ? d - starts[i]! : length;
-    });
+    const { begin, size } = attrs as { begin: number | number[]; size: number | number[] };
+    const [starts, shape] = tf.slice_util.parseSliceParams(x! as never, begin, size) as [number[], number[]];
     const splat = trace.splatValue(x!);
     if (splat !== undefined) return trace.splat(splat, shape, x!.dtype as "float32");
     const axes = x!.shape.map((_, i) => i).filter((i) => shape[i] !== x!.shape[i]);

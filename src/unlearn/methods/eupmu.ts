@@ -9,6 +9,7 @@ import { chosenObjective, type MethodDefinition, maybeLogged, startDual, stepToo
 export const eupmu: MethodDefinition = {
   uses: { forget: true, retain: true },
   choosesObjective: true,
+  measuresRise: true,
   objective: chosenObjective,
   dual: (options) => startDual(options, 0),
   step: (context) => {

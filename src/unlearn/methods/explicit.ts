@@ -10,6 +10,7 @@ export const explicit: MethodDefinition = {
   uses: { forget: true, retain: true },
   choosesObjective: true,
   gradients: 2,
+  measuresRise: true,
   objective: chosenObjective,
   dual: () => ({}),
   step: (context) => {

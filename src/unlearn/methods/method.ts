@@ -27,6 +27,11 @@ export interface MethodContext {
   readonly options: StepOptions;
   /** Set where the batch is cut into parts; undefined: one pass over the whole batch. */
   readonly pass?: Pass;
+  /**
+   * Retained samples stand in the first rows of a batch, in no batch in more than so many: what looks at their loss alone
+   * leaves out the other rows. undefined: they may stand anywhere.
+   */
+  readonly retainRows?: number;
 }
 
 /**
@@ -66,6 +71,8 @@ export interface MethodDefinition {
   readonly settings?: Readonly<Record<string, Setting>>;
   /** Backward passes of a step; undefined = 1. */
   readonly gradients?: number;
+  /** Whether a step looks at the retain loss once more, at the new weights. */
+  readonly measuresRise?: boolean;
   /** Whether `forgetObjective` may be chosen. */
   readonly choosesObjective: boolean;
   readonly objective: (options: StepOptions) => ForgetObjective;
@@ -109,7 +116,10 @@ export interface SideLosses {
 }
 
 /** What every method's step works with; made anew for each call. */
-export function stepTools({ apply, trainable, options, pass }: MethodContext, objective: ForgetObjective) {
+export function stepTools(
+  { apply, trainable, options, pass, retainRows }: MethodContext,
+  objective: ForgetObjective,
+) {
   const optimizer = optimizerOf(options);
   const utility = losses[options.loss ?? "cross-entropy"];
   return (carry: Tensors, batch: Tensors) => {
@@ -199,11 +209,22 @@ export function stepTools({ apply, trainable, options, pass }: MethodContext, ob
       };
     };
 
+    /** The retain loss alone, of this batch. */
+    const retainLossAt = (at: Weights): tf.Scalar => {
+      if (retainRows === undefined) return measure(at).retain;
+      const head = (tensor: tf.Tensor) => tf.slice(tensor, 0, retainRows);
+      const logits = apply(
+        at,
+        Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, head(x)])),
+      );
+      return sideLoss(utility.perSample(logits, head(labels)), head(batch.retainMask!), n);
+    };
+
     /** Log ratio of the utility loss after to before, on this batch; 0 without retained samples. */
     const measureRise = (after: Weights, before: { readonly retain: tf.Scalar }): tf.Tensor => {
       if (pass?.kind === "gradients") return tf.scalar(0);
       if (pass) pass.measuresRise();
-      const retain = pass ? (batch.retainAfter as tf.Scalar) : measure(after).retain;
+      const retain = pass ? (batch.retainAfter as tf.Scalar) : retainLossAt(after);
       return tf.mul(tf.sub(logLoss(retain), logLoss(before.retain)), hasRetain);
     };
 

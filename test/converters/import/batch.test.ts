@@ -215,3 +215,30 @@ describe("a fixed batch, run at another size, equals ONNX Runtime piece by piece
     );
   });
 });
+
+describe("a free batch: are samples treated one by one?", () => {
+  const free = (nodes: ReturnType<typeof node>[], weights: ReturnType<typeof floats>[]) =>
+    load(
+      model({
+        node: nodes,
+        initializer: weights,
+        input: [value("x", ["N", 3])],
+        output: [value("y", undefined)],
+      }),
+    ).mixes({ x: { shape: [4, 3], dtype: "float32" } });
+  const product = node("MatMul", ["x", "w"], ["m"]);
+
+  test("a matrix product and a softmax over classes: yes", () => {
+    expect(free([product, node("Softmax", ["m"], ["y"], { axis: 1 })], [linear(3, 4)])).toBeUndefined();
+  });
+  test("a softmax over the batch, a batch's mean taken off: no, with the node", () => {
+    const along = [product, node("Softmax", ["m"], ["s"], { axis: 0 }), node("Sqrt", ["s"], ["y"])];
+    expect(free(along, [linear(3, 4)])).toMatch(/Softmax.*batch axis 0/);
+    const mean = [
+      product,
+      node("ReduceMean", ["m"], ["mean"], { axes: [0] }),
+      node("Sub", ["m", "mean"], ["y"]),
+    ];
+    expect(free(mean, [linear(3, 4)])).toMatch(/ReduceMean/);
+  });
+});

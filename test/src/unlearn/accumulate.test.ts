@@ -22,6 +22,7 @@ const [forget, retain] = [load("digits-forget.npz", 17), load("digits-test.npz",
 const ofEight: TrainableModel = {
   ...model,
   batching: { kind: "split", size: 8, because: "a test" },
+  mixes: () => "a test",
   apply(weights, inputs) {
     expect(inputs["input"]!.shape[0]).toBe(8);
     return model.apply(weights, inputs);
