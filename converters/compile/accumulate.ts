@@ -5,6 +5,9 @@ import type { EmittedNode } from "./trace.ts";
 /** Fewest elements for which the passes over memory cost more than the nodes. */
 const WORTHWHILE = 2 ** 14;
 
+/** Most elements of a weight whose velocity gets a second buffer. */
+const SPARED = 2 ** 20;
+
 /** sum ± factor · scaled; `product` makes the product, where there is one. */
 interface Accumulation {
   readonly sum: string;
@@ -21,6 +24,9 @@ interface Accumulation {
  *
  * Where a result goes into the memory of a graph input, a is what lies there: of a weight p − s·v the old weight, of a velocity
  * s·v + g the product, made in place too; s is then 1. What lay elsewhere would have to be copied at the end.
+ *
+ * A velocity s·v + (g + d·p) of a weight p takes one pass for both products where v and p lie side by side (in-place.ts): a convolution of two channels. A MLP's
+ * four passes become two.
  */
 export function accumulate(
   nodes: readonly EmittedNode[],
@@ -33,7 +39,15 @@ export function accumulate(
     knowledge.successorOf(input) === output && overwrites(input, written);
   const found = new Map<EmittedNode, Accumulation>();
   const gone = new Set<EmittedNode>();
+  const decayed = new Map<EmittedNode, Decayed>();
   for (const node of nodes) {
+    const velocity = knowledge.beside && decayedVelocity(node, known, takesOver, knowledge);
+    if (!velocity) continue;
+    decayed.set(node, velocity);
+    for (const made of velocity.made) gone.add(made);
+  }
+  for (const node of nodes) {
+    if (gone.has(node) || decayed.has(node)) continue;
     const accumulation = accumulationOf(node, known, takesOver, knowledge);
     const made = accumulation && known.maker.get(accumulation.sum);
     if (!accumulation || (made && gone.has(made))) continue;
@@ -71,6 +85,25 @@ export function accumulate(
     return output;
   };
   for (const node of nodes) {
+    const velocity = decayed.get(node);
+    if (velocity) {
+      const [output] = node.outputs as [string];
+      const [shape] = node.shapes as [readonly number[]];
+      const { both, factors } = knowledge.beside!(velocity.velocity, velocity.weight, velocity.factors);
+      const row = `${output}row`;
+      result.push({
+        opType: "FusedConv",
+        domain: "com.microsoft",
+        inputs: [both, factors, "", asRow(velocity.gradient)],
+        outputs: [row],
+        shapes: [[1, 1, sizeOf(shape)]],
+        dtypes: node.dtypes,
+        attributes: { kernel_shape: { ints: [1] } },
+      });
+      views.set(output, row);
+      result.push(reshapeNode([row, output], shape, "float32", knowledge));
+      continue;
+    }
     const accumulation = found.get(node);
     if (!accumulation) {
       if (!gone.has(node)) result.push(node);
@@ -107,6 +140,58 @@ function scalingOf(
   const [scaled, factor] = whole(product.inputs[0]!) ? product.inputs : [...product.inputs].reverse();
   const fits = whole(scaled!) && sizeOf(shape(factor!) ?? []) === 1 && !whole(factor!);
   return fits ? { scaled: scaled!, factor: factor!, product } : undefined;
+}
+
+/** momentum · velocity + (gradient + decay · weight) */
+interface Decayed {
+  readonly velocity: string;
+  readonly weight: string;
+  readonly gradient: string;
+  /** Momentum and decay. */
+  readonly factors: readonly [number, number];
+  /** What makes the parts, and nothing else. */
+  readonly made: readonly EmittedNode[];
+}
+
+/** An update of a velocity with weight decay, where it and the weight are graph inputs and the new weight takes the place of the old one. */
+function decayedVelocity(
+  node: EmittedNode,
+  known: Lookups,
+  takesOver: (input: string, written: string, output: string) => boolean,
+  { scalarOf, successorOf }: Knowledge,
+): Decayed | undefined {
+  const isSum = ({ opType, domain, dtypes }: EmittedNode) =>
+    opType === "Add" && domain === "" && dtypes[0] === "float32";
+  const [dims] = node.shapes as [readonly number[]];
+  const [output] = node.outputs as [string];
+  const elements = sizeOf(dims);
+  if (!isSum(node) || elements < WORTHWHILE || elements > SPARED) return undefined;
+  const whole = (name: string) => known.shape(name)?.join() === dims.join();
+  const split = ({ inputs }: EmittedNode) => {
+    const [a, b] = inputs as [string, string];
+    return [
+      { rest: a, scaling: scalingOf(b, dims, known) },
+      { rest: b, scaling: scalingOf(a, dims, known) },
+    ];
+  };
+  for (const { rest, scaling } of split(node)) {
+    if (!scaling || successorOf(scaling.scaled) !== output) continue;
+    const sum = known.maker.get(rest);
+    if (!sum || !isSum(sum) || !known.once(rest) || !whole(rest)) continue;
+    for (const { rest: gradient, scaling: decay } of split(sum)) {
+      const weight = decay?.scaled;
+      const next = weight === undefined ? undefined : successorOf(weight);
+      const [momentum, factor] = [scalarOf(scaling.factor), decay && scalarOf(decay.factor)];
+      if (!decay || !weight || !next || momentum === undefined || factor === undefined) continue;
+      if (!whole(gradient) || !known.maker.has(gradient) || !known.once(gradient)) continue;
+      if (!takesOver(weight, next, next)) continue;
+      return {
+        ...{ velocity: scaling.scaled, weight, gradient, factors: [momentum, factor] },
+        made: [sum, scaling.product!, decay.product!],
+      };
+    }
+  }
+  return undefined;
 }
 
 /** @param takesOver whether an output may have the memory of an input, into which another value is written first */

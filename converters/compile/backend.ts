@@ -3,7 +3,7 @@ import { onnx } from "../onnx/proto.ts";
 import { tf } from "../tf.ts";
 import { accumulate } from "./accumulate.ts";
 import { fuse } from "./fuse.ts";
-import { type Precursor, precursors } from "./in-place.ts";
+import { type Head, heads, type Neighbours, type Precursor, precursors } from "./in-place.ts";
 import { loweringTables } from "./kernels/index.ts";
 import { channelBlocks, lowerBlocked, NCHWC } from "./layout.ts";
 import { alive, type Knowledge, sizeOf } from "./lookups.ts";
@@ -408,18 +408,26 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   /**
    * Serialises the graph, leaving out nodes that no output needs.
    * @param successors the output to be written into the memory of an input, where that is possible, or into another of its shape
+   * @param given inputs that nothing is written into, as the caller gives the memory of all; missing where it does not
    */
   finish(
     inputs: readonly { name: string; shape: readonly number[]; dtype: string }[],
     outputs: readonly { name: string; shape: readonly number[]; dtype: string }[],
-    { stop, successors = new Map() }: { stop?: string; successors?: ReadonlyMap<string, string> } = {},
+    {
+      stop,
+      successors = new Map(),
+      given,
+    }: { stop?: string; successors?: ReadonlyMap<string, string>; given?: ReadonlySet<string> } = {},
   ): {
     bytes: Uint8Array;
     nodes: readonly EmittedNode[];
     nodeCounts: Record<string, number>;
     precursors: readonly Precursor[];
+    heads: readonly Head[];
+    neighbours: readonly Neighbours[];
   } {
-    const given = new Map(inputs.map(({ name, shape }) => [name, shape]));
+    const shapes = new Map(inputs.map(({ name, shape }) => [name, shape]));
+    const neighbours: Neighbours[] = [];
     const outside = new Set(outputs.map(({ name }) => name));
     const knowledge: Knowledge = {
       scalarOf: (name) => {
@@ -428,16 +436,27 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
           ? new Float32Array(known.data.slice().buffer)[0]
           : undefined;
       },
-      shapeOf: (name) => given.get(name) ?? this.initializers.get(name)?.dims,
+      shapeOf: (name) => shapes.get(name) ?? this.initializers.get(name)?.dims,
       intsOf: (name) => this.intsOf(name),
       ints: (values) => this.ints(values),
       indices: (values) => this.initializer(values, [values.length], "int32"),
       number: (value) => this.initializer([value], [], "float32"),
       successorOf: (name) => successors.get(name),
+      ...(given && {
+        beside: (moving, resting, factors) => {
+          const both = `${moving}both`;
+          const order = `order${factors.join("and")}`;
+          neighbours.push({ moving, resting, both, order, factors });
+          return { both, factors: order };
+        },
+      }),
     };
+    const whole = alive(this.nodes, outside);
+    const cut = given ? heads(whole, outside, given, knowledge) : { nodes: whole, heads: [] };
+    for (const { name, shape } of cut.heads) shapes.set(name, shape);
     const current = [fuse, untranspose, orient, accumulate, permute].reduce<readonly EmittedNode[]>(
       (before, pass) => pass(before, outside, knowledge),
-      alive(this.nodes, outside),
+      cut.nodes,
     );
     const earlier = precursors(current, outside, successors.values());
     for (const { name } of earlier) outside.add(name);
@@ -508,7 +527,20 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
             dataType: ELEMENT_TYPE[dtype]!,
             rawData: data,
           })),
-        input: inputs.map(valueInfo),
+        input: [
+          ...inputs,
+          ...cut.heads,
+          ...neighbours.map(({ moving, both }) => ({
+            name: both,
+            shape: [1, 2, sizeOf(shapes.get(moving)!)],
+            dtype: "float32",
+          })),
+          ...[...new Set(neighbours.map(({ order }) => order))].map((name) => ({
+            name,
+            shape: [1, 2, 1],
+            dtype: "float32",
+          })),
+        ].map(valueInfo),
         output: [
           ...(stop === undefined
             ? []
@@ -517,7 +549,10 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
         ],
       },
     });
-    return { bytes: onnx.ModelProto.encode(model).finish(), nodes, nodeCounts, precursors: earlier };
+    return {
+      bytes: onnx.ModelProto.encode(model).finish(),
+      ...{ nodes, nodeCounts, precursors: earlier, heads: cut.heads, neighbours },
+    };
   }
 }
 

@@ -2,6 +2,7 @@ import { tf } from "../tf.ts";
 import { BACKEND, type OnnxBackend, tracingBackend } from "./backend.ts";
 import { registerGradients } from "./gradients.ts";
 import { overwritable } from "./in-place.ts";
+import { sizeOf } from "./lookups.ts";
 import type { CompiledGraph, StepFunction, StepSignature, TensorSpec, Tensors } from "./step.ts";
 
 const STOP = "stop";
@@ -107,16 +108,19 @@ export function compileStep(
     const outputs = { carry: collect(out.carry), results: collect(out.results) };
     const keys = Object.keys(signature.carry);
     const successors = new Map(keys.map((key) => [carry.names[key]!, outputs.carry[key]!]));
-    const { bytes, nodes, nodeCounts, precursors } = trace.finish(
+    const given = new Set(Object.values(batch.names));
+    const { bytes, nodes, nodeCounts, precursors, heads, neighbours } = trace.finish(
       graphInputs,
       graphOutputs,
-      givenMemory ? { stop: STOP, successors } : {},
+      givenMemory ? { stop: STOP, successors, given } : {},
     );
     const written = [...graphOutputs, ...precursors].map(({ name }) => name);
     const overwrites = overwritable(nodes, new Set(written));
     /** What is written into the memory of an output first. */
     const first = (output: string) => precursors.find((value) => value.output === output)?.name ?? output;
     const inPlace = keys.filter((key) => overwrites(carry.names[key]!, first(outputs.carry[key]!)));
+    const keyOf = (names: Readonly<Record<string, string>>, wanted: string) =>
+      Object.keys(names).find((key) => names[key] === wanted)!;
     return {
       bytes,
       inputs: { carry: carry.names, batch: batch.names },
@@ -124,6 +128,15 @@ export function compileStep(
       inPlace,
       ...(givenMemory ? { stop: STOP } : {}),
       precursors,
+      heads: heads.map(({ name, of, shape, dtype }) => ({
+        ...{ name, key: keyOf(batch.names, of), spec: { shape, dtype: dtype as TensorSpec["dtype"] } },
+      })),
+      neighbours: neighbours.map(({ moving, resting, ...rest }) => ({
+        ...rest,
+        moving: keyOf(carry.names, moving),
+        resting: keyOf(carry.names, resting),
+      })),
+      valueBytes: 4 * nodes.reduce((sum, { shapes }) => sum + shapes.reduce((s, d) => s + sizeOf(d), 0), 0),
       resultSpecs: specsOf(out.results),
       nodeCounts,
     };

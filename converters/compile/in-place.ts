@@ -1,4 +1,4 @@
-import { makersOf, readersOf } from "./lookups.ts";
+import { type Knowledge, makersOf, readersOf, sizeOf } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
 /** Which operand of FusedConv is `Sum`, what it adds to. */
@@ -91,4 +91,57 @@ export function precursors(
       output,
     }));
   });
+}
+
+/** The first rows of a graph input, which need no copy: they lie at its beginning. */
+export interface Head {
+  readonly name: string;
+  readonly of: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+}
+
+/** Fewest numbers whose copy costs more than one more graph input. */
+const HEAD = 2 ** 12;
+
+/**
+ * Slices off the beginning of graph inputs, as graph inputs of their own.
+ * @param given inputs that no output is written into
+ */
+export function heads(
+  nodes: readonly EmittedNode[],
+  kept: ReadonlySet<string>,
+  given: ReadonlySet<string>,
+  { intsOf }: Knowledge,
+): { readonly nodes: readonly EmittedNode[]; readonly heads: readonly Head[] } {
+  const isHead = ({ opType, inputs: [of, starts, , axes], outputs: [name], shapes: [shape] }: EmittedNode) =>
+    opType === "Slice" &&
+    given.has(of!) &&
+    !kept.has(name!) &&
+    intsOf(starts!)?.join() === "0" &&
+    axes !== undefined &&
+    intsOf(axes)?.join() === "0" &&
+    sizeOf(shape!) >= HEAD;
+  const found = nodes.filter(isHead);
+  return {
+    nodes: nodes.filter((node) => !isHead(node)),
+    heads: found.map(({ inputs: [of], outputs: [name], shapes: [shape], dtypes: [dtype] }) => ({
+      ...{ name: name!, of: of!, shape: shape!, dtype: dtype! },
+    })),
+  };
+}
+
+/**
+ * Two graph inputs of one size that lie side by side: of three equal parts of a buffer `resting` has the middle one and is written in place, `moving` the first and
+ * the last one in turn. Both together are then one value in either turn, `moving` in front or behind.
+ */
+export interface Neighbours {
+  readonly moving: string;
+  readonly resting: string;
+  /** Graph input float32 [1, 2, elements]: the two parts that hold both. */
+  readonly both: string;
+  /** Graph input float32 [1, 2, 1]: a number for each, in the order in which they lie. */
+  readonly order: string;
+  /** Of `moving` and of `resting`. */
+  readonly factors: readonly [number, number];
 }

@@ -16,6 +16,15 @@ export interface Knowledge {
   readonly number: (value: number) => string;
   /** The output that takes the memory of a graph input, if that proves possible. */
   readonly successorOf: (name: string) => string | undefined;
+  /**
+   * Has two graph inputs of one size lie side by side in memory, see {@link Neighbours}: the names of both as one value [1, 2, elements], and of their
+   * factors [1, 2, 1] in the order in which they lie. Missing where the caller does not give the memory.
+   */
+  readonly beside?: (
+    moving: string,
+    resting: string,
+    factors: readonly [number, number],
+  ) => { readonly both: string; readonly factors: string };
 }
 
 export interface Lookups {

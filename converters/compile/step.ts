@@ -1,5 +1,5 @@
 import type * as tf from "@tensorflow/tfjs-core";
-import type { Precursor } from "./in-place.ts";
+import type { Neighbours, Precursor } from "./in-place.ts";
 
 export type Tensors = Readonly<Record<string, tf.Tensor>>;
 
@@ -40,6 +40,12 @@ export interface CompiledGraph {
   readonly precursors: readonly Precursor[];
   /** Carry keys whose new value may be written over the old one: whoever reads the old one has read it by then. */
   readonly inPlace: readonly string[];
+  /** Further inputs that are the beginning of a batch entry. */
+  readonly heads: readonly { readonly name: string; readonly key: string; readonly spec: TensorSpec }[];
+  /** Carry keys whose memory lies side by side, and the further inputs that tell so; see {@link Neighbours}. */
+  readonly neighbours: readonly Neighbours[];
+  /** Bytes of all values between inputs and outputs, as if none took the place of another. */
+  readonly valueBytes: number;
   readonly resultSpecs: Readonly<Record<string, TensorSpec>>;
   /** Emitted nodes by operator, for tests and `--profile`. */
   readonly nodeCounts: Readonly<Record<string, number>>;
