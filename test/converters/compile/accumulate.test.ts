@@ -86,8 +86,16 @@ describe("where the caller gives the memory of every output", () => {
       const own = graph.precursors.filter(({ output }) => output === graph.outputs.carry[key]);
       return [key, own.length];
     });
-    const { inPlace, nodeCounts } = graph;
-    return { values, inPlace, fused: nodeCounts["FusedConv"] ?? 0, before: Object.fromEntries(before) };
+    const { inPlace, nodeCounts, neighbours } = graph;
+    return {
+      ...{ values, inPlace, fused: nodeCounts["FusedConv"] ?? 0, before: Object.fromEntries(before) },
+      beside: neighbours.map(({ moving, resting, factors }) => [moving, resting, ...factors]),
+    };
+  };
+  /** Equal but for the order of the additions, which is another in every second step. */
+  const expectClose = (values: unknown, wanted: Float32Array) => {
+    const worst = Math.max(...wanted.map((value, i) => Math.abs((values as Float32Array)[i]! - value)));
+    expect(worst).toBeLessThanOrEqual(2 ** -20 * Math.max(...wanted.map(Math.abs)));
   };
 
   const [decay, momentum, lr] = [f32(5e-4), f32(0.9), f32(0.3)];
@@ -110,15 +118,65 @@ describe("where the caller gives the memory of every output", () => {
     };
 
   test("a weight and its velocity are updated in their memory, and go on from there", async () => {
-    const { values, inPlace, fused, before } = await threeSteps(
+    const step: StepFunction = ({ p, v }, { x, lr: rate }) => {
+      const velocity = tf.add(tf.mul(v!, 0.9), tf.neg(x!));
+      return { carry: { p: tf.sub(p!, tf.mul(velocity, rate!)), v: velocity }, results: {} };
+    };
+    const { values, inPlace, fused, before, beside } = await threeSteps(step, ["p", "v"]);
+    // The new weight as a row; the velocity times its factor, and the sum as a row.
+    expect({ inPlace, fused, before }).toEqual({ inPlace: ["p", "v"], fused: 2, before: { p: 1, v: 2 } });
+    expect(beside).toEqual([]);
+    const [p, v] = [data.p!.slice(), data.v!.slice()];
+    for (let i = 0; i < 3; i++)
+      for (let j = 0; j < p.length; j++) {
+        v[j] = f32(v[j]! * momentum) - data.x![j]!;
+        p[j] = p[j]! - f32(v[j]! * lr);
+      }
+    expect(values).toEqual({ p, v, seen: undefined });
+  });
+
+  test("with weight decay they lie side by side, and one pass takes both", async () => {
+    const { values, inPlace, fused, before, beside } = await threeSteps(
       momentumStep(({ next, velocity }) => tf.add(next, velocity)),
       ["p", "v"],
     );
-    expect({ inPlace, fused }).toEqual({ inPlace: ["p", "v"], fused: 3 });
-    // The new weight as a row; the velocity times its factor, and the sum as a row.
-    expect(before).toEqual({ p: 1, v: 2 });
+    // −x and its sum with both, in the memory of the new velocity.
+    expect({ inPlace, fused, before }).toEqual({ inPlace: ["p"], fused: 2, before: { p: 1, v: 2 } });
+    expect(beside).toEqual([["v", "p", momentum, decay]]);
     const { p, v } = stateAfter(3);
-    expect(values).toEqual({ p, v, seen: p.map((value, i) => f32(value + v[i]!)) });
+    expectClose(values["p"], p);
+    expectClose(values["v"], v);
+    expectClose(
+      values["seen"],
+      p.map((value, i) => value + v[i]!),
+    );
+  });
+
+  test("but not the largest, whose second velocity would be felt", () => {
+    const large: TensorSpec = { shape: [1025, 1024], dtype: "float32" };
+    const { neighbours, inPlace } = compileStep(
+      momentumStep(({ next }) => tf.sum(next)),
+      { carry: { p: large, v: large }, batch: { ...batch, x: large } },
+      { givenMemory: true },
+    );
+    expect({ neighbours, inPlace }).toEqual({ neighbours: [], inPlace: ["p", "v"] });
+  });
+
+  test("a state written back goes on like the one that was read", async () => {
+    const step = momentumStep(({ next }) => tf.sum(next));
+    const carry = { p: { spec: whole, data: data.p! }, v: { spec: whole, data: data.v! } };
+    const runner = await onnxruntimeEngine().prepare(step, carry, batch);
+    const given = { x: data.x!, lr: data.lr! };
+    await runner.run(given);
+    const kept = await runner.read();
+    await runner.run(given);
+    const after = await runner.read();
+    await runner.run(given);
+    await runner.write(kept);
+    await runner.run(given);
+    const again = await runner.read();
+    for (const key of ["p", "v"]) expectClose(again[key], after[key] as Float32Array);
+    await runner.dispose();
   });
 
   test("a weight that is read beside the new one keeps its memory", async () => {
@@ -131,15 +189,20 @@ describe("where the caller gives the memory of every output", () => {
     expect(values).toEqual({ p, v, seen: p.map((value, i) => f32(value - old[i]!)) });
   });
 
-  test("so does a velocity: the new one is then made of the gradient, in other memory", async () => {
+  test("a velocity that is read beside the new one too", async () => {
     const { values, inPlace, fused, before } = await threeSteps(
       momentumStep(({ velocity, v }) => tf.sub(velocity, v)),
       ["p", "v"],
     );
-    // −x, with the decay, with the momentum.
-    expect({ inPlace, fused, before }).toEqual({ inPlace: ["p"], fused: 3, before: { p: 1, v: 3 } });
+    // −x, and its sum with decay and momentum.
+    expect({ inPlace, fused, before }).toEqual({ inPlace: ["p"], fused: 2, before: { p: 1, v: 2 } });
     const [{ v: old }, { p, v }] = [stateAfter(2), stateAfter(3)];
-    expect(values).toEqual({ p, v, seen: v.map((value, i) => f32(value - old[i]!)) });
+    expectClose(values["p"], p);
+    expectClose(values["v"], v);
+    expectClose(
+      values["seen"],
+      v.map((value, i) => value - old[i]!),
+    );
   });
 
   test("and one that the gradient is made of", async () => {

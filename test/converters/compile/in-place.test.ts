@@ -1,6 +1,10 @@
 import { expect, test } from "vitest";
+import { compileStep } from "../../../converters/compile/compile.ts";
 import { overwritable } from "../../../converters/compile/in-place.ts";
+import type { StepFunction, TensorSpec } from "../../../converters/compile/step.ts";
 import type { EmittedNode } from "../../../converters/compile/trace.ts";
+import { tf } from "../../../converters/tf.ts";
+import { onnxruntimeEngine } from "../../../src/engine/onnxruntime.ts";
 
 const node = (opType: string, inputs: string[], output: string): EmittedNode => ({
   opType,
@@ -56,4 +60,30 @@ test("not where a reader need not come first, looks at the memory itself, or nob
   const transposed = [node("Transpose", ["v"], "a"), node("Add", ["a", "g"], "next")];
   expect(mayOverwrite(transposed, "v", "next")).toBe(false);
   expect(mayOverwrite(update, "unread", "next")).toBe(false);
+});
+
+test("the beginning of a batch entry is an input of its own, not a copy", async () => {
+  const spec = (...shape: number[]): TensorSpec => ({ shape, dtype: "float32" });
+  const step: StepFunction = (_, { x, few }) => ({
+    carry: {},
+    results: {
+      front: tf.sum(tf.slice(x!, 0, 40), 1),
+      middle: tf.sum(tf.slice(x!, 10, 40), 1),
+      narrow: tf.sum(tf.slice(x!, [0, 0], [64, 70]), 1),
+      few: tf.neg(tf.slice(few!, 0, 2)),
+    },
+  });
+  const batch = { x: spec(64, 128), few: spec(4) };
+  const { heads, nodeCounts } = compileStep(step, { carry: {}, batch }, { givenMemory: true });
+  expect(heads).toMatchObject([{ key: "x", spec: spec(40, 128) }]);
+  expect(nodeCounts["Slice"]).toBe(3);
+  const x = Float32Array.from({ length: 64 * 128 }, (_, i) => ((i * 37) % 101) / 101);
+  const runner = await onnxruntimeEngine().prepare(step, {}, batch);
+  const { front } = await runner.run({ x, few: new Float32Array(4) });
+  await runner.dispose();
+  for (let row = 0; row < 40; row++) {
+    const sum = x.subarray(row * 128, (row + 1) * 128).reduce((a, b) => a + b, 0);
+    expect(front![row]).toBeCloseTo(sum, 4);
+  }
+  expect(front).toHaveLength(40);
 });
