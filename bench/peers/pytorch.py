@@ -3,7 +3,8 @@
 Reads the model file that the benchmark wrote, runs it with torch.nn.functional (the kernels that nn.Module calls) and torch's autograd:
 forward, one backward, SGD with momentum, and the second forward of the implicit method under torch.inference_mode.
 Each line on stdin is a number of steps; each line on stdout answers with what they took.
-Usage: pytorch.py MODEL.onnx THREADS BATCH SAMPLE_SHAPE(comma separated) [contiguous|channels_last]
+The last argument says on which rows that second pass runs: the whole batch, as the authors' code does it, or those that its loss is taken from.
+Usage: pytorch.py MODEL.onnx THREADS BATCH SAMPLE_SHAPE(comma separated) contiguous|channels_last all|retained
 """
 
 import json
@@ -18,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from onnx import helper, numpy_helper
 
-path, threads, batch, sample, layout = sys.argv[1:6]
+path, threads, batch, sample, layout, rows = sys.argv[1:7]
 torch.set_num_threads(int(threads))
 torch.set_flush_denormal(True)
 graph = onnx.load(path).graph
@@ -133,11 +134,14 @@ def step():
     (torch.log(f + 1e-8) + lam * torch.log(r + 1e-8)).backward()
     optimizer.step()
     with torch.inference_mode():
-        _, after = sides(forward(weights, x))
+        if rows == "all":
+            _, after = sides(forward(weights, x))
+        else:
+            after = F.cross_entropy(forward(weights, x[~forget]), labels[~forget], reduction="none").sum() / n
     rise = torch.log(after + 1e-8) - torch.log(r.detach() + 1e-8)
     dual.grad = -(rise - (-0.01)).clone()
     dual_optimizer.step()
-    return [float(f) * n / n_forget, float(r) * n / n_retain, lam]
+    return [float(f.detach()) * n / n_forget, float(r.detach()) * n / n_retain, lam]
 
 
 def say(answer):

@@ -2,7 +2,8 @@
 
 The same figures as `onnx-unlearn unlearn --test`: accuracies on all three sets and the field's membership attack (scikit-learn's SVM on the
 confidence of the true label), before and after. Only models of Conv, Relu, Add, GlobalAveragePool, Flatten and Gemm, which is what ResNets are.
-Usage: whole_job.py MODEL.onnx FORGET.npz RETAIN.npz TEST.npz OUT.onnx THREADS EPOCHS
+The last argument says on which rows the second forward pass runs, see pytorch.py.
+Usage: whole_job.py MODEL.onnx FORGET.npz RETAIN.npz TEST.npz OUT.onnx THREADS EPOCHS all|retained
 """
 
 import json
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 from onnx import helper, numpy_helper
 from sklearn.svm import SVC
 
-path, forget_path, retain_path, test_path, out, threads, epochs = sys.argv[1:8]
+path, forget_path, retain_path, test_path, out, threads, epochs, second = sys.argv[1:9]
 started = time.perf_counter()
 torch.set_num_threads(int(threads))
 torch.manual_seed(0)
@@ -103,7 +104,10 @@ for _ in range(int(epochs)):
         (torch.log(f + 1e-8) + lam * torch.log(r + 1e-8)).backward()
         optimizer.step()
         with torch.inference_mode():
-            _, after = sides(forward(batch), wanted, mask)
+            if second == "all":
+                _, after = sides(forward(batch), wanted, mask)
+            else:
+                after = F.cross_entropy(forward(batch[~mask]), wanted[~mask], reduction="none").sum() / len(rows)
         dual.grad = -(torch.log(after + 1e-8) - torch.log(r.detach() + 1e-8) + 0.01).clone()
         dual_optimizer.step()
 

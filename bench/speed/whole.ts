@@ -39,7 +39,7 @@ const together = (runs: readonly WholeJob[]): WholeJob => ({
 
 /**
  * Load, train, export, evaluate both files: the program and, given a Python, the same job there, in turn (ours, theirs, theirs,
- * ours …), so that a machine that grows slower meets both.
+ * ours …), so that a machine that grows slower meets both. The third is the peer with a second forward pass over retained rows alone.
  * @param shared holds models/cifar-resnet20.onnx and data/cifar10-{forget,retain,test}.npz
  */
 export async function wholeJob(
@@ -51,7 +51,7 @@ export async function wholeJob(
     runs,
     peer,
   }: { threads: number; epochs: number; runs: number; peer?: string | undefined },
-): Promise<{ readonly ours: WholeJob; readonly theirs?: WholeJob }> {
+): Promise<{ readonly ours: WholeJob; readonly theirs?: WholeJob; readonly third?: WholeJob }> {
   const model = join(shared, "models/cifar-resnet20.onnx");
   const [forget, retain, test] = ["forget", "retain", "test"].map((name) =>
     join(shared, `data/cifar10-${name}.npz`),
@@ -80,24 +80,23 @@ export async function wholeJob(
     ]);
   };
   const out = join(folder, "theirs.onnx");
-  const python =
-    peer === undefined
-      ? undefined
-      : () =>
-          watched(peer, [
-            "bench/peers/whole_job.py",
-            model,
-            forget,
-            retain,
-            test,
-            out,
-            `${threads}`,
-            `${epochs}`,
-          ]);
-  const [ours, theirs]: [WholeJob[], WholeJob[]] = [[], []];
+  const python = (rows: "all" | "retained") =>
+    watched(peer!, [
+      "bench/peers/whole_job.py",
+      ...[model, forget, retain, test, out, `${threads}`, `${epochs}`, rows],
+    ]);
+  const [ours, theirs, third]: [WholeJob[], WholeJob[], WholeJob[]] = [[], [], []];
   for (let run = 0; run < runs; run++) {
-    const turns = [async () => ours.push(await program()), async () => python && theirs.push(await python())];
+    const turns = [async () => ours.push(await program())];
+    if (peer !== undefined)
+      turns.push(
+        async () => theirs.push(await python("all")),
+        async () => third.push(await python("retained")),
+      );
     for (const turn of run % 2 === 0 ? turns : turns.reverse()) await turn();
   }
-  return { ours: together(ours), ...(python ? { theirs: together(theirs) } : {}) };
+  return {
+    ours: together(ours),
+    ...(peer === undefined ? {} : { theirs: together(theirs), third: together(third) }),
+  };
 }
