@@ -11,6 +11,7 @@ import { orient } from "./orient.ts";
 import { permute } from "./permute.ts";
 import { releaseEarly } from "./release.ts";
 import { lastLayersFirst } from "./schedule.ts";
+import { sums } from "./sums.ts";
 import type { EmittedAttribute, EmittedNode, Operand, Trace, TraceType } from "./trace.ts";
 import { untranspose } from "./untranspose.ts";
 
@@ -440,6 +441,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       intsOf: (name) => this.intsOf(name),
       ints: (values) => this.ints(values),
       indices: (values) => this.initializer(values, [values.length], "int32"),
+      ones: (count) => this.initializer(new Float32Array(count).fill(1), [1, count], "float32"),
       number: (value) => this.initializer([value], [], "float32"),
       successorOf: (name) => successors.get(name),
       ...(given && {
@@ -454,7 +456,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     const whole = alive(this.nodes, outside);
     const cut = given ? heads(whole, outside, given, knowledge) : { nodes: whole, heads: [] };
     for (const { name, shape } of cut.heads) shapes.set(name, shape);
-    const current = [fuse, untranspose, orient, accumulate, permute].reduce<readonly EmittedNode[]>(
+    const current = [fuse, untranspose, orient, sums, accumulate, permute].reduce<readonly EmittedNode[]>(
       (before, pass) => pass(before, outside, knowledge),
       cut.nodes,
     );

@@ -62,7 +62,13 @@ function fuseNormalization(
   return rewritten(nodes, gone, replaced);
 }
 
-/** A matrix product and the bias added to its rows become one Gemm, also through a Reshape in between that keeps the rows. */
+/** Fewest rows of a product whose bias is added by a pass of its own: Gemm first copies it to every row on one thread. */
+const MANY_ROWS = 1024;
+
+/**
+ * A matrix product and the bias added to its rows become one Gemm, also through a Reshape in between that keeps the rows. Where these are many, product and
+ * sum stay apart, and the product is one that ONNX Runtime does not join with the sum.
+ */
 function fuseBias(
   nodes: readonly EmittedNode[],
   kept: ReadonlySet<string>,
@@ -85,6 +91,10 @@ function fuseBias(
       // Whole rows plus the bias: nothing else broadcasts.
       const before = (reshape ?? product).shapes[0]!;
       if (before.at(-1) !== length || before.join() !== node.shapes[0]!.join()) continue;
+      if (rows >= MANY_ROWS) {
+        replaced.set(product, [{ ...product, opType: "FusedMatMul", domain: "com.microsoft" }]);
+        break;
+      }
       const gemm: EmittedNode = {
         opType: "Gemm",
         domain: "",

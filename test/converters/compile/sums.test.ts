@@ -1,0 +1,32 @@
+import * as tf from "@tensorflow/tfjs-core";
+import "@tensorflow/tfjs-backend-cpu";
+import * as ort from "onnxruntime-node";
+import { expect, test } from "vitest";
+import { compileStep } from "../../../converters/compile/compile.ts";
+
+const shape = [1, 40, 30, 48] as const;
+const x = Float32Array.from({ length: 40 * 30 * 48 }, (_, i) => ((i * 7919) % 1009) / 504.5 - 1);
+
+test.each([
+  ["the first axes", [0, 1, 2], false, "MatMul"],
+  ["one of the first axes, kept as one", [1], true, "MatMul"],
+  ["an axis behind others", [2], false, "ReduceSum"],
+  ["the last axis", [3], false, "ReduceSum"],
+] as const)("a sum over %s", async (_, axes, keepDims, operator) => {
+  const graph = compileStep(
+    (__, batch) => ({ carry: {}, results: { y: tf.sum(batch["x"]!, [...axes], keepDims) } }),
+    { carry: {}, batch: { x: { shape, dtype: "float32" } } },
+  );
+  expect(graph.nodeCounts[operator]).toBe(1);
+  const session = await ort.InferenceSession.create(graph.bytes, { logSeverityLevel: 3 });
+  const out = await session.run({ [graph.inputs.batch["x"]!]: new ort.Tensor("float32", x, shape) });
+  await session.release();
+  const found = out[graph.outputs.results["y"]!]!;
+  tf.setBackend("cpu");
+  const wanted = tf.sum(tf.tensor(x, [...shape]), [...axes], keepDims);
+  expect(found.dims).toEqual(wanted.shape);
+  const exact = wanted.dataSync();
+  // Sums of up to 1,200 numbers below 1 in float32.
+  for (const [i, value] of (found.data as Float32Array).entries())
+    expect(Math.abs(value - exact[i]!)).toBeLessThanOrEqual(1e-4);
+});
