@@ -441,7 +441,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       intsOf: (name) => this.intsOf(name),
       ints: (values) => this.ints(values),
       indices: (values) => this.initializer(values, [values.length], "int32"),
-      ones: (count) => this.initializer(new Float32Array(count).fill(1), [1, count], "float32"),
+      ones: (dims) => this.initializer(new Float32Array(sizeOf(dims)).fill(1), dims, "float32"),
       number: (value) => this.initializer([value], [], "float32"),
       successorOf: (name) => successors.get(name),
       ...(given && {
@@ -530,7 +530,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
             rawData: data,
           })),
         input: [
-          ...inputs,
+          ...(given ? inputs.filter(({ name }) => read.has(name)) : inputs),
           ...cut.heads,
           ...neighbours.map(({ moving, both }) => ({
             name: both,

@@ -119,11 +119,15 @@ export function compileStep(
     /** What is written into the memory of an output first. */
     const first = (output: string) => precursors.find((value) => value.output === output)?.name ?? output;
     const inPlace = keys.filter((key) => overwrites(carry.names[key]!, first(outputs.carry[key]!)));
+    // What no node reads is no input then.
+    const read = new Set(nodes.flatMap((node) => node.inputs));
+    const used = (names: Readonly<Record<string, string>>) =>
+      givenMemory ? Object.fromEntries(Object.entries(names).filter(([, name]) => read.has(name))) : names;
     const keyOf = (names: Readonly<Record<string, string>>, wanted: string) =>
       Object.keys(names).find((key) => names[key] === wanted)!;
     return {
       bytes,
-      inputs: { carry: carry.names, batch: batch.names },
+      inputs: { carry: used(carry.names), batch: used(batch.names) },
       outputs,
       inPlace,
       ...(givenMemory ? { stop: STOP } : {}),

@@ -12,8 +12,8 @@ export interface Knowledge {
   readonly ints: (values: readonly number[]) => string;
   /** Name of a constant list of places in a value. */
   readonly indices: (values: Int32Array) => string;
-  /** Name of a constant row of ones, [1, count]. */
-  readonly ones: (count: number) => string;
+  /** Name of a constant tensor of ones. */
+  readonly ones: (dims: readonly number[]) => string;
   /** Name of a constant scalar. */
   readonly number: (value: number) => string;
   /** The output that takes the memory of a graph input, if that proves possible. */

@@ -25,7 +25,7 @@ export interface StepSignature {
 export interface CompiledGraph {
   /** Serialised ONNX ModelProto. */
   readonly bytes: Uint8Array;
-  /** Value name in the graph of every carry/batch input and carry/result output. */
+  /** Value name in the graph of every carry/batch input and carry/result output; where the caller gives the memory, of the inputs that are read. */
   readonly inputs: {
     readonly carry: Readonly<Record<string, string>>;
     readonly batch: Readonly<Record<string, string>>;

@@ -116,7 +116,12 @@ export const onnxruntimeEngine = (): Engine => ({
     const results = new Map<string, Buffer>();
     for (const [key, spec] of Object.entries(resultSpecs)) results.set(key, buffer(empty(spec), spec));
     const named = (buffers: ReadonlyMap<string, Buffer>, names: Readonly<Record<string, string>>) =>
-      Object.fromEntries([...buffers].map(([key, { tensor }]) => [names[key]!, tensor]));
+      Object.fromEntries(
+        [...buffers].flatMap(([key, { tensor }]) => (names[key] === undefined ? [] : [[names[key], tensor]])),
+      ) as Record<string, ort.Tensor>;
+    const entries = Object.entries(inputs.batch).map(([key, name]) => ({
+      ...{ key, name, spec: batchSpecs[key]! },
+    }));
     const turn = (
       from: ReadonlyMap<string, Buffer>,
       to: ReadonlyMap<string, Buffer>,
@@ -145,10 +150,10 @@ export const onnxruntimeEngine = (): Engine => ({
       async run(arrays) {
         // A copy: what is kept would keep the batch in memory.
         const feeds = { ...now.feeds };
-        for (const [key, spec] of Object.entries(batchSpecs)) {
+        for (const { key, name, spec } of entries) {
           const data = arrays[key];
           if (!data) throw new Error(`the batch lacks "${key}"`);
-          feeds[inputs.batch[key]!] = wrap(data, spec);
+          feeds[name] = wrap(data, spec);
         }
         for (const { name, key, spec } of heads)
           feeds[name] = wrap(arrays[key]!.subarray(0, size(spec.shape)), spec);

@@ -1,4 +1,8 @@
+import { softmax } from "../../converters/kernels/reduction.ts";
 import { tf } from "../../converters/tf.ts";
+
+/** Log-probabilities of logits [N, C]: one operator where tfjs's own is made of six. */
+const logSoftmax = (logits: tf.Tensor): tf.Tensor => softmax(logits, 1, true);
 
 /** int32 labels [N] → float one-hot [N, classes]. */
 export function oneHot(labels: tf.Tensor, classes: number): tf.Tensor2D {
@@ -22,7 +26,7 @@ export function crossEntropy(logits: tf.Tensor, labels: tf.Tensor): tf.Tensor1D 
     const z = tf.reshape(logits, [n]);
     return tf.sub(tf.softplus(z), tf.mul(z, tf.cast(labels, "float32")));
   }
-  return tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits, 1), oneHot(labels, classes)), 1));
+  return tf.neg(tf.sum(tf.mul(logSoftmax(logits), oneHot(labels, classes)), 1));
 }
 
 /**
@@ -57,7 +61,7 @@ export function boundedAscent(logits: tf.Tensor, labels: tf.Tensor): tf.Tensor1D
     return tf.softplus(tf.mul(tf.reshape(logits, [n]), sign)) as tf.Tensor1D;
   }
   const label = oneHot(labels, classes);
-  const others = tf.sub(tf.mul(tf.logSoftmax(logits, 1), tf.sub(1, label)), tf.mul(label, 1e9));
+  const others = tf.sub(tf.mul(logSoftmax(logits), tf.sub(1, label)), tf.mul(label, 1e9));
   return tf.neg(tf.logSumExp(others, 1));
 }
 
@@ -74,7 +78,7 @@ export const boundedAscentOfEach = (logits: tf.Tensor, targets: tf.Tensor): tf.T
 export function uniformKl(logits: tf.Tensor): tf.Tensor1D {
   const classes = logits.shape[1]!;
   if (classes === 1) return uniformKlOfEach(logits);
-  return tf.sub(tf.neg(tf.mean(tf.logSoftmax(logits, 1), 1)), Math.log(classes));
+  return tf.sub(tf.neg(tf.mean(logSoftmax(logits), 1)), Math.log(classes));
 }
 
 /** `uniformKl` of every label of a multi-label sample, averaged: mean of softplus(z) − z/2 − log 2. float [N, C] → float [N]. */
@@ -91,7 +95,7 @@ export const uniformKlOfEach = (logits: tf.Tensor): tf.Tensor1D =>
 export function distillation(teacher: tf.Tensor, student: tf.Tensor, temperature: number): tf.Tensor1D {
   const logProbabilities = (logits: tf.Tensor) => {
     const two = logits.shape[1] === 1 ? tf.concat([tf.zerosLike(logits), logits], 1) : logits;
-    return tf.logSoftmax(tf.div(two, temperature), 1);
+    return logSoftmax(tf.div(two, temperature));
   };
   const p = logProbabilities(teacher);
   return tf.sum(tf.mul(tf.exp(p), tf.sub(p, logProbabilities(student))), 1);

@@ -30,3 +30,39 @@ test.each([
   for (const [i, value] of (found.data as Float32Array).entries())
     expect(Math.abs(value - exact[i]!)).toBeLessThanOrEqual(1e-4);
 });
+
+test("a vector's sum, and that of two vectors' product where nobody else needs it, are products of vectors", async () => {
+  const vector = { shape: [600], dtype: "float32" } as const;
+  const [a, b] = [x.subarray(0, 600), x.subarray(1000, 1600)];
+  const step = ({ a: s, b: t }: Readonly<Record<string, tf.Tensor>>) => ({
+    sum: tf.sum(s!),
+    dot: tf.sum(tf.mul(s!, t!)),
+    kept: tf.sum(tf.mul(t!, t!)),
+    squares: tf.mul(t!, t!),
+  });
+  const graph = compileStep((_, batch) => ({ carry: {}, results: step(batch) }), {
+    carry: {},
+    batch: { a: vector, b: vector },
+  });
+  expect(graph.nodeCounts).toEqual({ MatMul: 3, Mul: 1 });
+  const session = await ort.InferenceSession.create(graph.bytes, { logSeverityLevel: 3 });
+  const { a: first, b: second } = graph.inputs.batch as { a: string; b: string };
+  const out = await session.run({
+    [first]: new ort.Tensor("float32", a, [600]),
+    [second]: new ort.Tensor("float32", b, [600]),
+  });
+  await session.release();
+  const value = (name: string) => (out[graph.outputs.results[name]!]!.data as Float32Array)[0]!;
+  expect(value("sum")).toBeCloseTo(
+    a.reduce((sum, v) => sum + v, 0),
+    4,
+  );
+  expect(value("dot")).toBeCloseTo(
+    a.reduce((sum, v, i) => sum + v * b[i]!, 0),
+    4,
+  );
+  expect(value("kept")).toBeCloseTo(
+    b.reduce((sum, v) => sum + v * v, 0),
+    4,
+  );
+});
