@@ -25,8 +25,8 @@ interface Accumulation {
  * Where a result goes into the memory of a graph input, a is what lies there: of a weight p − s·v the old weight, of a velocity
  * s·v + g the product, made in place too; s is then 1. What lay elsewhere would have to be copied at the end.
  *
- * A velocity s·v + (g + d·p) of a weight p takes one pass for both products where v and p lie side by side (in-place.ts): a convolution of two channels. A MLP's
- * four passes become two.
+ * A velocity s·v + (g + d·p) of a weight p takes one pass for both products where v and p lie side by side (in-place.ts): a convolution of two channels, which
+ * adds in another order. An MLP's four passes become two.
  */
 export function accumulate(
   nodes: readonly EmittedNode[],

@@ -114,13 +114,19 @@ export function heads(
   given: ReadonlySet<string>,
   { intsOf }: Knowledge,
 ): { readonly nodes: readonly EmittedNode[]; readonly heads: readonly Head[] } {
-  const isHead = ({ opType, inputs: [of, starts, , axes], outputs: [name], shapes: [shape] }: EmittedNode) =>
+  const isHead = ({
+    opType,
+    inputs: [of, starts, , axes, steps],
+    outputs: [name],
+    shapes: [shape],
+  }: EmittedNode) =>
     opType === "Slice" &&
     given.has(of!) &&
     !kept.has(name!) &&
     intsOf(starts!)?.join() === "0" &&
     axes !== undefined &&
     intsOf(axes)?.join() === "0" &&
+    (steps === undefined || intsOf(steps)?.join() === "1") &&
     sizeOf(shape!) >= HEAD;
   const found = nodes.filter(isHead);
   return {

@@ -95,6 +95,7 @@ export const onnxruntimeEngine = (): Engine => ({
       state.set(key, own);
       other.set(key, inPlace.has(key) ? own : buffer(empty(spec), spec));
     }
+    // Velocities on either side of their weights, see Neighbours.
     const sides: [Record<string, ort.Tensor>, Record<string, ort.Tensor>] = [{}, {}];
     for (const { moving, resting, both, order, factors } of neighbours) {
       const [{ spec, data }, beside] = [initial[moving]!, initial[resting]!];

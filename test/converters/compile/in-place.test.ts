@@ -3,6 +3,7 @@ import { compileStep } from "../../../converters/compile/compile.ts";
 import { overwritable } from "../../../converters/compile/in-place.ts";
 import type { StepFunction, TensorSpec } from "../../../converters/compile/step.ts";
 import type { EmittedNode } from "../../../converters/compile/trace.ts";
+import { slice } from "../../../converters/kernels/movement.ts";
 import { tf } from "../../../converters/tf.ts";
 import { onnxruntimeEngine } from "../../../src/engine/onnxruntime.ts";
 
@@ -70,20 +71,22 @@ test("the beginning of a batch entry is an input of its own, not a copy", async 
       front: tf.sum(tf.slice(x!, 0, 40), 1),
       middle: tf.sum(tf.slice(x!, 10, 40), 1),
       narrow: tf.sum(tf.slice(x!, [0, 0], [64, 70]), 1),
+      sparse: tf.sum(slice(x!, [0, 0], [32, 128], [2, 1]), 1),
       few: tf.neg(tf.slice(few!, 0, 2)),
     },
   });
   const batch = { x: spec(64, 128), few: spec(4) };
   const { heads, nodeCounts } = compileStep(step, { carry: {}, batch }, { givenMemory: true });
   expect(heads).toMatchObject([{ key: "x", spec: spec(40, 128) }]);
-  expect(nodeCounts["Slice"]).toBe(3);
+  expect(nodeCounts["Slice"]).toBe(4);
   const x = Float32Array.from({ length: 64 * 128 }, (_, i) => ((i * 37) % 101) / 101);
   const runner = await onnxruntimeEngine().prepare(step, {}, batch);
-  const { front } = await runner.run({ x, few: new Float32Array(4) });
+  const { front, sparse } = await runner.run({ x, few: new Float32Array(4) });
   await runner.dispose();
   for (let row = 0; row < 40; row++) {
     const sum = x.subarray(row * 128, (row + 1) * 128).reduce((a, b) => a + b, 0);
     expect(front![row]).toBeCloseTo(sum, 4);
+    if (row % 2 === 0) expect(sparse![row / 2]).toBeCloseTo(sum, 4);
   }
   expect(front).toHaveLength(40);
 });
