@@ -2,7 +2,7 @@ import type { NumberArray } from "../../src/engine/engine.ts";
 import { drawing, mixedBatches, retainedIn, samplesOf } from "../../src/unlearn/batches.ts";
 
 /** Share of the samples that are to be forgotten. */
-const FORGOTTEN = 0.3;
+export const FORGOTTEN = 0.3;
 /** Full batches of an imagined run. */
 const BATCHES = 300;
 

@@ -1,12 +1,13 @@
 // npm run bench [-- --peer PYTHON] [--only NAME,NAME] [--threads N] [--launches N] [--pairs N] [--seconds S] [--job FOLDER] [--jobs N] [--epochs N]
-// Training steps side by side with tfjs `cpu` and, given a Python with torch and onnx, with PyTorch: interleaved runs in two
-// processes, started anew five times, and the median of the ratios of 2 pairs of 2 seconds from each start. --job runs the whole job on the models and data of a folder too, in turn, each twice.
+// Training steps side by side with tfjs `cpu` or, given a Python with torch and onnx, with PyTorch twice (see SECOND_PASS): interleaved runs in processes of
+// their own, started anew five times, and the median of the ratios of 2 pairs of 2 seconds from each start. --job runs the whole job on the models and data of a folder too, in turn, each twice.
 // NAME is a workload, `checks` or `job`. Everything takes some twenty minutes on two cores. Writes bench/results/speed.json and .md.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
+import { FORGOTTEN, mostRetained } from "./batch.ts";
 import { type Check, checkCells, runChecks } from "./checks.ts";
 import { matmulRate } from "./matmul.ts";
 import { median } from "./median.ts";
@@ -43,7 +44,7 @@ async function calibrate(contender: Contender): Promise<number> {
 /** What the column about the second pass says. */
 const SECOND_PASS =
   "EUPMU measures the retained samples' loss at the new weights with a second forward pass. The authors' code, and PyTorch here, runs it on the whole " +
-  "batch, ours on the rows that can hold retained samples (30 % are to be forgotten; of 128 rows, 103). *Its second pass short*: ours / a PyTorch that leaves out " +
+  `batch, ours on the rows that can hold retained samples (${FORGOTTEN * 100} % are to be forgotten; of 128 rows, ${mostRetained(128)}). *Its second pass short*: ours / a PyTorch that leaves out ` +
   "the other rows as well.";
 
 interface Row {
