@@ -84,39 +84,15 @@ export function accumulate(
     });
     return output;
   };
-  for (const node of nodes) {
-    const velocity = decayed.get(node);
-    if (velocity) {
-      const [output] = node.outputs as [string];
-      const [shape] = node.shapes as [readonly number[]];
-      const { both, factors } = knowledge.beside!(velocity.velocity, velocity.weight, velocity.factors);
-      const row = `${output}row`;
-      result.push({
-        opType: "FusedConv",
-        domain: "com.microsoft",
-        inputs: [both, factors, "", asRow(velocity.gradient)],
-        outputs: [row],
-        shapes: [[1, 1, sizeOf(shape)]],
-        dtypes: node.dtypes,
-        attributes: { kernel_shape: { ints: [1] } },
-      });
-      views.set(output, row);
-      result.push(reshapeNode([row, output], shape, "float32", knowledge));
-      continue;
-    }
-    const accumulation = found.get(node);
-    if (!accumulation) {
-      if (!gone.has(node)) result.push(node);
-      continue;
-    }
-    const { sum, scaled, factor, negative } = accumulation;
+  /** A node's value as a sum in one pass: a convolution of what is scaled, with the factors as its kernel. */
+  const pushSum = (node: EmittedNode, scaled: string, factors: string, sum: string) => {
     const [output] = node.outputs as [string];
     const [shape] = node.shapes as [readonly number[]];
     const row = `${output}row`;
     result.push({
       opType: "FusedConv",
       domain: "com.microsoft",
-      inputs: [asRow(scaled), negative ? minus(factor) : asRow(factor), "", asRow(sum)],
+      inputs: [scaled, factors, "", sum],
       outputs: [row],
       shapes: [[1, 1, sizeOf(shape)]],
       dtypes: node.dtypes,
@@ -124,6 +100,17 @@ export function accumulate(
     });
     views.set(output, row);
     result.push(reshapeNode([row, output], shape, "float32", knowledge));
+  };
+  for (const node of nodes) {
+    const update = decayed.get(node);
+    const accumulation = found.get(node);
+    if (update) {
+      const { both, factors } = knowledge.beside!(update.velocity, update.weight, update.factors);
+      pushSum(node, both, factors, asRow(update.gradient));
+    } else if (accumulation) {
+      const { sum, scaled, factor, negative } = accumulation;
+      pushSum(node, asRow(scaled), negative ? minus(factor) : asRow(factor), asRow(sum));
+    } else if (!gone.has(node)) result.push(node);
   }
   return alive(result, kept);
 }

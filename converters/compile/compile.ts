@@ -119,6 +119,9 @@ export function compileStep(
     /** What is written into the memory of an output first. */
     const first = (output: string) => precursors.find((value) => value.output === output)?.name ?? output;
     const inPlace = keys.filter((key) => overwrites(carry.names[key]!, first(outputs.carry[key]!)));
+    for (const { resting } of neighbours)
+      if (!inPlace.some((key) => carry.names[key] === resting))
+        throw new Error(`"${resting}" lies beside its velocity, but cannot be written in place`);
     // What no node reads is no input then.
     const read = new Set(nodes.flatMap((node) => node.inputs));
     const used = (names: Readonly<Record<string, string>>) =>

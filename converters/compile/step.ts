@@ -44,7 +44,7 @@ export interface CompiledGraph {
   readonly heads: readonly { readonly name: string; readonly key: string; readonly spec: TensorSpec }[];
   /** Carry keys whose memory lies side by side, and the further inputs that tell so; see {@link Neighbours}. */
   readonly neighbours: readonly Neighbours[];
-  /** Bytes of all values between inputs and outputs, as if none took the place of another. */
+  /** Bytes of all values between inputs and outputs, 4 a number, as if none took the place of another. */
   readonly valueBytes: number;
   readonly resultSpecs: Readonly<Record<string, TensorSpec>>;
   /** Emitted nodes by operator, for tests and `--profile`. */

@@ -284,9 +284,10 @@ export async function openSession(
     at: { readonly lr: number; readonly epsilon: number; readonly progress: number },
   ) => {
     if (signal?.aborted) throw new OnnxUnlearnError("INTERRUPTED", "Interrupted; nothing was written.", 130);
+    const retained = retainedIn(samples);
+    if (retained > retainRows)
+      throw new Error(`a batch with ${retained} retained samples, of ${retainRows} foreseen`);
     const ordered = retainedFirst(samples);
-    if (retainedIn(samples) > retainRows)
-      throw new Error(`a batch with ${retainedIn(samples)} retained samples, of ${retainRows} foreseen`);
     for (let row = 0; row < n; row++) {
       const valid = row < ordered.length;
       const { set, i, forgets } = ordered[valid ? row : 0]!;

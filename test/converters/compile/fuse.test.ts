@@ -7,6 +7,7 @@ import { standardize } from "../../../converters/kernels/normalization.ts";
 const run = async (
   f: (x: tf.Tensor, w: tf.Tensor, b: tf.Tensor) => Record<string, tf.Tensor>,
   shape: number[],
+  given: readonly number[] = [1, 2, 3, 4],
 ) => {
   const specs = { x: shape, w: [2, 3], b: [3] };
   const graph = compileStep((_, { x, w, b }) => ({ carry: {}, results: f(x!, w!, b!) }), {
@@ -16,7 +17,7 @@ const run = async (
     ),
   });
   const session = await ort.InferenceSession.create(graph.bytes, { logSeverityLevel: 3 });
-  const data: Record<string, number[]> = { x: [1, 2, 3, 4], w: [1, 0, 2, 0, 1, 3], b: [10, 20, 30] };
+  const data: Record<string, number[]> = { x: [...given], w: [1, 0, 2, 0, 1, 3], b: [10, 20, 30] };
   const out = await session.run(
     Object.fromEntries(
       Object.entries(specs).map(([key, dims]) => [
@@ -45,6 +46,17 @@ test("a product and its bias are one Gemm, with or without a Reshape between the
   );
   expect(reshaped.values("y")).toEqual([11, 22, 38, 13, 24, 48]);
   expect(reshaped.graph.nodeCounts["Add"] ?? 0).toBe(0);
+});
+
+test("of many rows they stay apart", async () => {
+  const rows = Array.from({ length: 512 }, () => [1, 2, 3, 4]).flat();
+  const { graph, values } = await run(
+    (x, w, b) => ({ y: tf.add(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D), b) }),
+    [1024, 2],
+    rows,
+  );
+  expect(graph.nodeCounts).toEqual({ FusedMatMul: 1, Add: 1 });
+  expect(values("y")).toEqual(Array.from({ length: 512 }, () => [11, 22, 38, 13, 24, 48]).flat());
 });
 
 test("not where the product itself is read, or the rows are cut differently", async () => {
