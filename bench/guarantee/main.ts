@@ -12,9 +12,10 @@ import { loadModelFile } from "../../converters/onnx/read.ts";
 import { BudgetError } from "../../src/api/guard.ts";
 import { unlearn } from "../../src/api/unlearn.ts";
 import { loadDataset } from "../../src/data/dataset.ts";
+import type { Dataset } from "../../src/data/types.ts";
 import { packageRoot } from "../../src/package.ts";
 import * as ort from "../../src/runtime.ts";
-import { type Dataset, METHODS, type Method } from "../../src/unlearn/types.ts";
+import { METHODS, type Method } from "../../src/unlearn/types.ts";
 import { withhold } from "../../src/unlearn/validation.ts";
 
 const STATE = join(packageRoot(), "bench/results/guarantee.jsonl");

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { EngineName, NumberArray } from "../../src/engine/engine.ts";
 import { getEngine } from "../../src/engine/index.ts";
-import { openPrefix } from "../../src/evaluate/prefix.ts";
+import { openPrefix } from "../../src/prepare/frozen-prefix.ts";
 import type { Method } from "../../src/unlearn/types.ts";
 import { syntheticBatch } from "./batch.ts";
 import { jobOf } from "./job.ts";

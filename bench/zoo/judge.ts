@@ -12,11 +12,11 @@ import type { Head, TrainableModel } from "../../converters/import/model.ts";
 import { normalizeGraph } from "../../converters/import/normalize.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
+import type { Dataset } from "../../src/data/types.ts";
 import { getEngine } from "../../src/engine/index.ts";
 import { fromRuntime } from "../../src/engine/tensors.ts";
-import { withOutputs, withPrefix } from "../../src/evaluate/prefix.ts";
+import { withOutputs, withPrefix } from "../../src/prepare/frozen-prefix.ts";
 import * as ort from "../../src/runtime.ts";
-import type { Dataset } from "../../src/unlearn/types.ts";
 import { verifyLoads, verifyStructure } from "../../src/verify/verify.ts";
 import { concreteDims, random, rows, type Samples, stack, synthesize, toOrt } from "./inputs.ts";
 

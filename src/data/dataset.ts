@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import { badInput } from "../../converters/errors.ts";
 import { isFloatType } from "../../converters/import/value.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
-import type { Dataset, LossName } from "../unlearn/types.ts";
+import type { LossName } from "../unlearn/types.ts";
 import { type NpyArray, readNpz } from "./npz.ts";
+import type { Dataset } from "./types.ts";
 
 /** x' = (x / scale − mean) / std per channel; one value stands for all channels. */
 export interface Preprocessing {

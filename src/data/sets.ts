@@ -1,7 +1,8 @@
 import { badInput } from "../../converters/errors.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
-import type { Dataset, LossName } from "../unlearn/types.ts";
+import type { LossName } from "../unlearn/types.ts";
 import { findOverlap, loadDataset, NO_PREPROCESSING, type Preprocessing } from "./dataset.ts";
+import type { Dataset } from "./types.ts";
 
 /** Paths of the data files of a request; see METHOD section 1 for what each set is. */
 export interface SetPaths {

@@ -1,7 +1,7 @@
 import { badInput } from "../../converters/errors.ts";
 import type { Head } from "../../converters/import/model.ts";
 import type { Sets } from "../data/sets.ts";
-import type { Dataset, VectorTargets } from "../unlearn/types.ts";
+import type { Dataset, VectorTargets } from "../data/types.ts";
 import { type Column, columnsOf, mean } from "./columns.ts";
 import { type ModelAnswers, NEEDS_CLASSES, NOT_NUMBERS } from "./comparison.ts";
 import { membershipEfficacy } from "./membership.ts";

@@ -1,4 +1,4 @@
-import type { Dataset } from "../unlearn/types.ts";
+import type { Dataset } from "../data/types.ts";
 import { type FileInterface, feedsOf, openSession } from "./predict.ts";
 
 /** Time of one run of two files, measured in turn so that both meet the same machine. */

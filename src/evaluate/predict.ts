@@ -1,9 +1,9 @@
 import { badInput } from "../../converters/errors.ts";
 import type { Head } from "../../converters/import/model.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
+import type { Dataset } from "../data/types.ts";
 import { fromRuntime, toRuntime } from "../engine/tensors.ts";
 import * as ort from "../runtime.ts";
-import type { Dataset } from "../unlearn/types.ts";
 
 export interface Prediction {
   readonly count: number;

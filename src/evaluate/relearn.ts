@@ -2,12 +2,12 @@ import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import { tf } from "../../converters/tf.ts";
+import type { Dataset } from "../data/types.ts";
 import type { NumberArray } from "../engine/engine.ts";
 import { getEngine } from "../engine/index.ts";
+import { behindPrefix, withPrefix } from "../prepare/frozen-prefix.ts";
 import { crossEntropy } from "../unlearn/losses.ts";
-import type { Dataset } from "../unlearn/types.ts";
 import { drawSubset } from "./membership.ts";
-import { behindPrefix, withPrefix } from "./prefix.ts";
 
 export interface RelearnOptions {
   /** Forget accuracy to reach, as a fraction. */

@@ -1,5 +1,5 @@
 import { encodePng } from "../data/png.ts";
-import type { Dataset } from "../unlearn/types.ts";
+import type { Dataset } from "../data/types.ts";
 import type { ModelAnswers } from "./comparison.ts";
 import { SETS, type SetName } from "./glossary.ts";
 

@@ -1,5 +1,5 @@
 import type { Head } from "../../converters/import/model.ts";
-import type { VectorTargets } from "../unlearn/types.ts";
+import type { VectorTargets } from "../data/types.ts";
 import type { ScoredSet } from "./membership.ts";
 
 /** A model's answers on a labelled set: what every metric is computed from. */

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { badInput } from "../../converters/errors.ts";
-import type { Dataset } from "../unlearn/types.ts";
+import type { Dataset } from "../data/types.ts";
 
 /** A data set as a receipt names it: nobody without the key can confirm a guess. */
 export interface NamedSet {

@@ -1,6 +1,6 @@
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import type { Dataset } from "./types.ts";
+import type { Dataset } from "../data/types.ts";
 
 /** A uniform whole number from `from` to `to`, both included. */
 export type Draw = (from: number, to: number) => number;

@@ -1,5 +1,5 @@
 import { badInput } from "../../converters/errors.ts";
-import type { Dataset } from "./types.ts";
+import type { Dataset } from "../data/types.ts";
 
 /** The total utility that may be lost on validation data (METHOD section 6). */
 export interface Budget {

@@ -1,8 +1,8 @@
 import type { TensorSpec } from "../../converters/compile/step.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
+import type { Dataset } from "../data/types.ts";
 import type { Engine, NumberArray } from "../engine/engine.ts";
 import { type InputShape, inputSpecs } from "./inputs.ts";
-import type { Dataset } from "./types.ts";
 
 /** Weights by parameter name. */
 export type WeightArrays = Readonly<Record<string, Float32Array>>;

@@ -1,7 +1,7 @@
 import type { TensorSpec } from "../../converters/compile/step.ts";
 import { badInput } from "../../converters/errors.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
-import type { Dataset } from "./types.ts";
+import type { Dataset } from "../data/types.ts";
 
 /** One model input, for a single sample. */
 export interface InputShape {

@@ -1,5 +1,6 @@
+import type { Dataset } from "../data/types.ts";
 import { ownTargetsOf } from "./batches.ts";
-import type { Dataset, LossName } from "./types.ts";
+import type { LossName } from "./types.ts";
 
 /** How a model does on a set, on the samples' own targets. */
 export interface Measure {

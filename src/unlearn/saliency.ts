@@ -1,11 +1,12 @@
 import type { TensorSpec } from "../../converters/compile/step.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import { tf } from "../../converters/tf.ts";
+import type { Dataset } from "../data/types.ts";
 import type { Engine } from "../engine/engine.ts";
 import { ownTargetsOf } from "./batches.ts";
 import { type InputShape, inputSpecs } from "./inputs.ts";
 import { losses, sideLoss } from "./objectives.ts";
-import type { Dataset, LossName } from "./types.ts";
+import type { LossName } from "./types.ts";
 
 /**
  * Saliency mask of SalUn (Fan et al., ICLR 2024, equation 3): 1 where |∇_θ L_f(θ₀)|, over the whole forget set and its own targets, is among the

@@ -1,6 +1,7 @@
 import type { TensorSpec } from "../../converters/compile/step.ts";
 import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
+import type { Dataset } from "../data/types.ts";
 import type { Arrays, NumberArray } from "../engine/engine.ts";
 import { getEngine } from "../engine/index.ts";
 import type { OperatorTime } from "../engine/profile.ts";
@@ -28,7 +29,7 @@ import { losses } from "./objectives.ts";
 import { optimizerOf } from "./optimizer.ts";
 import { saliencyMasks } from "./saliency.ts";
 import { ruined } from "./teacher.ts";
-import type { Dataset, UnlearnOptions } from "./types.ts";
+import type { UnlearnOptions } from "./types.ts";
 
 /** @throws badInput TARGETS_MISSING, TARGETS_SHAPE, LABEL_RANGE naming set, sample and remedy */
 function checkTargets(set: Dataset, kind: "class" | "vector", loss: string, units: number): void {

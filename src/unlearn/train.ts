@@ -1,5 +1,6 @@
 import { badInput, gateFailed } from "../../converters/errors.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
+import type { Dataset } from "../data/types.ts";
 import type { OperatorTime } from "../engine/profile.ts";
 import { type Draw, drawing } from "./batches.ts";
 import { budgetEpsilon } from "./budget.ts";
@@ -13,7 +14,6 @@ import { epsilonAt, learningRateAt } from "./schedule.ts";
 import { openSession, type Session } from "./session.ts";
 import type {
   Candidate,
-  Dataset,
   LedgerEntry,
   LossName,
   TrainingProgress,

@@ -1,7 +1,8 @@
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { badInput } from "../../converters/errors.ts";
-import type { Dataset, Goal } from "./types.ts";
+import type { Dataset } from "../data/types.ts";
+import type { Goal } from "./types.ts";
 
 /** Some samples of a set, in the given order. */
 export function pick(set: Dataset, samples: readonly number[], path: string): Dataset {

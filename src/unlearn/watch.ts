@@ -1,9 +1,10 @@
+import type { Dataset } from "../data/types.ts";
 import type { Draw } from "./batches.ts";
 import { type Budget, isWithin, natsOf, spentOf, unitOf, wrongCosts } from "./budget.ts";
 import { type Figures, figuresOf, isMet, type StopCondition } from "./conditions.ts";
 import type { Forward, WeightArrays } from "./forward.ts";
 import { type Measure, measure } from "./metrics.ts";
-import type { Dataset, Goal, LossName } from "./types.ts";
+import type { Goal, LossName } from "./types.ts";
 
 /** A set whose accuracy may change by so much only: −0.01 may fall by a point, +0.01 may rise by one. */
 export interface Limit {

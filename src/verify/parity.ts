@@ -3,10 +3,10 @@ import { importModel } from "../../converters/import/graph.ts";
 import type { ImportOptions, TrainableModel } from "../../converters/import/model.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { firstSamples } from "../data/sets.ts";
+import type { Dataset } from "../data/types.ts";
 import { getEngine } from "../engine/index.ts";
 import { predict } from "../evaluate/predict.ts";
-import { withPrefix } from "../evaluate/prefix.ts";
-import type { Dataset } from "../unlearn/types.ts";
+import { withPrefix } from "../prepare/frozen-prefix.ts";
 
 export interface Parity {
   /** Largest |a − b| over all outputs of all samples; null where the file hands out labels only. */

@@ -6,8 +6,8 @@ import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS } from "../../../src/api/unlearn.ts";
 import { loadDataset } from "../../../src/data/dataset.ts";
 import { firstSamples } from "../../../src/data/sets.ts";
+import type { Dataset } from "../../../src/data/types.ts";
 import { train } from "../../../src/unlearn/train.ts";
-import type { Dataset } from "../../../src/unlearn/types.ts";
 import { installed } from "../engine/installed.ts";
 import { fixtures, uniform } from "./harness.ts";
 

@@ -4,12 +4,13 @@ import { describe, expect, test } from "vitest";
 import { compileStep } from "../../../converters/compile/compile.ts";
 import { importModel } from "../../../converters/import/graph.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
+import type { Dataset } from "../../../src/data/types.ts";
 import type { EngineName } from "../../../src/engine/engine.ts";
 import { getEngine } from "../../../src/engine/index.ts";
 import { methods } from "../../../src/unlearn/methods/index.ts";
 import type { MethodContext, StepOptions } from "../../../src/unlearn/methods/method.ts";
 import { saliencyMasks } from "../../../src/unlearn/saliency.ts";
-import type { Dataset, Method } from "../../../src/unlearn/types.ts";
+import type { Method } from "../../../src/unlearn/types.ts";
 import { installed } from "../engine/installed.ts";
 import { fixtures, prepareStep, readFixture, relativeDistance, scalarsOf } from "./harness.ts";
 

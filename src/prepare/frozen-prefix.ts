@@ -7,11 +7,11 @@ import type { ImportOptions, TrainableModel } from "../../converters/import/mode
 import type { OnnxModel } from "../../converters/onnx/model.ts";
 import { onnx } from "../../converters/onnx/proto.ts";
 import type { Sets } from "../data/sets.ts";
+import type { Dataset } from "../data/types.ts";
 import { fromRuntime } from "../engine/tensors.ts";
+import { feedsOf } from "../evaluate/predict.ts";
 import * as ort from "../runtime.ts";
 import { inputShapes } from "../unlearn/inputs.ts";
-import type { Dataset } from "../unlearn/types.ts";
-import { feedsOf } from "./predict.ts";
 
 /** The file with more outputs: protobuf merges a second `graph` field into the first, so no byte is decoded. */
 export function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8Array {

@@ -8,8 +8,8 @@ import { compileStep } from "../../../converters/compile/compile.ts";
 import { examine } from "../../../converters/import/examine.ts";
 import { readModel } from "../../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS, unlearn } from "../../../src/api/unlearn.ts";
-import { behindPrefix, cutFrozen, withPrefix } from "../../../src/evaluate/prefix.ts";
 import { relearn } from "../../../src/evaluate/relearn.ts";
+import { behindPrefix, cutFrozen, withPrefix } from "../../../src/prepare/frozen-prefix.ts";
 import { train } from "../../../src/unlearn/train.ts";
 import {
   deviation,
