@@ -2,18 +2,16 @@ export { OnnxUnlearnError } from "../converters/errors.ts";
 export { exportModel } from "../converters/export/write.ts";
 export { importModel } from "../converters/import/graph.ts";
 export { loadModelFile as loadModel, readModel } from "../converters/onnx/read.ts";
-export { type DiffDocument, type DiffRequest, diff } from "./api/diff.ts";
-export { type EvaluateDocument, type EvaluateRequest, evaluate } from "./api/evaluate.ts";
-export { BudgetError, type GuardRequest } from "./api/guard.ts";
-export { type RunDocument, runPipeline } from "./api/run.ts";
-export { paretoFront, type SweepDocument, type SweepRequest, sweep } from "./api/sweep.ts";
-export {
-  DEFAULT_OPTIONS,
-  type UnlearnDocument,
-  type UnlearnHooks,
-  type UnlearnRequest,
-  unlearn,
-} from "./api/unlearn.ts";
-export { type VerifyDocument, type VerifyRequest, verify } from "./api/verify.ts";
+export { compare, type DiffDocument } from "./case/compare.ts";
+export { type DiffRequest, diff } from "./case/diff.ts";
+export { type EvaluateDocument, type EvaluateRequest, evaluate } from "./case/evaluate.ts";
+export { BudgetError, type GuardRequest } from "./case/guard.ts";
+export { judge } from "./case/judge.ts";
+export { open } from "./case/open.ts";
+export { DEFAULT_OPTIONS, type UnlearnDocument, type UnlearnHooks } from "./case/unlearn.ts";
 export { loadDataset } from "./data/dataset.ts";
 export { encodeNpz, type NpzInput } from "./data/npz.ts";
+export { type RunDocument, runPipeline } from "./release/run.ts";
+export { type UnlearnRequest, unlearn } from "./release/unlearn.ts";
+export { type VerifyDocument, type VerifyRequest, verify } from "./release/verify.ts";
+export { paretoFront, type SweepDocument, type SweepRequest, sweep } from "./sweep/sweep.ts";

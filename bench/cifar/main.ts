@@ -18,15 +18,17 @@ import { parseArgs } from "node:util";
 import { OnnxUnlearnError } from "../../converters/errors.ts";
 import { exportModel } from "../../converters/export/write.ts";
 import { importModel } from "../../converters/import/graph.ts";
+import type { TrainableModel } from "../../converters/import/model.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
-import { DEFAULT_OPTIONS } from "../../src/api/unlearn.ts";
+import { checkParity } from "../../src/case/parity.ts";
+import { DEFAULT_OPTIONS } from "../../src/case/unlearn.ts";
 import { loadDataset, type Preprocessing } from "../../src/data/dataset.ts";
 import { encodeNpz, readNpz } from "../../src/data/npz.ts";
-import { loadSets, type SetPaths } from "../../src/data/sets.ts";
-import { type Evaluation, evaluateFile, gapTo, predictSet } from "../../src/evaluate/evaluation.ts";
+import { openSources, readSets } from "../../src/data/sets.ts";
+import { answersOf, type Evaluation, evaluationOf, gapTo } from "../../src/evaluate/evaluation.ts";
+import { predict } from "../../src/evaluate/predict.ts";
 import { packageRoot } from "../../src/package.ts";
 import { train } from "../../src/unlearn/train.ts";
-import { checkParity } from "../../src/verify/parity.ts";
 import { compared, type Experiment, finals, searches } from "./plan.ts";
 import { type Diverged, hasEnded, type Result, score, tables } from "./table.ts";
 
@@ -67,7 +69,9 @@ const set = (name: string) => join(data, `cifar10-${name}.npz`);
 /** Files of a scenario: as given, or class 3 of all training images against the rest; T then excludes the class, which is tested apart. */
 function filesOf(
   scenario: Experiment["scenario"],
-): Required<Omit<SetPaths, "validation" | "preprocessing" | "loss">> {
+): Readonly<Record<"forget" | "retain" | "test", string>> & {
+  readonly also: Readonly<Record<string, string>>;
+} {
   if (scenario === "random")
     return { forget: set("forget"), retain: set("retain"), test: set("test"), also: {} };
   const parts = (paths: readonly string[], keep: (label: number) => boolean, name: string): string => {
@@ -110,7 +114,7 @@ const paths = filesOf(scenario);
 async function accuracyOnClass(path: string): Promise<number> {
   const file = importModel(loadModelFile(path));
   const set = loadDataset(paths.also["test-of-class"]!, file.inputs, preprocessing);
-  const { labels: predicted } = await predictSet(path, file, set, { threads });
+  const { labels: predicted } = await predict(file, set, { threads });
   return set.labels.filter((label, i) => label === predicted[i]).length / set.labels.length;
 }
 
@@ -127,7 +131,7 @@ async function referenceOf(): Promise<Evaluation | null> {
     test: load(paths.test),
     validation: undefined,
   };
-  const evaluation = await evaluateFile(retrained, file, sets, { threads });
+  const evaluation = evaluationOf(await answersOf(file, sets, { threads }));
   writeFileSync(path, `${JSON.stringify(evaluation, null, 2)}\n`);
   return evaluation;
 }
@@ -142,7 +146,9 @@ async function timed<T>(work: () => Promise<T>): Promise<{ value: T; seconds: nu
 
 const source = loadModelFile(model);
 const imported = importModel(source);
-const sets = loadSets({ ...paths, preprocessing }, imported.inputs);
+const sets = await readSets(await openSources(paths), imported.inputs, { preprocessing });
+const measured = async (file: TrainableModel, seed = 0): Promise<Evaluation> =>
+  evaluationOf(await answersOf(file, sets, { threads }), { seed });
 /** The shipped file is the same in every run: measured once, its time counted in each. */
 let shipped: Promise<{ value: Evaluation; seconds: number }> | undefined;
 
@@ -159,14 +165,15 @@ async function run(
   rmSync(out, { force: true });
   const { method, seed } = experiment;
   const options = { ...DEFAULT_OPTIONS, ...experiment.options, method, seed, threads };
-  shipped ??= timed(() => evaluateFile(model, imported, sets, { threads }));
+  shipped ??= timed(() => measured(imported));
   const before = await shipped;
   try {
     const { value: made, seconds } = await timed(async () => {
       const trained = await train(imported, sets.forget, sets.retain, options);
       await exportModel(source, trained.weights, out, {});
-      const parity = await checkParity(out, {}, sets.forget, threads);
-      return { trained, parity, after: await evaluateFile(out, imported, sets, { threads, seed }) };
+      const written = importModel(loadModelFile(out));
+      const parity = await checkParity(written, {}, sets.forget, threads);
+      return { trained, parity, after: await measured(written, seed) };
     });
     const { trained, parity, after } = made;
     const result: Result = {

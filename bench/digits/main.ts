@@ -6,14 +6,11 @@ import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFil
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { importModel } from "../../converters/import/graph.ts";
-import { loadModelFile } from "../../converters/onnx/read.ts";
-import { measureFile } from "../../src/api/evaluate.ts";
-import { BudgetError } from "../../src/api/guard.ts";
-import { unlearn } from "../../src/api/unlearn.ts";
-import { loadSets } from "../../src/data/sets.ts";
+import { evaluate } from "../../src/case/evaluate.ts";
+import { BudgetError } from "../../src/case/guard.ts";
 import { type Evaluation, gapTo } from "../../src/evaluate/evaluation.ts";
 import { packageRoot } from "../../src/package.ts";
+import { unlearn } from "../../src/release/unlearn.ts";
 import { METHODS, type Method } from "../../src/unlearn/types.ts";
 
 const BUDGET = "0.5pp";
@@ -38,8 +35,7 @@ const paths = {
   preprocessing: { scale: 16, mean: [0.5], std: [0.5] },
 };
 const model = join(digits, "digits.onnx");
-const sets = loadSets(paths, importModel(loadModelFile(model)).inputs);
-const measured = async (file: string) => (await measureFile(file, sets, { threads: 1 })).metrics;
+const measured = async (file: string) => (await evaluate({ ...paths, model: file, threads: 1 })).metrics;
 const [before, reference] = [await measured(model), await measured(join(digits, "digits-retrained.onnx"))];
 
 async function attempt(method: Method, seed: number): Promise<Run> {

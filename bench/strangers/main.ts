@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { OnnxUnlearnError } from "../../converters/errors.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
-import { type UnlearnRequest, unlearn } from "../../src/api/unlearn.ts";
-import { verify } from "../../src/api/verify.ts";
 import { encodeNpz, type NpyArray, readNpz } from "../../src/data/npz.ts";
+import { type UnlearnRequest, unlearn } from "../../src/release/unlearn.ts";
+import { verify } from "../../src/release/verify.ts";
 
 const OUTPUT = "bench/results/strangers.md";
 /** Rows of finished files, so that an interrupted run goes on; not committed. */

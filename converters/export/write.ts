@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { type BigIntStats, constants, statSync } from "node:fs";
-import { access, link, mkdir, open, realpath, rename, rm } from "node:fs/promises";
+import { type BigIntStats, statSync } from "node:fs";
+import { link, mkdir, mkdtemp, open, realpath, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { badInput } from "../errors.ts";
 import type { OnnxModel } from "../onnx/model.ts";
@@ -55,7 +55,8 @@ export async function refuseBadTarget(model: OnnxModel, out: string, force = fal
     }
   }
   try {
-    await access(folder, constants.W_OK);
+    // Tried, not asked: to root every folder says it can be written to.
+    await rm(await mkdtemp(join(folder, ".onnx-unlearn-")), { recursive: true });
   } catch {
     throw badInput(
       "OUTPUT_FOLDER",
@@ -137,6 +138,18 @@ export async function exportModel(
 ): Promise<PatchResult> {
   await refuseBadTarget(model, out, force);
   const result = patchModel(model, weights);
+  await writeModel(model, result, out, { force });
+  return result;
+}
+
+/** Writes a patched model, see {@link exportModel}. @param model the one it was made from */
+export async function writeModel(
+  model: OnnxModel,
+  result: PatchResult,
+  out: string,
+  { force = false }: ExportOptions = {},
+): Promise<void> {
+  await refuseBadTarget(model, out, force);
   const folder = dirname(resolve(out));
   const files = [...result.sideFiles].map(([side, bytes]) => [join(folder, side), bytes] as const);
   try {
@@ -148,5 +161,4 @@ export async function exportModel(
       `${out} could not be written (${code}); free space or choose another folder.`,
     );
   }
-  return result;
 }

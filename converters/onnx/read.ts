@@ -309,14 +309,19 @@ function decodeGraph(proto: Onnx.IGraphProto, context: Context): OnnxGraph {
 /**
  * Decode an ONNX model. `bytes` is kept as it is and never written to.
  * @param path where the bytes came from: external data is looked for in its folder, and errors name it
+ * @param sideFiles external data that is in memory already, by location
  * @throws badInput (exit 2) "EMPTY_FILE", "GIT_LFS_POINTER", "TRUNCATED", "DAMAGED", "NOT_ONNX", "EXTERNAL_DATA",
  * "TENSOR_SIZE", "ELEMENT_TYPE", "SPARSE_TENSOR" or "TENSOR_SEGMENT"; notTrainable (exit 3) "ORT_FORMAT" for weights that
  * cannot be edited, "EXTERNAL_DATA_MISSING" for weights that are not there
  */
-export function readModel(bytes: Uint8Array, path?: string): OnnxModel {
+export function readModel(
+  bytes: Uint8Array,
+  path?: string,
+  sideFiles: ReadonlyMap<string, Uint8Array> = new Map(),
+): OnnxModel {
   const label = path ?? "The model";
   const { model, graph } = decodeProto(bytes, label);
-  const context: Context = { path, label: path ?? "the model", sideFiles: new Map() };
+  const context: Context = { path, label: path ?? "the model", sideFiles: new Map(sideFiles) };
   const opsets = new Map(
     (model.opsetImport ?? []).map(({ domain, version }) => [domainName(domain), toNumber(version ?? 0)]),
   );

@@ -29,7 +29,7 @@ async function demo({ json }: { readonly json?: boolean }, io: Io): Promise<void
   const [{ runUnlearn, printUnlearn }, { printDiff }, { diff }] = await Promise.all([
     import("./unlearn.ts"),
     import("./diff.ts"),
-    import("../api/diff.ts"),
+    import("../case/diff.ts"),
   ]);
   const options = { batchSize: 64, seed: 0, threads: 2 };
   const unlearned = await runUnlearn({ ...sets, model, out, budget: "0.5pp", options }, io);

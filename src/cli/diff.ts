@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { DiffDocument } from "../api/diff.ts";
+import type { DiffDocument } from "../case/compare.ts";
 import { type Io, printJson } from "./io.ts";
 import {
   collectNamed,
@@ -32,27 +32,27 @@ export const defineDiff = (command: Command, io: Io): Command =>
     .option("--json", "print one JSON document on stdout")
     .action(async (before: string, after: string, flags: DiffFlags) => {
       const [{ diff }, { refuseBadViews, writeViews }] = await Promise.all([
-        import("../api/diff.ts"),
+        import("../case/diff.ts"),
         import("../report/views.ts"),
       ]);
       const { forget, retain, test, validation } = flags;
       const data = [forget, retain, test, validation, ...Object.values(flags.also)];
-      refuseBadViews(flags, flags.gates, [before, after, flags.reference, ...data]);
-      const { reference, also, shadow, gates, logits, threads, seed } = flags;
-      const document = await diff({
-        ...setPaths(flags),
+      refuseBadViews(flags, { given: flags.gates !== undefined, file: flags.gates }, [
         before,
         after,
-        reference,
-        also,
-        shadow,
-        gates,
-        showSamples: flags.showSamples,
-        relearn: flags.relearn ? {} : undefined,
-        logits,
-        threads,
-        seed,
-      });
+        flags.reference,
+        ...data,
+      ]);
+      const { reference, also, shadow, gates, logits, threads, seed } = flags;
+      const document = await diff(
+        {
+          ...setPaths(flags),
+          ...{ before, after, reference, also, shadow, gates, logits, threads, seed },
+          showSamples: flags.showSamples,
+          relearn: flags.relearn ? {} : undefined,
+        },
+        { signal: io.signal },
+      );
       if (flags.gates ?? flags.html ?? flags.markdown ?? flags.junit) await writeViews(flags, document);
       if (flags.json) printJson(io, document);
       else await printDiff(document, io);

@@ -20,9 +20,12 @@ export const defineEvaluate = (command: Command, io: Io): Command =>
   )
     .option("--json", "print one JSON document on stdout")
     .action(async (flags: EvaluateFlags) => {
-      const { evaluate } = await import("../api/evaluate.ts");
+      const { evaluate } = await import("../case/evaluate.ts");
       const { model, reference, logits, threads, seed } = flags;
-      const document = await evaluate({ ...setPaths(flags), model, reference, logits, threads, seed });
+      const document = await evaluate(
+        { ...setPaths(flags), model, reference, logits, threads, seed },
+        { signal: io.signal },
+      );
       if (flags.json) return printJson(io, document);
       const { metricsTable } = await import("../report/terminal.ts");
       io.out(

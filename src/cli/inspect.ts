@@ -1,9 +1,9 @@
 import type { Command } from "commander";
-import { notTrainable, OnnxUnlearnError } from "../../converters/errors.ts";
-import type { Examination, Refusal } from "../../converters/import/examine.ts";
+import { elementCount } from "../../converters/dims.ts";
+import type { Examination } from "../../converters/import/examine.ts";
 import type { Batching } from "../../converters/import/model.ts";
-import type { OnnxModel, OnnxValueInfo } from "../../converters/onnx/model.ts";
-import { documentOf, type InspectDocument, product } from "../api/inspect.ts";
+import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
+import type { InspectDocument } from "../case/inspect.ts";
 import { type Io, printJson } from "./io.ts";
 
 interface InspectFlags {
@@ -25,24 +25,6 @@ export const defineInspect = (command: Command, io: Io): Command =>
 
 /** Samples that the memory estimate is printed for. */
 const BATCH = 128;
-
-/** Refuses a file that ONNX Runtime itself cannot load. @throws notTrainable RUNTIME_REFUSED */
-async function requireLoadable(path: string): Promise<void> {
-  const ort = await import("../runtime.ts");
-  try {
-    const session = await ort.InferenceSession.create(path, {
-      logSeverityLevel: 4,
-      graphOptimizationLevel: "disabled",
-      intraOpNumThreads: 1,
-    });
-    await session.release();
-  } catch (error) {
-    throw notTrainable(
-      "RUNTIME_REFUSED",
-      `ONNX Runtime cannot load ${path}: ${(error as Error).message.split("\n")[0]}`,
-    );
-  }
-}
 
 const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(bytes < 100 * 2 ** 20 ? 1 : 0)} MiB`;
 const MARKS = { trainable: "✓", frozen: "·", refused: "✗" } as const;
@@ -92,7 +74,7 @@ async function table(path: string, document: InspectDocument, found: Examination
         p.name,
         p.dtype,
         `[${p.dims.join(", ")}]`,
-        String(product(p.dims)),
+        String(elementCount(p.dims)),
         p.frozenBecause ?? "",
       ]);
     lines.push(parameters.toString());
@@ -125,35 +107,12 @@ async function table(path: string, document: InspectDocument, found: Examination
   return `${lines.join("\n")}\n`;
 }
 
-/**
- * `onnx-unlearn inspect`: everything a model holds; exit 3 with the reason where it cannot be trained, the document
- * printed all the same.
- */
+/** `onnx-unlearn inspect`: exit 3 with the reason where a model cannot be trained, the document printed all the same. */
 async function inspect(path: string, { json, ...options }: InspectFlags, io: Io): Promise<void> {
-  const { loadModelFile } = await import("../../converters/onnx/read.ts");
-  let source: OnnxModel;
-  try {
-    source = loadModelFile(path);
-  } catch (error) {
-    if (!(error instanceof OnnxUnlearnError) || error.exitCode !== 3) throw error;
-    const refusal: Refusal = { code: error.code, message: error.message };
-    io.exitWith?.(3);
-    if (json) printJson(io, { trainable: false, refusal });
-    else io.out(`refused: ${refusal.message}\n`);
-    return;
-  }
-  const [{ examine, saysMore }, loads] = await Promise.all([
-    import("../../converters/import/examine.ts"),
-    requireLoadable(path).then(
-      () => undefined,
-      (error: OnnxUnlearnError): Refusal => ({ code: error.code, message: error.message }),
-    ),
-  ]);
-  const found = examine(source, options);
-  const own = found.refusal && saysMore(found.refusal) ? found.refusal : undefined;
-  const refusal = own ?? loads ?? found.refusal;
-  const document = documentOf(source, found, refusal);
-  if (refusal) io.exitWith?.(3);
+  const { inspectModel } = await import("../case/inspect.ts");
+  const { document, found } = await inspectModel(path, options);
+  if (!document.trainable) io.exitWith?.(3);
   if (json) printJson(io, document);
-  else io.out(await table(path, document, found));
+  else if (found && "head" in document) io.out(await table(path, document, found));
+  else io.out(`refused: ${document.refusal?.message}\n`);
 }

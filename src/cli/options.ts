@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { SetPaths } from "../data/sets.ts";
+import type { SetInputs } from "../data/sets.ts";
 import type { ViewPaths } from "../report/views.ts";
 import { LOSSES, type LossName } from "../unlearn/types.ts";
 import { InvalidArgumentError, Option } from "./commander.ts";
@@ -105,7 +105,7 @@ export const withViews = (command: Command): Command =>
     .option("--junit <file>", "write the gates as JUnit test cases")
     .option("--show-samples", "put ids and thumbnails of samples into the reports; they then reveal data");
 
-export const setPaths = (flags: SetFlags): SetPaths => ({
+export const setPaths = (flags: SetFlags): SetInputs => ({
   forget: flags.forget,
   retain: flags.retain,
   test: flags.test,

@@ -15,17 +15,17 @@ export const defineRun = (command: Command, io: Io): Command =>
     .action(async (file: string, flags: RunFlags) => {
       if (flags.dryRun) {
         const [{ planText, readPlan }, { checkPlan }] = await Promise.all([
-          import("../pipeline/plan.ts"),
-          import("../api/run.ts"),
+          import("../release/plan.ts"),
+          import("../release/run.ts"),
         ]);
         const plan = readPlan(file);
-        checkPlan(plan);
+        await checkPlan(plan);
         if (flags.json) printJson(io, { plan: planText(plan).split("\n") });
         else io.out(`${planText(plan)}\n`);
         return;
       }
       const [{ runPipeline }, { progressHooks }] = await Promise.all([
-        import("../api/run.ts"),
+        import("../release/run.ts"),
         import("../report/progress.ts"),
       ]);
       const document = await runPipeline(

@@ -3,7 +3,8 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import type { SweepDocument, SweepRequest } from "../api/sweep.ts";
+import { OnnxUnlearnError } from "../../converters/errors.ts";
+import type { PointRunner, SweepDocument } from "../sweep/sweep.ts";
 import { METHODS, type Method } from "../unlearn/types.ts";
 import { InvalidArgumentError } from "./commander.ts";
 import { type Io, printJson } from "./io.ts";
@@ -57,7 +58,7 @@ export const defineSweep = (command: Command, io: Io): Command =>
     .option("--threads <count>", "threads of each run", positiveCount, 1)
     .option("--json", "print one JSON document on stdout")
     .action(async (options: string[], flags: SweepFlags) => {
-      const { pointsOf, sweep } = await import("../api/sweep.ts");
+      const { pointsOf, sweep } = await import("../sweep/sweep.ts");
       if (flags.epsilons && flags.budgets)
         throw new InvalidArgumentError("give --epsilons or --budgets, not both.");
       const { model, reference, folder, methods, seeds, also, gates, threads } = flags;
@@ -73,8 +74,7 @@ export const defineSweep = (command: Command, io: Io): Command =>
           : pointsOf(methods, "epsilon", flags.epsilons ?? EPSILONS, seeds),
         jobs: flags.jobs ?? Math.max(1, Math.floor(availableParallelism() / threads)),
         threads,
-        options,
-        run: io.runCommand ?? inProcessOfItsOwn(io.signal),
+        runner: commandRunner(flags, options, io.runCommand ?? inProcessOfItsOwn(io.signal)),
         onRun: (done, all, { name, error }) =>
           io.err(`${done} of ${all}: ${name}${error ? `: ${error}` : ""}\n`),
         signal: io.signal,
@@ -86,9 +86,39 @@ export const defineSweep = (command: Command, io: Io): Command =>
       if (gates !== undefined && !document.runs.some((run) => run.gates === "passed")) io.exitWith?.(1);
     });
 
+type RunCommand = NonNullable<Io["runCommand"]>;
+
+/** Runs a point as a command of its own. @param options further options of `onnx-unlearn unlearn` for every run */
+function commandRunner(flags: SweepFlags, options: readonly string[], run: RunCommand): PointRunner {
+  const { model, forget, retain, test, validation, also, scale, mean, std, loss, gates, threads } = flags;
+  const given = Object.entries({ model, forget, retain, test, validation, loss, gates }).flatMap(
+    ([name, value]) => (value === undefined ? [] : [`--${name}`, value]),
+  );
+  const signature: PointRunner["signature"] = ({ method, knob, value, seed }, out) => [
+    ...["unlearn", ...given],
+    ...Object.entries(also).flatMap(([name, path]) => ["--also", `${name}=${path}`]),
+    ...[`--scale=${scale}`, `--mean=${mean.join(",")}`, `--std=${std.join(",")}`],
+    ...["--method", method, `--${knob}=${value}`, "--seed", `${seed}`],
+    ...["--threads", `${threads}`, ...options, "--out", out, "--force", "--json"],
+  ];
+  return {
+    signature,
+    async run(point, out) {
+      const { code, stdout } = await run(signature(point, out));
+      if (code === 130)
+        throw new OnnxUnlearnError("INTERRUPTED", "Interrupted; finished runs are kept, run again.", 130);
+      return {
+        exitCode: code,
+        document:
+          stdout.trim() === "" ? { error: { message: `ended with exit code ${code}` } } : JSON.parse(stdout),
+      };
+    },
+  };
+}
+
 /** A child process per run: ONNX Runtime's threads are those of the run alone, and a crash costs one run. */
 const inProcessOfItsOwn =
-  (signal: AbortSignal | undefined): SweepRequest["run"] =>
+  (signal: AbortSignal | undefined): RunCommand =>
   (argv) =>
     new Promise((resolve, reject) => {
       const main = fileURLToPath(new URL("./main.js", import.meta.url));

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import type { DiffDocument } from "../api/diff.ts";
-import type { UnlearnDocument, UnlearnHooks, UnlearnRequest } from "../api/unlearn.ts";
+import type { UnlearnDocument } from "../case/unlearn.ts";
 import type { EngineName } from "../engine/engine.ts";
+import type { UnlearnRequest } from "../release/unlearn.ts";
 import {
   EPSILON_SCHEDULES,
   type EpsilonSchedule,
@@ -147,61 +147,11 @@ export const defineUnlearn = (command: Command, io: Io): Command =>
     .option("--json", "print one JSON document on stdout")
     .option("--profile", "say on stderr where the time of a training step goes, by ONNX operator")
     .action(async (flags: UnlearnFlags) => {
-      const { report } = flags;
-      const { refuseBadReport, writeReport } = await import("../report/write.ts");
-      if (report !== undefined) {
-        const { model, out, forget, retain, test, validation } = flags;
-        const taken = [model, out, forget, retain, test, validation].filter((file) => file !== undefined);
-        refuseBadReport(report, taken);
-      }
-      const { refuseBadViews } = await import("../report/views.ts");
-      const { forget, retain, test, validation } = flags;
-      const data = [forget, retain, test, validation, ...Object.values(flags.also)];
-      refuseBadViews(flags, flags.gates, [flags.model, flags.out, report, ...data]);
-      if (flags.gates !== undefined) {
-        const { readGates } = await import("../gates/read.ts");
-        // A mistake in it is known before the work.
-        readGates(flags.gates);
-      }
-      const request = requestOf(flags);
-      let compared: DiffDocument | undefined;
-      const judge = async (file: string, { threads, seed }: UnlearnDocument) => {
-        compared = await compareResult(request, flags, file, { threads, seed });
-        return compared?.gates?.verdict !== "failed";
-      };
-      const unlearned = await runUnlearn(request, io, { profile: flags.profile, judge }).catch(
-        async (error: unknown) => {
-          const { BudgetError } = await import("../api/guard.ts");
-          // A run that found nothing still says how close it came.
-          if (report !== undefined && error instanceof BudgetError) {
-            const { writeFailure } = await import("../report/write.ts");
-            writeFailure(report, error);
-          }
-          throw error;
-        },
-      );
-      const document = { ...unlearned, ...(compared?.gates ? { gates: compared.gates } : {}) };
-      if (compared) {
-        const { writeViews } = await import("../report/views.ts");
-        await writeViews(flags, compared, unlearned);
-      }
-      if (report !== undefined) writeReport(report, document);
+      const document = await runUnlearn(requestOf(flags), io, flags.profile);
       if (flags.json) printJson(io, document);
       else await printUnlearn(document, flags.out, io);
-      if (compared?.gates?.verdict === "failed") io.exitWith?.(1);
+      if (document.gates?.verdict === "failed") io.exitWith?.(1);
     });
-
-/** The comparison behind gates and views, where one of them was asked for. */
-async function compareResult(
-  request: UnlearnRequest,
-  { gates, html, markdown, junit, showSamples }: ViewFlags,
-  after: string,
-  measuring: Pick<UnlearnDocument, "threads" | "seed">,
-): Promise<DiffDocument | undefined> {
-  if ((gates ?? html ?? markdown ?? junit) === undefined) return undefined;
-  const { diff } = await import("../api/diff.ts");
-  return diff({ ...request, before: request.model, after, gates, showSamples, ...measuring });
-}
 
 const requestOf = (flags: UnlearnFlags): UnlearnRequest => ({
   ...setPaths(flags),
@@ -219,6 +169,12 @@ const requestOf = (flags: UnlearnFlags): UnlearnRequest => ({
   goal: flags.goal,
   limits: flags.limit,
   stopWhen: flags.stopWhen,
+  gates: flags.gates,
+  report: flags.report,
+  html: flags.html,
+  markdown: flags.markdown,
+  junit: flags.junit,
+  showSamples: flags.showSamples,
   options: {
     ...(flags.method === undefined ? {} : { method: flags.method }),
     epsilon: flags.epsilon,
@@ -246,16 +202,9 @@ const requestOf = (flags: UnlearnFlags): UnlearnRequest => ({
 });
 
 /** Runs the road with progress on stderr. */
-export async function runUnlearn(
-  request: UnlearnRequest,
-  io: Io,
-  {
-    profile = false,
-    judge,
-  }: { readonly profile?: boolean | undefined; readonly judge?: UnlearnHooks["judge"] } = {},
-): Promise<UnlearnDocument> {
+export async function runUnlearn(request: UnlearnRequest, io: Io, profile = false): Promise<UnlearnDocument> {
   const [{ unlearn }, { progressHooks }, { profileTable }] = await Promise.all([
-    import("../api/unlearn.ts"),
+    import("../release/unlearn.ts"),
     import("../report/progress.ts"),
     import("../report/terminal.ts"),
   ]);
@@ -263,7 +212,6 @@ export async function runUnlearn(
   const document = await unlearn(request, {
     ...(await progressHooks(io)),
     signal: io.signal,
-    ...(judge ? { judge } : {}),
     ...(profile
       ? {
           onProfile: (rows) => {

@@ -33,7 +33,7 @@ export const defineVerify = (command: Command, io: Io): Command =>
     .option("--threads <count>", "threads of ONNX Runtime", positiveCount)
     .option("--json", "print one JSON document on stdout")
     .action(async (after: string, flags: VerifyFlags) => {
-      const { verify } = await import("../api/verify.ts");
+      const { verify } = await import("../release/verify.ts");
       const { before, report, samples, receipt, key, data, logits, threads, scale, mean, std } = flags;
       const document = await verify({
         after,

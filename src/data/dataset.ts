@@ -115,18 +115,29 @@ function truthOf(
   };
 }
 
-/**
- * Loads one set: an array per model input by name (or `x` for the only input) and the truth `y`: integer classes [N]; with the loss
- * binary-cross-entropy bits, with mse any numbers, [N, C] or [N]. `any` takes whatever is there, for those that need the inputs alone.
- * @throws badInput naming file, sample and remedy
- */
-export function loadDataset(
+/** Loads one set from an `.npz` file, see {@link datasetOf}. @throws badInput naming file, sample and remedy */
+export const loadDataset = (
   path: string,
   inputs: readonly OnnxValueInfo[],
   how: Preprocessing = NO_PREPROCESSING,
   loss: LossName | "any" = "cross-entropy",
+): Dataset => datasetOf(path, readNpz(path), inputs, { how, loss });
+
+/**
+ * One set out of its arrays: an array per model input by name (or `x` for the only input) and the truth `y`: integer classes [N]; with the
+ * loss binary-cross-entropy bits, with mse any numbers, [N, C] or [N]. `any` takes whatever is there, for those that need the inputs alone.
+ * @param path what messages call the set
+ * @throws badInput naming set, sample and remedy
+ */
+export function datasetOf(
+  path: string,
+  arrays: ReadonlyMap<string, NpyArray>,
+  inputs: readonly OnnxValueInfo[],
+  {
+    how = NO_PREPROCESSING,
+    loss = "cross-entropy",
+  }: { readonly how?: Preprocessing; readonly loss?: LossName | "any" } = {},
 ): Dataset {
-  const arrays = readNpz(path);
   const truth = truthOf(path, arrays.get("y"), arrays.keys(), loss);
   const { count } = truth;
   const loaded: Record<string, Dataset["inputs"][string]> = {};

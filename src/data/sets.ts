@@ -1,19 +1,20 @@
 import { badInput } from "../../converters/errors.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
 import type { LossName } from "../unlearn/types.ts";
-import { findOverlap, loadDataset, NO_PREPROCESSING, type Preprocessing } from "./dataset.ts";
+import { datasetOf, findOverlap, NO_PREPROCESSING, type Preprocessing } from "./dataset.ts";
+import { openSource, type SetInput, type Source } from "./source.ts";
 import type { Dataset } from "./types.ts";
 
-/** Paths of the data files of a request; see METHOD section 1 for what each set is. */
-export interface SetPaths {
-  readonly forget: string;
-  readonly retain: string;
+/** The data of a request; see docs/method.md, "The problem", for what each set is. */
+export interface SetInputs {
+  readonly forget: SetInput;
+  readonly retain: SetInput;
   /** Never chooses anything: only measured. */
-  readonly test?: string;
+  readonly test?: SetInput;
   /** What choices may look at. */
-  readonly validation?: string;
+  readonly validation?: SetInput;
   /** Further sets by name, measured like the test set. */
-  readonly also?: Readonly<Record<string, string>>;
+  readonly also?: Readonly<Record<string, SetInput>>;
   readonly preprocessing?: Preprocessing;
   /** What `y` holds: classes (undefined), bits, or values. */
   readonly loss?: LossName;
@@ -27,16 +28,63 @@ export interface Sets {
   readonly also?: Readonly<Record<string, Dataset>>;
 }
 
-/** Loads every set of a request for these model inputs. @throws badInput as {@link loadDataset} */
-export function loadSets(paths: SetPaths, inputs: readonly OnnxValueInfo[]): Sets {
-  const load = (path: string) =>
-    loadDataset(path, inputs, paths.preprocessing ?? NO_PREPROCESSING, paths.loss);
+/** The sets of a request as sources: each file, iterable or array is read here and nowhere else. */
+export interface SetSources {
+  readonly forget: Source;
+  readonly retain: Source;
+  readonly test: Source | undefined;
+  readonly validation: Source | undefined;
+  readonly also: Readonly<Record<string, Source>>;
+}
+
+/** Opens every set of a request. @throws badInput as {@link openSource} */
+export async function openSources({
+  forget,
+  retain,
+  test,
+  validation,
+  also = {},
+}: SetInputs): Promise<SetSources> {
+  const further: Record<string, Source> = {};
+  for (const [name, input] of Object.entries(also)) further[name] = await openSource(input, name);
   return {
-    forget: load(paths.forget),
-    retain: load(paths.retain),
-    test: paths.test === undefined ? undefined : load(paths.test),
-    validation: paths.validation === undefined ? undefined : load(paths.validation),
-    also: Object.fromEntries(Object.entries(paths.also ?? {}).map(([name, path]) => [name, load(path)])),
+    forget: await openSource(forget, "the forget set"),
+    retain: await openSource(retain, "the retain set"),
+    test: test === undefined ? undefined : await openSource(test, "the test set"),
+    validation: validation === undefined ? undefined : await openSource(validation, "the validation set"),
+    also: further,
+  };
+}
+
+/** The samples of a source for these model inputs. @throws badInput as {@link datasetOf} */
+export const readSet = async (
+  source: Source,
+  inputs: readonly OnnxValueInfo[],
+  {
+    preprocessing = NO_PREPROCESSING,
+    loss,
+  }: { readonly preprocessing?: Preprocessing; readonly loss?: LossName | "any" },
+): Promise<Dataset> =>
+  datasetOf(source.name, await source.gather(), inputs, {
+    how: preprocessing,
+    ...(loss === undefined ? {} : { loss }),
+  });
+
+/** Every set of a request for these model inputs. @throws badInput as {@link datasetOf} */
+export async function readSets(
+  sources: SetSources,
+  inputs: readonly OnnxValueInfo[],
+  how: Pick<SetInputs, "preprocessing" | "loss">,
+): Promise<Sets> {
+  const read = (source: Source) => readSet(source, inputs, how);
+  const also: Record<string, Dataset> = {};
+  for (const [name, source] of Object.entries(sources.also)) also[name] = await read(source);
+  return {
+    forget: await read(sources.forget),
+    retain: await read(sources.retain),
+    test: sources.test && (await read(sources.test)),
+    validation: sources.validation && (await read(sources.validation)),
+    also,
   };
 }
 

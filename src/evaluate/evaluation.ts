@@ -2,10 +2,11 @@ import { badInput } from "../../converters/errors.ts";
 import type { Head } from "../../converters/import/model.ts";
 import type { Sets } from "../data/sets.ts";
 import type { Dataset, VectorTargets } from "../data/types.ts";
+import { openFile } from "../engine/session.ts";
 import { type Column, columnsOf, mean } from "./columns.ts";
 import { type ModelAnswers, NEEDS_CLASSES, NOT_NUMBERS } from "./comparison.ts";
 import { membershipEfficacy } from "./membership.ts";
-import { type FileInterface, type Prediction, predict } from "./predict.ts";
+import { type FileInterface, type Prediction, predictWith, type RunOptions } from "./predict.ts";
 import { attackable, type Scored, scored, scoredVectors } from "./scored.ts";
 
 /** The field's four figures (METHOD section 5), as fractions. UA = 1 − forgetAccuracy, RA = retainAccuracy, TA = testAccuracy. */
@@ -33,7 +34,6 @@ export const METRICS = ["forgetAccuracy", "retainAccuracy", "testAccuracy", "mia
 export type Metric = (typeof METRICS)[number];
 
 export interface EvaluateOptions {
-  readonly threads?: number;
   /** Of the attack's training subset. */
   readonly seed?: number;
 }
@@ -60,18 +60,12 @@ function checkVectors(
     );
 }
 
-/** One set through a model file in ONNX Runtime. @throws badInput LABEL_RANGE naming the sample; as {@link checkVectors} */
-export async function predictSet(
-  file: string,
-  model: FileInterface,
-  set: Dataset,
-  options: EvaluateOptions = {},
-): Promise<Prediction> {
-  const prediction = await predict(file, set, { ...model, threads: options.threads });
+/** Whether these targets are what the model answers. @throws badInput LABEL_RANGE naming the sample; as {@link checkVectors} */
+function checkTruth(set: Dataset, { head }: FileInterface, prediction: Prediction): void {
   const { probabilities, classes } = prediction;
   if (set.targets) {
-    checkVectors(set, set.targets, model.head, prediction.raw.length / prediction.count);
-    return prediction;
+    checkVectors(set, set.targets, head, prediction.raw.length / prediction.count);
+    return;
   }
   const wrong = probabilities ? set.labels.findIndex((label) => label >= classes) : -1;
   if (wrong >= 0)
@@ -79,31 +73,50 @@ export async function predictSet(
       "LABEL_RANGE",
       `${set.path}: sample ${wrong} has label ${set.labels[wrong]}, but the model knows the classes 0 to ${classes - 1}; mend the labels.`,
     );
-  return prediction;
 }
 
-/** A model *file*'s answers on every set, run in ONNX Runtime. @throws badInput LABEL_RANGE naming the sample */
+/** Answers of one model file by the set it was asked; what stands here is not computed again. */
+export type KnownAnswers = Map<Dataset, Scored>;
+
+/**
+ * A model *file*'s answers on every set, run in ONNX Runtime: opened once, each set once.
+ * @param known answers from before; new ones are added
+ * @throws badInput LABEL_RANGE naming the sample, RUNTIME_REFUSED; INTERRUPTED
+ */
 export async function answersOf(
-  file: string,
   model: FileInterface,
   sets: Sets,
-  options: EvaluateOptions = {},
+  { threads, signal }: RunOptions = {},
+  known: KnownAnswers = new Map(),
 ): Promise<ModelAnswers> {
-  const of = async (set: Dataset): Promise<Scored> => {
-    const prediction = await predictSet(file, model, set, options);
-    const { outputKind } = model.head;
-    return set.targets
-      ? scoredVectors(prediction, outputKind, set.targets)
-      : scored(prediction, outputKind, set.labels);
-  };
-  const also: Record<string, Scored> = {};
-  for (const [name, set] of Object.entries(sets.also ?? {})) also[name] = await of(set);
+  const { forget, retain, test, validation, also = {} } = sets;
+  const asked = [forget, retain, test, validation, ...Object.values(also)].filter((set) => set !== undefined);
+  if (asked.some((set) => !known.has(set))) {
+    const session = await openFile(model.source, { threads });
+    try {
+      for (const set of asked) {
+        if (known.has(set)) continue;
+        const prediction = await predictWith(session, model, set, signal);
+        checkTruth(set, model, prediction);
+        const { outputKind } = model.head;
+        known.set(
+          set,
+          set.targets
+            ? scoredVectors(prediction, outputKind, set.targets)
+            : scored(prediction, outputKind, set.labels),
+        );
+      }
+    } finally {
+      await session.release();
+    }
+  }
+  const of = (set: Dataset) => known.get(set)!;
   return {
-    forget: await of(sets.forget),
-    retain: await of(sets.retain),
-    test: sets.test && (await of(sets.test)),
-    validation: sets.validation && (await of(sets.validation)),
-    also,
+    forget: of(forget),
+    retain: of(retain),
+    test: test && of(test),
+    validation: validation && of(validation),
+    also: Object.fromEntries(Object.entries(also).map(([name, set]) => [name, of(set)])),
   };
 }
 
@@ -157,14 +170,6 @@ export function evaluationOf(
     ...(reason === undefined ? {} : { reason }),
   };
 }
-
-/** Measures a model *file*, run in ONNX Runtime, on the sets. */
-export const evaluateFile = async (
-  file: string,
-  model: FileInterface,
-  sets: Sets,
-  options: EvaluateOptions = {},
-): Promise<Evaluation> => evaluationOf(await answersOf(file, model, sets, options), options);
 
 /** |metric − the same metric of the reference|, fractions; null where either is. `average` is over those that are known. */
 export type Gap = { readonly [M in Metric]: number | null } & { readonly average: number | null };

@@ -1,5 +1,6 @@
 import type { Dataset } from "../data/types.ts";
-import { type FileInterface, feedsOf, openSession } from "./predict.ts";
+import { openFile } from "../engine/session.ts";
+import { type FileInterface, feedsOf } from "./predict.ts";
 
 /** Time of one run of two files, measured in turn so that both meet the same machine. */
 export interface Latency {
@@ -58,12 +59,14 @@ export async function interleaved(
 
 /** Latency of two model files in ONNX Runtime on the first sample of a set (on a batch where the file fixes one). */
 export async function measureLatency(
-  files: { readonly before: string; readonly after: string },
   models: { readonly before: FileInterface; readonly after: FileInterface },
   set: Dataset,
   threads?: number,
 ): Promise<Latency> {
-  const [before, after] = [await openSession(files.before, threads), await openSession(files.after, threads)];
+  const [before, after] = [
+    await openFile(models.before.source, { threads }),
+    await openFile(models.after.source, { threads }),
+  ];
   try {
     const batch = models.before.fixedBatch ?? 1;
     const feeds = (model: FileInterface) => {

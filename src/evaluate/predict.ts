@@ -1,9 +1,10 @@
-import { badInput } from "../../converters/errors.ts";
 import type { Head } from "../../converters/import/model.ts";
-import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
+import type { OnnxModel, OnnxValueInfo } from "../../converters/onnx/model.ts";
 import type { Dataset } from "../data/types.ts";
+import { openFile } from "../engine/session.ts";
 import { fromRuntime, toRuntime } from "../engine/tensors.ts";
-import * as ort from "../runtime.ts";
+import { refuseInterrupted } from "../interrupt.ts";
+import type * as ort from "../runtime.ts";
 
 export interface Prediction {
   readonly count: number;
@@ -15,8 +16,9 @@ export interface Prediction {
   readonly labels: Int32Array;
 }
 
-/** How a file is fed and read: what importing it found out. */
+/** A model file, and how it is fed and read: what importing it found out. */
 export interface FileInterface {
+  readonly source: OnnxModel;
   readonly head: Head;
   readonly inputs: readonly OnnxValueInfo[];
   /** The batch size baked into the file; undefined if free. */
@@ -54,21 +56,6 @@ function probabilitiesOf(raw: Float32Array, classes: number, kind: Head["outputK
   return kind === "log-probabilities" ? raw.map(Math.exp) : raw;
 }
 
-/** @throws badInput RUNTIME_REFUSED where ONNX Runtime cannot load the file */
-export async function openSession(file: string, threads?: number): Promise<ort.InferenceSession> {
-  try {
-    return await ort.InferenceSession.create(file, {
-      ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-      logSeverityLevel: 3,
-    });
-  } catch (error) {
-    throw badInput(
-      "RUNTIME_REFUSED",
-      `ONNX Runtime cannot load ${file}: ${(error as Error).message.split("\n")[0]}`,
-    );
-  }
-}
-
 /** Samples `from` … `from + count − 1` as a batch of `rows`, the rest of it zero. */
 export function feedsOf(
   set: Dataset,
@@ -88,44 +75,63 @@ export function feedsOf(
   return feeds;
 }
 
+/** What a run of a file may be told. */
+export interface RunOptions {
+  /** Threads of ONNX Runtime. */
+  readonly threads?: number;
+  /** Stops between two batches. */
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Runs a model file in ONNX Runtime over a whole set. The last batch is padded where the file has a fixed batch.
- * @throws badInput RUNTIME_REFUSED where ONNX Runtime cannot load or run the file
+ * @throws badInput RUNTIME_REFUSED where ONNX Runtime cannot load the file; INTERRUPTED
  */
 export async function predict(
-  file: string,
+  model: FileInterface,
   set: Dataset,
-  { head, inputs, fixedBatch, threads }: FileInterface & { readonly threads?: number },
+  { threads, signal }: RunOptions = {},
 ): Promise<Prediction> {
-  const size = fixedBatch ?? Math.min(256, set.count);
-  const session = await openSession(file, threads);
+  const session = await openFile(model.source, { threads });
   try {
-    let raw = new Float32Array(0);
-    let classes = 0;
-    for (let at = 0; at < set.count; at += size) {
-      const n = Math.min(size, set.count - at);
-      const rows = fixedBatch ?? n;
-      const feeds = feedsOf(set, inputs, { from: at, count: n, rows });
-      const out = (await session.run(feeds, [head.output]))[head.output]!;
-      const values = fromRuntime(out);
-      if (classes === 0) {
-        classes = values.length / rows;
-        raw = new Float32Array(set.count * classes);
-      }
-      raw.set(values.subarray(0, n * classes), at * classes);
-    }
-    if (head.outputKind === "labels")
-      return { count: set.count, classes: 1, raw, probabilities: undefined, labels: Int32Array.from(raw) };
-    const probabilities = probabilitiesOf(raw, classes, head.outputKind);
-    const width = classes === 1 ? 2 : classes;
-    // Rounding makes saturated probabilities equal; the raw output still tells them apart.
-    const scores = classes === 1 ? probabilities : raw;
-    const labels = Int32Array.from({ length: set.count }, (_, i) => {
-      const row = scores.subarray(i * width, (i + 1) * width);
-      return row.indexOf(Math.max(...row));
-    });
-    return { count: set.count, classes: width, raw, probabilities, labels };
+    return await predictWith(session, model, set, signal);
   } finally {
     await session.release();
   }
+}
+
+/** As {@link predict}, in a session that is open already. */
+export async function predictWith(
+  session: ort.InferenceSession,
+  { head, inputs, fixedBatch }: FileInterface,
+  set: Dataset,
+  signal?: AbortSignal,
+): Promise<Prediction> {
+  const size = fixedBatch ?? Math.min(256, set.count);
+  let raw = new Float32Array(0);
+  let classes = 0;
+  for (let at = 0; at < set.count; at += size) {
+    refuseInterrupted(signal);
+    const n = Math.min(size, set.count - at);
+    const rows = fixedBatch ?? n;
+    const feeds = feedsOf(set, inputs, { from: at, count: n, rows });
+    const out = (await session.run(feeds, [head.output]))[head.output]!;
+    const values = fromRuntime(out);
+    if (classes === 0) {
+      classes = values.length / rows;
+      raw = new Float32Array(set.count * classes);
+    }
+    raw.set(values.subarray(0, n * classes), at * classes);
+  }
+  if (head.outputKind === "labels")
+    return { count: set.count, classes: 1, raw, probabilities: undefined, labels: Int32Array.from(raw) };
+  const probabilities = probabilitiesOf(raw, classes, head.outputKind);
+  const width = classes === 1 ? 2 : classes;
+  // Rounding makes saturated probabilities equal; the raw output still tells them apart.
+  const scores = classes === 1 ? probabilities : raw;
+  const labels = Int32Array.from({ length: set.count }, (_, i) => {
+    const row = scores.subarray(i * width, (i + 1) * width);
+    return row.indexOf(Math.max(...row));
+  });
+  return { count: set.count, classes: width, raw, probabilities, labels };
 }

@@ -10,6 +10,8 @@ export interface Scored {
   readonly truth: Int32Array;
   /** Predicted labels [N]; −1 where the model's outputs are not numbers. */
   readonly predicted: Int32Array;
+  /** What the file's output holds, [N, units] row-major. */
+  readonly raw: Float32Array;
   /**
    * Writes log p of sample i, natural, into `out` [classes]. Exact from logits, also where p itself would round to 0.
    * Undefined where the file hands out labels only.
@@ -86,6 +88,7 @@ export const scored = (answers: Answers, kind: Head["outputKind"], truth: Int32A
   classes: answers.classes,
   truth,
   predicted: answers.labels,
+  raw: answers.raw,
   probabilities: answers.probabilities,
   logProbabilities: logRow(answers, kind),
 });
@@ -106,6 +109,7 @@ export const scoredVectors = (
   classes: targets.width,
   truth: new Int32Array(0),
   predicted: new Int32Array(0),
+  raw,
   probabilities: undefined,
   logProbabilities: undefined,
   vector: { targets, outputs: kind === "sigmoid" ? Float64Array.from(raw, logit) : raw },
@@ -120,6 +124,7 @@ export const scoredFromProbabilities = ({ probabilities, classes, labels }: Scor
     const row = probabilities.subarray(i * classes, (i + 1) * classes);
     return row.indexOf(Math.max(...row));
   }),
+  raw: probabilities,
   probabilities,
   logProbabilities: fromProbabilities(probabilities, classes),
 });

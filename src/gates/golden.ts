@@ -1,7 +1,8 @@
 import { badInput } from "../../converters/errors.ts";
-import { loadDataset, NO_PREPROCESSING, type Preprocessing } from "../data/dataset.ts";
-import { readNpz } from "../data/npz.ts";
-import { type FileInterface, predict } from "../evaluate/predict.ts";
+import type { Preprocessing } from "../data/dataset.ts";
+import { readSet } from "../data/sets.ts";
+import { openSource, type SetInput } from "../data/source.ts";
+import { type FileInterface, predict, type RunOptions } from "../evaluate/predict.ts";
 import type { Golden } from "./judge.ts";
 
 /**
@@ -9,20 +10,20 @@ import type { Golden } from "./judge.ts";
  * @throws badInput GOLDEN_SHAPE where the recorded outputs do not fit
  */
 export async function measureGolden(
-  samples: string,
-  files: { readonly before: string; readonly after: string },
+  given: SetInput,
   models: { readonly before: FileInterface; readonly after: FileInterface },
-  { preprocessing = NO_PREPROCESSING, threads }: { preprocessing?: Preprocessing; threads?: number },
+  { preprocessing, ...run }: RunOptions & { readonly preprocessing?: Preprocessing },
 ): Promise<Golden> {
-  const set = loadDataset(samples, models.before.inputs, preprocessing, "any");
-  const { raw } = await predict(files.after, set, { ...models.after, threads });
+  const samples = await openSource(given, "the golden samples");
+  const set = await readSet(samples, models.before.inputs, { preprocessing, loss: "any" });
+  const { raw } = await predict(models.after, set, run);
   const name = models.before.head.output;
-  const recorded = readNpz(samples).get(name);
-  const wanted = recorded?.data ?? (await predict(files.before, set, { ...models.before, threads })).raw;
+  const recorded = (await samples.gather()).get(name);
+  const wanted = recorded?.data ?? (await predict(models.before, set, run)).raw;
   if (wanted.length !== raw.length)
     throw badInput(
       "GOLDEN_SHAPE",
-      `${samples}: ${recorded ? `array "${name}" holds` : "BEFORE gives"} ${wanted.length} outputs, AFTER gives ${raw.length}; record the outputs of this model.`,
+      `${samples.name}: ${recorded ? `array "${name}" holds` : "BEFORE gives"} ${wanted.length} outputs, AFTER gives ${raw.length}; record the outputs of this model.`,
     );
   let maxAbsDiff = 0;
   for (let i = 0; i < raw.length; i++) {

@@ -1,11 +1,12 @@
 import { dirname, resolve } from "node:path";
+import type { SetInput } from "../data/source.ts";
 import { type Gates, gatesSchema } from "./schema.ts";
 import { readSettings } from "./settings.ts";
 
-/** Gates, with the path of their golden samples resolved. */
+/** Gates, with their golden samples. */
 export interface GateSettings {
   readonly gates: Gates;
-  readonly golden: string | undefined;
+  readonly golden: SetInput | undefined;
 }
 
 /** A gates file; paths in it are relative to it. @throws badInput as {@link readSettings} */

@@ -1,4 +1,4 @@
-import type { SweepDocument, SweepRun } from "../api/sweep.ts";
+import type { SweepDocument, SweepRun } from "../sweep/sweep.ts";
 
 const UTILITY = {
   validationAccuracy: "accuracy on validation data, %",

@@ -1,5 +1,5 @@
-import type { DiffDocument } from "../api/diff.ts";
-import type { UnlearnDocument } from "../api/unlearn.ts";
+import type { DiffDocument } from "../case/compare.ts";
+import type { UnlearnDocument } from "../case/unlearn.ts";
 import { glossary, type MetricName } from "../evaluate/glossary.ts";
 import { escapeMarkup, format, formatChange, formatInterval, NONE } from "./format.ts";
 import { plotsOf } from "./plots.ts";

@@ -1,4 +1,4 @@
-import type { DiffDocument } from "../api/diff.ts";
+import type { DiffDocument } from "../case/compare.ts";
 import { format, formatChange, formatInterval, NONE } from "./format.ts";
 import { groups, headline, type Row, verdictOf } from "./summary.ts";
 

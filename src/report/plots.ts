@@ -8,7 +8,7 @@ import {
 } from "echarts/components";
 import { type EChartsCoreOption, init, use } from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
-import type { DiffDocument } from "../api/diff.ts";
+import type { DiffDocument } from "../case/compare.ts";
 import { SETS } from "../evaluate/glossary.ts";
 import type { LedgerEntry } from "../unlearn/types.ts";
 

@@ -1,5 +1,5 @@
 import type { SingleBar } from "cli-progress";
-import type { UnlearnHooks } from "../api/unlearn.ts";
+import type { UnlearnHooks } from "../case/unlearn.ts";
 
 export interface ProgressOutput {
   readonly err: (text: string) => void;

@@ -1,4 +1,4 @@
-import type { DiffDocument } from "../api/diff.ts";
+import type { DiffDocument } from "../case/compare.ts";
 import type { Figure } from "../evaluate/comparison.ts";
 import { type Definition, glossary, type MetricName, metricNames, SETS } from "../evaluate/glossary.ts";
 

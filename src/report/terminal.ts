@@ -1,9 +1,9 @@
 import Table from "cli-table3";
-import type { SweepDocument } from "../api/sweep.ts";
-import type { UnlearnDocument } from "../api/unlearn.ts";
+import type { UnlearnDocument } from "../case/unlearn.ts";
 import type { OperatorTime } from "../engine/profile.ts";
 import type { Evaluation, Gap, Metric } from "../evaluate/evaluation.ts";
 import type { CheckStatus, GateReport } from "../gates/judge.ts";
+import type { SweepDocument } from "../sweep/sweep.ts";
 
 const NAMES: { readonly [M in Metric]: string } = {
   forgetAccuracy: "forget accuracy",

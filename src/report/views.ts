@@ -2,8 +2,8 @@ import { accessSync, appendFileSync, constants, existsSync, statSync, writeFileS
 import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { badInput } from "../../converters/errors.ts";
-import type { DiffDocument } from "../api/diff.ts";
-import type { UnlearnDocument } from "../api/unlearn.ts";
+import type { DiffDocument } from "../case/compare.ts";
+import type { UnlearnDocument } from "../case/unlearn.ts";
 
 /** Files that show a comparison. */
 export interface ViewPaths {
@@ -20,12 +20,12 @@ export interface ViewPaths {
  */
 export function refuseBadViews(
   { html, markdown, junit }: ViewPaths,
-  gates: string | undefined,
+  gates: { readonly given: boolean; readonly file?: string },
   taken: readonly (string | undefined)[],
 ): void {
-  if (junit !== undefined && gates === undefined)
+  if (junit !== undefined && !gates.given)
     throw badInput("JUNIT_WITHOUT_GATES", "--junit lists the checks of a gates file; give one with --gates.");
-  const used = [...taken, gates].flatMap((path) => (path === undefined ? [] : [resolve(path)]));
+  const used = [...taken, gates.file].flatMap((path) => (path === undefined ? [] : [resolve(path)]));
   for (const [option, path] of Object.entries({ html, markdown, junit })) {
     if (path === undefined) continue;
     const folder = dirname(resolve(path));

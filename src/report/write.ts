@@ -1,9 +1,9 @@
 import { accessSync, constants, existsSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { badInput } from "../../converters/errors.ts";
-import type { BudgetError } from "../api/guard.ts";
-import type { SweepDocument } from "../api/sweep.ts";
-import type { UnlearnDocument } from "../api/unlearn.ts";
+import type { BudgetError } from "../case/guard.ts";
+import type { UnlearnDocument } from "../case/unlearn.ts";
+import type { SweepDocument } from "../sweep/sweep.ts";
 
 /** Longer ledgers get a file of their own beside the report. */
 const LONGEST_INLINE_LEDGER = 500;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { importModel } from "../../converters/import/graph.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
-import { DEFAULT_OPTIONS } from "../../src/api/unlearn.ts";
+import { DEFAULT_OPTIONS } from "../../src/case/unlearn.ts";
 import { main } from "../../src/cli/main.ts";
 import { loadDataset } from "../../src/data/dataset.ts";
 import { firstSamples } from "../../src/data/sets.ts";

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { diff } from "../../src/api/diff.ts";
+import { diff } from "../../src/case/diff.ts";
 import { encodeNpz, type NpzInput } from "../../src/data/npz.ts";
 import { columnsOf } from "../../src/evaluate/columns.ts";
 import { scoredVectors } from "../../src/evaluate/scored.ts";

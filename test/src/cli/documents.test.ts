@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, describe, expect, test } from "vitest";
-import { documents, inputDocuments, schemaText } from "../../../src/report/documents.ts";
 import { ledgerPath } from "../../../src/report/write.ts";
+import { documents, inputDocuments, schemaText } from "../../../src/schemas/documents.ts";
 import { FORGET, MODEL, RETAIN, RETRAINED, run, SCALING, TEST, temporary } from "./cli.ts";
 
 const schemas = join(import.meta.dirname, "../../../docs/schemas");

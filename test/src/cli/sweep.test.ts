@@ -2,8 +2,8 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterAll, expect, test } from "vitest";
-import { paretoFront } from "../../../src/api/sweep.ts";
 import { main } from "../../../src/cli/main.ts";
+import { paretoFront } from "../../../src/sweep/sweep.ts";
 import { FORGET, MODEL, RETAIN, RETRAINED, run, SCALING, TEST, temporary } from "./cli.ts";
 
 test("the front: what no other point dominates", () => {

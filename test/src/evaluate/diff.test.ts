@@ -5,7 +5,7 @@ import pkg from "onnx-proto";
 import { expect, test } from "vitest";
 import { importModel } from "../../../converters/import/graph.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
-import type { DiffDocument } from "../../../src/api/diff.ts";
+import type { DiffDocument } from "../../../src/case/compare.ts";
 import { loadDataset } from "../../../src/data/dataset.ts";
 import { encodeNpz } from "../../../src/data/npz.ts";
 import { relearn } from "../../../src/evaluate/relearn.ts";

@@ -5,7 +5,7 @@ import pkg from "onnx-proto";
 import { expect, test } from "vitest";
 import { importModel } from "../../../converters/import/graph.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
-import type { DiffDocument } from "../../../src/api/diff.ts";
+import type { DiffDocument } from "../../../src/case/compare.ts";
 import { loadDataset } from "../../../src/data/dataset.ts";
 import { encodeNpz, readNpz } from "../../../src/data/npz.ts";
 import { firstSamples } from "../../../src/data/sets.ts";
@@ -151,7 +151,7 @@ test("golden samples with recorded outputs: held to those, not to BEFORE's", asy
   const count = 6;
   const model = importModel(loadModelFile(MODEL));
   const set = firstSamples(loadDataset(TEST, model.inputs, { scale: 16, mean: [0.5], std: [0.5] }), count);
-  const { raw } = await predict(MODEL, set, { ...model, threads: 1 });
+  const { raw } = await predict(model, set, { threads: 1 });
   const file = (shift: number, outputs = raw.length) => {
     const path = join(temporary(), "golden.npz");
     const recorded = Array.from(raw.subarray(0, outputs), (v, i) => v + (i === 0 ? shift : 0));
@@ -172,7 +172,6 @@ test("golden samples with recorded outputs: held to those, not to BEFORE's", asy
   const measure = (path: string) =>
     measureGolden(
       path,
-      { before: MODEL, after: MODEL },
       { before: model, after: model },
       {
         preprocessing: { scale: 16, mean: [0.5], std: [0.5] },

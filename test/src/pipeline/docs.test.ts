@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { glossary } from "../../../src/evaluate/glossary.ts";
 import { gatesSchema } from "../../../src/gates/schema.ts";
-import { pipelineSchema } from "../../../src/pipeline/schema.ts";
+import { pipelineSchema } from "../../../src/release/schema.ts";
 import { run } from "../cli/cli.ts";
 
 const docs = join(import.meta.dirname, "../../../docs");

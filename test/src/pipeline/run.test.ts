@@ -3,10 +3,11 @@ import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
-import type { RunDocument } from "../../../src/api/run.ts";
+import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { encodeNpz } from "../../../src/data/npz.ts";
-import { type Receipt, readReceipt } from "../../../src/pipeline/receipt.ts";
-import { verifyReceipt } from "../../../src/pipeline/verify.ts";
+import { verifyReceipt } from "../../../src/release/check-receipt.ts";
+import { type Receipt, readReceipt } from "../../../src/release/receipt.ts";
+import type { RunDocument } from "../../../src/release/run.ts";
 import { FORGET, images, MODEL, RETAIN, RETRAINED, run, TEST, temporary } from "../cli/cli.ts";
 
 const folder = temporary();
@@ -29,7 +30,11 @@ const write = (name: string, content: unknown) => {
 };
 /** Runs a check without any data file. */
 const check = (receipt: string, after: string, before = file("shipped.onnx"), key?: string) =>
-  verifyReceipt(receipt, { before, after }, { key, sets: {}, inputs: () => [] });
+  verifyReceipt(
+    receipt,
+    { before: loadModelFile(before), after: loadModelFile(after) },
+    { key, sets: {}, inputs: () => [] },
+  );
 
 beforeAll(() => {
   for (const [from, to] of [

@@ -7,9 +7,10 @@ import { expect, test } from "vitest";
 import { compileStep } from "../../../converters/compile/compile.ts";
 import { examine } from "../../../converters/import/examine.ts";
 import { readModel } from "../../../converters/onnx/read.ts";
-import { DEFAULT_OPTIONS, unlearn } from "../../../src/api/unlearn.ts";
+import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";
 import { relearn } from "../../../src/evaluate/relearn.ts";
 import { behindPrefix, cutFrozen, withPrefix } from "../../../src/prepare/frozen-prefix.ts";
+import { unlearn } from "../../../src/release/unlearn.ts";
 import { train } from "../../../src/unlearn/train.ts";
 import {
   deviation,

@@ -1,11 +1,8 @@
 import { z } from "zod";
-import type { DiffDocument } from "../api/diff.ts";
-import type { EvaluateDocument } from "../api/evaluate.ts";
-import type { InspectDocument } from "../api/inspect.ts";
-import type { RunDocument } from "../api/run.ts";
-import type { SweepDocument } from "../api/sweep.ts";
-import type { UnlearnDocument } from "../api/unlearn.ts";
-import type { VerifyDocument } from "../api/verify.ts";
+import type { DiffDocument } from "../case/compare.ts";
+import type { EvaluateDocument } from "../case/evaluate.ts";
+import type { InspectDocument } from "../case/inspect.ts";
+import type { UnlearnDocument } from "../case/unlearn.ts";
 import {
   type MetricName,
   metricNames,
@@ -15,8 +12,11 @@ import {
   uncapitalized,
 } from "../evaluate/glossary.ts";
 import { gatesSchema } from "../gates/schema.ts";
-import { receiptSchema } from "../pipeline/receipt.ts";
-import { pipelineSchema } from "../pipeline/schema.ts";
+import { receiptSchema } from "../release/receipt.ts";
+import type { RunDocument } from "../release/run.ts";
+import { pipelineSchema } from "../release/schema.ts";
+import type { VerifyDocument } from "../release/verify.ts";
+import type { SweepDocument } from "../sweep/sweep.ts";
 
 // The published schemas are open: later versions may add fields, never remove or change one.
 

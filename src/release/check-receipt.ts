@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { badInput, verificationFailed } from "../../converters/errors.ts";
-import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
+import type { OnnxModel, OnnxValueInfo } from "../../converters/onnx/model.ts";
 import { loadDataset, NO_PREPROCESSING } from "../data/dataset.ts";
 import { LOSSES } from "../unlearn/types.ts";
 import { modelResources, resourceOf } from "./files.ts";
@@ -36,7 +36,7 @@ function holdTo(what: string, receipt: string, named: readonly Resource[], found
  */
 export function verifyReceipt(
   path: string,
-  files: { readonly before: string; readonly after: string },
+  { before, after }: { readonly before: OnnxModel; readonly after: OnnxModel },
   {
     key: keyPath,
     sets,
@@ -64,17 +64,17 @@ export function verifyReceipt(
     );
   const receipt: Receipt = readReceipt(text, path, key);
   const { buildDefinition, runDetails } = receipt.predicate;
-  const after = modelResources(files.after, "model");
-  holdTo("subject", path, receipt.subject, after);
-  if (after.length !== receipt.subject.length)
+  const found = modelResources(after, "model");
+  holdTo("subject", path, receipt.subject, found);
+  if (found.length !== receipt.subject.length)
     throw verificationFailed(
       "RECEIPT_MISMATCH",
-      `${files.after} has ${after.length} files, the subject of ${path} ${receipt.subject.length}.`,
+      `${after.path} has ${found.length} files, the subject of ${path} ${receipt.subject.length}.`,
     );
   const models = buildDefinition.resolvedDependencies.filter(
     ({ annotations }) => annotations?.role === "model",
   );
-  holdTo("origin", path, models, modelResources(files.before, "model"));
+  holdTo("origin", path, models, modelResources(before, "model"));
 
   const reports = runDetails.byproducts.flatMap((report) => {
     const beside = join(dirname(path), basename(report.name));

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import { loadModelFile } from "../../converters/onnx/read.ts";
-import { sha256 } from "../verify/verify.ts";
+import type { OnnxModel } from "../../converters/onnx/model.ts";
+import { sha256 } from "../case/verification.ts";
 import type { Resource } from "./receipt.ts";
 
 /** What a file was for; a receipt's dependencies are told apart by it. */
@@ -15,8 +15,15 @@ export const resourceOf = (path: string, role: Role): Resource => ({
 });
 
 /** A model file and its external data. */
-export function modelResources(path: string, role: Role): readonly Resource[] {
-  const { bytes, sideFiles } = loadModelFile(path);
-  const files: readonly (readonly [string, Uint8Array])[] = [[basename(path), bytes], ...(sideFiles ?? [])];
-  return files.map(([name, data]) => ({ name, digest: { sha256: sha256(data) }, annotations: { role } }));
+export function modelResources(
+  { path, bytes, sideFiles }: Pick<OnnxModel, "path" | "bytes" | "sideFiles">,
+  role: Role,
+): readonly Resource[] {
+  const name = basename(path ?? "model.onnx");
+  const files: readonly (readonly [string, Uint8Array])[] = [[name, bytes], ...(sideFiles ?? [])];
+  return files.map(([file, data]) => ({
+    name: file,
+    digest: { sha256: sha256(data) },
+    annotations: { role },
+  }));
 }

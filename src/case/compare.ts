@@ -1,18 +1,15 @@
 import { badInput } from "../../converters/errors.ts";
 import { compareStructure, type TensorChange } from "../../converters/export/compare.ts";
-import { importModel } from "../../converters/import/graph.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
-import { loadModelFile } from "../../converters/onnx/read.ts";
-import { loadSets, type SetPaths, type Sets } from "../data/sets.ts";
-import { loadShadows } from "../data/shadows.ts";
+import type { ShadowModel } from "../data/shadows.ts";
+import type { SetInput } from "../data/source.ts";
 import { columnsOf } from "../evaluate/columns.ts";
-import type { Comparison, Figure, ModelAnswers } from "../evaluate/comparison.ts";
+import type { Comparison as Behaviour, Figure, ModelAnswers } from "../evaluate/comparison.ts";
 import {
   answersOf,
   type Evaluation,
   evaluationOf,
-  type Gap,
   gapTo,
   METRICS,
   type Metric,
@@ -24,25 +21,27 @@ import { type ShownSample, shownSamples } from "../evaluate/samples.ts";
 import type { Shadow } from "../evaluate/shadow.ts";
 import { type WeightChanges, weightChanges } from "../evaluate/weights.ts";
 import { measureGolden } from "../gates/golden.ts";
-import { type GateReport, type Golden, judge } from "../gates/judge.ts";
-import { type GateSettings, readGates } from "../gates/read.ts";
-import { type FileIdentity, identify } from "../verify/verify.ts";
-import { type Measuring, type SetSizes, sizesOf } from "./evaluate.ts";
+import type { GateReport, Golden } from "../gates/judge.ts";
+import { refuseInterrupted } from "../interrupt.ts";
+import type { Hooks, OpenedCase } from "./case.ts";
+import { type ReferenceGaps, type SetSizes, sizesOf } from "./measure.ts";
+import { openReference } from "./model.ts";
+import { type FileIdentity, identify } from "./verification.ts";
 import { type Versions, versions } from "./versions.ts";
 
-export interface DiffRequest extends SetPaths, Measuring {
-  readonly before: string;
-  readonly after: string;
-  /** A model retrained without the forget set: the gold standard (METHOD section 4). */
-  readonly reference?: string;
-  /** A folder of reference models for LiRA, U-LiRA and RMIA; see {@link loadShadows}. */
-  readonly shadow?: string;
-  /** Gates, or a file of them: `gates` of the document says which of its checks hold. */
-  readonly gates?: string | GateSettings;
-  /** Put ids and thumbnails of samples into the document: it then reveals data. */
+export interface CompareOptions {
+  /** A model retrained without the forget set: the gold standard (docs/method.md, "Baselines"). */
+  readonly reference?: TrainableModel;
+  /** Reference models for LiRA, U-LiRA and RMIA; see `loadShadows`. */
+  readonly shadows?: readonly ShadowModel[];
+  /** Samples whose outputs a gate holds AFTER to. */
+  readonly golden?: SetInput;
+  /** Put ids and thumbnails of samples into the comparison: it then reveals data. */
   readonly showSamples?: boolean;
-  /** Count the steps until the forget accuracy is back (METHOD section 5). */
+  /** Count the steps until the forget accuracy is back (docs/method.md, "How unlearning is judged"). */
   readonly relearn?: RelearnSettings;
+  /** Of attacks and intervals; default: the case's. */
+  readonly seed?: number;
 }
 
 export interface RelearnSettings {
@@ -64,19 +63,12 @@ export interface RelearnTest {
 /** after − before, fractions; null where either is. */
 export type Change = { readonly [M in Metric]: number | null };
 
-/** A reference's own figures, and how far both files are from them. */
-export interface Reference {
-  readonly model: FileIdentity;
-  readonly metrics: Evaluation;
-  readonly gap: { readonly before: Gap; readonly after: Gap };
-}
-
-/** The four headline figures stand in `before`, `after`, `change`; every metric of the glossary in `figures`. */
-export interface DiffDocument extends Comparison {
+/** Two model files on the same data. The four headline figures stand in `before`, `after`, `change`; every metric of the glossary in `figures`. */
+export interface Comparison extends Behaviour {
   readonly before: Evaluation;
   readonly after: Evaluation;
   readonly change: Change;
-  readonly reference: Reference | null;
+  readonly reference: ReferenceGaps | null;
   readonly structure: {
     /** Everything but the values of float weights is the same, byte for byte. */
     readonly identical: boolean;
@@ -89,12 +81,16 @@ export interface DiffDocument extends Comparison {
   readonly golden: Golden | null;
   /** Null unless asked for. */
   readonly shown: readonly ShownSample[] | null;
-  /** Null without a gates file. */
-  readonly gates: GateReport | null;
   readonly model: { readonly before: FileIdentity; readonly after: FileIdentity };
   readonly samples: SetSizes;
   readonly seed: number;
   readonly versions: Versions;
+}
+
+/** A comparison and what its gates say. */
+export interface DiffDocument extends Comparison {
+  /** Null without gates. */
+  readonly gates: GateReport | null;
 }
 
 export function changeOf(before: Evaluation, after: Evaluation): Change {
@@ -108,12 +104,19 @@ export function changeOf(before: Evaluation, after: Evaluation): Change {
 const RELEARN: Required<RelearnSettings> = { lr: 0.01, batchSize: 64, maxSteps: 200 };
 
 /** Reference models' answers on the forget set, then the test set. */
-async function shadowsOf(folder: string, sets: Sets, measuring: Measuring): Promise<readonly Shadow[]> {
-  const counts = { forget: sets.forget.count, test: sets.test?.count ?? 0 };
+async function shadowsOf(
+  models: readonly ShadowModel[],
+  { sets, options }: OpenedCase,
+  signal: AbortSignal | undefined,
+): Promise<readonly Shadow[]> {
   const shadows: Shadow[] = [];
-  for (const { file, forget, test, unlearned } of loadShadows(folder, counts)) {
-    const model = importModel(loadModelFile(file), measuring);
-    const answers = await answersOf(file, model, { ...sets, retain: sets.forget, also: {} }, measuring);
+  const { forget: asked, test: unseen } = sets;
+  for (const { file, forget, test, unlearned } of models) {
+    const answers = await answersOf(
+      openReference(file, options),
+      { forget: asked, retain: asked, test: unseen, validation: undefined },
+      { threads: options.threads, signal },
+    );
     const confidences = [answers.forget, ...(answers.test ? [answers.test] : [])].map(
       (set) => columnsOf(set).confidence,
     );
@@ -132,19 +135,21 @@ async function shadowsOf(folder: string, sets: Sets, measuring: Measuring): Prom
 }
 
 async function relearnTest(
-  request: DiffRequest,
+  { sets, options }: OpenedCase,
   models: { readonly after: TrainableModel; readonly reference: TrainableModel | undefined },
-  sets: Sets,
-  target: number,
-): Promise<RelearnTest | null> {
-  if (!request.relearn) return null;
+  {
+    target,
+    seed,
+    settings: asked,
+  }: { readonly target: number; readonly seed: number; readonly settings: RelearnSettings },
+): Promise<RelearnTest> {
   if (sets.forget.targets)
     throw badInput(
       "RELEARN_CLASSES",
       "the relearning test counts steps until an accuracy of classes is back, and these targets are not classes; leave --relearn out.",
     );
-  const settings = { ...RELEARN, ...request.relearn };
-  const { seed = 0, threads } = request;
+  const settings = { ...RELEARN, ...asked };
+  const { threads } = options;
   const run = (model: TrainableModel) => relearn(model, sets.forget, { ...settings, target, seed, threads });
   return {
     ...settings,
@@ -159,53 +164,50 @@ const sizeOf = ({ bytes, sideFiles }: OnnxModel): number =>
   [...(sideFiles?.values() ?? [])].reduce((sum, side) => sum + side.length, bytes.length);
 
 /**
- * Two model files on the same data in ONNX Runtime: what the scrubbing changed in behaviour and in the file.
+ * What AFTER does differently from the shipped model of a case: behaviour on its sets, measured in ONNX Runtime, and the file.
  * @throws OnnxUnlearnError with the exit code of the command line
  */
-export async function diff(request: DiffRequest): Promise<DiffDocument> {
-  const { seed = 0, threads } = request;
-  // Read first: a mistake in it is known before the work.
-  const settings = typeof request.gates === "string" ? readGates(request.gates) : request.gates;
-  const open = (path: string) => importModel(loadModelFile(path), request);
-  const [before, after] = [open(request.before), open(request.after)];
-  const reference = request.reference === undefined ? undefined : open(request.reference);
-  const sets = loadSets(request, before.inputs);
+export async function compare(
+  opened: OpenedCase,
+  after: TrainableModel,
+  options: CompareOptions = {},
+  { signal }: Hooks = {},
+): Promise<Comparison> {
+  const { model: before, sets } = opened;
+  const { reference, seed = opened.options.seed ?? 0 } = options;
   const answers: { before: ModelAnswers; after: ModelAnswers; reference: ModelAnswers | undefined } = {
-    before: await answersOf(request.before, before, sets, request),
-    after: await answersOf(request.after, after, sets, request),
-    reference: reference && (await answersOf(request.reference!, reference, sets, request)),
+    before: await opened.answers(before, sets, signal),
+    after: await opened.answers(after, sets, signal),
+    reference: reference && (await opened.answers(reference, sets, signal)),
   };
-  const shadows = request.shadow === undefined ? undefined : await shadowsOf(request.shadow, sets, request);
-  const comparison = compareAnswers(answers.before, answers.after, answers.reference, {
+  const shadows = options.shadows && (await shadowsOf(options.shadows, opened, signal));
+  const behaviour = compareAnswers(answers.before, answers.after, answers.reference, {
     seed,
     ...(shadows ? { shadows } : {}),
   });
   const evaluation = (of: "before" | "after" | "reference") =>
-    evaluationOf(answers[of]!, { seed, miaEfficacy: comparison.figures.miaEfficacy?.[of] ?? null });
+    evaluationOf(answers[of]!, { seed, miaEfficacy: behaviour.figures.miaEfficacy?.[of] ?? null });
   const metrics = { before: evaluation("before"), after: evaluation("after") };
   const ofReference = reference && evaluation("reference");
 
   const { identicalStructure, differences, changedTensors } = compareStructure(before.source, after.source);
   const weights = weightChanges(before.parameters, after.parameters);
-  const latency = await measureLatency(
-    { before: request.before, after: request.after },
-    { before, after },
-    sets.forget,
-    threads,
-  );
-  const relearning = await relearnTest(
-    request,
-    { after, reference },
-    sets,
-    metrics.before.forgetAccuracy ?? Number.NaN,
-  );
-  const files = { before: request.before, after: request.after };
-  const golden =
-    settings?.golden === undefined
-      ? null
-      : await measureGolden(settings.golden, files, { before, after }, request);
+  refuseInterrupted(signal);
+  const latency = await measureLatency({ before, after }, sets.forget, opened.options.threads);
+  const relearning = options.relearn
+    ? await relearnTest(
+        opened,
+        { after, reference },
+        { target: metrics.before.forgetAccuracy ?? Number.NaN, seed, settings: options.relearn },
+      )
+    : null;
+  refuseInterrupted(signal);
+  const { preprocessing, threads } = opened.options;
+  const golden = options.golden
+    ? await measureGolden(options.golden, { before, after }, { preprocessing, threads, signal })
+    : null;
   const onlyAfter = (value: number | null): Figure => ({ before: null, after: value });
-  const document = {
+  return {
     before: metrics.before,
     after: metrics.after,
     change: changeOf(metrics.before, metrics.after),
@@ -217,9 +219,9 @@ export async function diff(request: DiffRequest): Promise<DiffDocument> {
             gap: { before: gapTo(metrics.before, ofReference), after: gapTo(metrics.after, ofReference) },
           }
         : null,
-    ...comparison,
+    ...behaviour,
     figures: {
-      ...comparison.figures,
+      ...behaviour.figures,
       latencyRatio: onlyAfter(latency.ratio),
       latency: { before: latency.before, after: latency.after },
       bytes: { before: sizeOf(before.source), after: sizeOf(after.source) },
@@ -235,13 +237,12 @@ export async function diff(request: DiffRequest): Promise<DiffDocument> {
     latency,
     relearning,
     golden,
-    shown: request.showSamples ? shownSamples(sets, answers.before, answers.after) : null,
+    shown: options.showSamples ? shownSamples(sets, answers.before, answers.after) : null,
     model: { before: identify(before.source.bytes), after: identify(after.source.bytes) },
     samples: sizesOf(sets),
     seed,
     versions: versions(),
   };
-  return { ...document, gates: settings ? judge(document, settings.gates) : null };
 }
 
 function relearnFigure({ after, reference, maxSteps }: RelearnTest): Figure {

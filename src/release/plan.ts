@@ -1,16 +1,29 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { badInput } from "../../converters/errors.ts";
-import type { UnlearnRequest } from "../api/unlearn.ts";
-import type { SetPaths } from "../data/sets.ts";
+import type { Preprocessing } from "../data/dataset.ts";
 import { type GateSettings, readGates } from "../gates/read.ts";
 import { readSettings } from "../gates/settings.ts";
 import type { ViewPaths } from "../report/views.ts";
 import { type Pipeline, pipelineSchema } from "./schema.ts";
+import type { UnlearnRequest } from "./unlearn.ts";
+
+/** Paths of the data files. */
+interface PlanSets {
+  readonly forget: string;
+  readonly retain: string;
+  readonly test: string | undefined;
+  readonly validation: string | undefined;
+  readonly also: Readonly<Record<string, string>>;
+  readonly preprocessing: Preprocessing;
+}
 
 /** A pipeline file with its paths resolved and its gates read. */
 export interface Plan {
   readonly file: string;
+  readonly model: string;
+  readonly out: string;
+  readonly sets: PlanSets;
   readonly unlearn: UnlearnRequest;
   readonly reference: string | undefined;
   readonly shadow: string | undefined;
@@ -29,7 +42,7 @@ export interface Plan {
 const withoutUndefined = <T extends object>(value: T): T =>
   Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as T;
 
-function unlearnRequest(pipeline: Pipeline, at: (path: string) => string, sets: SetPaths): UnlearnRequest {
+function unlearnRequest(pipeline: Pipeline, at: (path: string) => string, sets: PlanSets): UnlearnRequest {
   const {
     budget,
     minForgetting,
@@ -63,7 +76,7 @@ export function readPlan(path: string): Plan {
   const at = (relative: string): string => resolve(folder, relative);
   const maybe = (relative: string | undefined) => (relative === undefined ? undefined : at(relative));
   const { data, reports, receipt, gates } = pipeline;
-  const sets: SetPaths = {
+  const sets: PlanSets = {
     forget: at(data.forget),
     retain: at(data.retain),
     test: maybe(data.test),
@@ -74,6 +87,9 @@ export function readPlan(path: string): Plan {
   const gatesFile = typeof gates === "string" ? at(gates) : undefined;
   const plan: Plan = {
     file: path,
+    model: at(pipeline.model),
+    out: at(pipeline.out),
+    sets,
     unlearn: unlearnRequest(pipeline, at, sets),
     reference: maybe(pipeline.reference),
     shadow: maybe(pipeline.shadow),
@@ -96,24 +112,32 @@ export function readPlan(path: string): Plan {
     seed: pipeline.seed,
     threads: pipeline.threads,
   };
-  refuseBadPaths(plan, sets);
+  refuseBadPaths(plan);
   return plan;
 }
 
-function refuseBadPaths(
-  { file, unlearn, reference, shadow, report, views, receipt, gates }: Plan,
-  sets: SetPaths,
-): void {
+function refuseBadPaths({
+  file,
+  model,
+  out,
+  sets,
+  reference,
+  shadow,
+  report,
+  views,
+  receipt,
+  gates,
+}: Plan): void {
   const inputs = {
-    model: unlearn.model,
+    model,
     "data.forget": sets.forget,
     "data.retain": sets.retain,
     "data.test": sets.test,
     "data.validation": sets.validation,
-    ...Object.fromEntries(Object.entries(sets.also ?? {}).map(([name, path]) => [`data.also.${name}`, path])),
+    ...Object.fromEntries(Object.entries(sets.also).map(([name, path]) => [`data.also.${name}`, path])),
     reference,
     shadow,
-    "gates.structure.golden.samples": gates?.golden,
+    "gates.structure.golden.samples": typeof gates?.golden === "string" ? gates.golden : undefined,
   };
   for (const [key, path] of Object.entries(inputs))
     if (path !== undefined && !existsSync(path))
@@ -122,7 +146,7 @@ function refuseBadPaths(
         `${file}: "${key}" names ${path}, which does not exist; mend the path (it is relative to the file).`,
       );
   const outputs: Readonly<Record<string, string | undefined>> = {
-    out: unlearn.out,
+    out,
     "reports.json": report,
     "reports.html": views.html,
     "reports.markdown": views.markdown,
@@ -158,8 +182,8 @@ export function planText(plan: Plan): string {
   const { unlearn, gates, views, receipt } = plan;
   const named = (files: ViewPaths) => Object.entries(files).map(([kind, path]) => `${kind} ${path}`);
   return [
-    `1. unlearn  ${unlearn.model} → ${unlearn.out} (${unlearn.options?.method ?? "eupmu"}, seed ${plan.seed}${unlearn.budget === undefined ? "" : `, budget ${unlearn.budget}`})`,
-    `            forget ${unlearn.forget}, retain ${unlearn.retain}${unlearn.test === undefined ? "" : `, test ${unlearn.test}`}`,
+    `1. unlearn  ${plan.model} → ${plan.out} (${unlearn.options?.method ?? "eupmu"}, seed ${plan.seed}${unlearn.budget === undefined ? "" : `, budget ${unlearn.budget}`})`,
+    `            forget ${plan.sets.forget}, retain ${plan.sets.retain}${plan.sets.test === undefined ? "" : `, test ${plan.sets.test}`}`,
     "2. verify   the new file against the old one and the run's report",
     `3. compare  both files${plan.reference === undefined ? "" : `, with the reference ${plan.reference}`}${plan.shadow === undefined ? "" : `, shadow models of ${plan.shadow}`}${plan.relearn ? ", relearning test" : ""}`,
     gates

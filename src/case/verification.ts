@@ -2,8 +2,7 @@ import { createHash } from "node:crypto";
 import { OnnxUnlearnError, verificationFailed } from "../../converters/errors.ts";
 import { compareStructure } from "../../converters/export/compare.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
-import { loadModelFile } from "../../converters/onnx/read.ts";
-import * as ort from "../runtime.ts";
+import { openFile } from "../engine/session.ts";
 
 /**
  * Checks a written model against the one it was made from, in this order: everything but float weights identical; exactly
@@ -31,27 +30,26 @@ export function verifyStructure(before: OnnxModel, after: OnnxModel, intended?: 
 }
 
 /**
- * The file parses and ONNX Runtime loads it.
- * @throws verificationFailed UNREADABLE, RUNTIME_REFUSED (exit 4); badInput where there is no such file (exit 2)
+ * A new model parses and can be imported as the one it was made from.
+ * @throws verificationFailed UNREADABLE (exit 4); badInput where there is no such file (exit 2)
  */
-export async function verifyLoads(path: string): Promise<OnnxModel> {
-  let model: OnnxModel;
+export function verifyReadable<T>(read: () => T): T {
   try {
-    model = loadModelFile(path);
+    return read();
   } catch (error) {
     if (error instanceof OnnxUnlearnError && error.code !== "FILE_MISSING")
       throw verificationFailed("UNREADABLE", `The new model does not parse: ${error.message}`);
     throw error;
   }
+}
+
+/** ONNX Runtime loads a new model. @throws verificationFailed RUNTIME_REFUSED (exit 4) */
+export async function verifyLoads(source: OnnxModel): Promise<void> {
   try {
-    await (await ort.InferenceSession.create(path, { logSeverityLevel: 4 })).release();
+    await (await openFile(source)).release();
   } catch (error) {
-    throw verificationFailed(
-      "RUNTIME_REFUSED",
-      `ONNX Runtime cannot load ${path}: ${(error as Error).message.split("\n")[0]}`,
-    );
+    throw verificationFailed("RUNTIME_REFUSED", (error as Error).message);
   }
-  return model;
 }
 
 /** Lower-case hexadecimal. */

@@ -1,17 +1,21 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
-import { importModel } from "../../converters/import/graph.ts";
-import { loadModelFile } from "../../converters/onnx/read.ts";
-import { loadSets, type SetPaths } from "../data/sets.ts";
+import type { TrainableModel } from "../../converters/import/model.ts";
+import type { OpenOptions } from "../case/case.ts";
+import { measureModel } from "../case/measure.ts";
+import { type ModelInput, openReference } from "../case/model.ts";
+import { type Case, open } from "../case/open.ts";
+import { scrub } from "../case/scrub.ts";
+import type { UnlearnDocument, UnlearnHooks, UnlearnSettings } from "../case/unlearn.ts";
+import { sha256 } from "../case/verification.ts";
+import { type Versions, versions } from "../case/versions.ts";
+import type { SetInputs } from "../data/sets.ts";
+import type { Dataset } from "../data/types.ts";
 import { type Evaluation, gapTo } from "../evaluate/evaluation.ts";
 import type { GateReport } from "../gates/judge.ts";
-import { readGates } from "../gates/read.ts";
+import { type GateSettings, readGates } from "../gates/read.ts";
 import type { Method } from "../unlearn/types.ts";
-import { sha256 } from "../verify/verify.ts";
-import { measureFile } from "./evaluate.ts";
-import type { UnlearnDocument } from "./unlearn.ts";
-import { type Versions, versions } from "./versions.ts";
 
 /** What one run varies; the rest of its options is the same for all. */
 export interface Point {
@@ -22,23 +26,37 @@ export interface Point {
   readonly seed: number;
 }
 
-export interface SweepRequest extends SetPaths {
-  readonly model: string;
+/** How one point is run. */
+export interface PointRunner {
+  /** Everything that decides the result: a run that is found with the same signature is not run again. */
+  readonly signature: (point: Point, out: string) => readonly string[];
+  /** Leaves the new model at `out`. @throws OnnxUnlearnError INTERRUPTED (exit 130) to stop the sweep */
+  readonly run: (
+    point: Point,
+    out: string,
+  ) => Promise<{ readonly exitCode: number; readonly document: RunOutcome }>;
+}
+
+type RunOutcome = UnlearnDocument | { readonly error: { readonly message: string } };
+
+export interface SweepRequest extends SetInputs, OpenOptions {
+  readonly model: ModelInput;
   /** A model retrained without the forget set: only measured, it chooses nothing. */
-  readonly reference?: string;
-  /** Where runs, models and the picture go; runs found there with the same options are not run again. */
+  readonly reference?: ModelInput;
+  /** Where runs, models and the picture go; runs found there with the same signature are not run again. */
   readonly folder: string;
   readonly points: readonly Point[];
-  /** Runs at the same time, each with its own threads. */
-  readonly jobs: number;
-  readonly threads: number;
-  /** A gates file that every exported model is held to. */
-  readonly gates?: string;
-  /** Further options of `onnx-unlearn unlearn` for every run. */
-  readonly options: readonly string[];
-  /** Runs `onnx-unlearn` with these arguments in a process of its own. */
-  readonly run: (argv: readonly string[]) => Promise<{ readonly code: number; readonly stdout: string }>;
+  /** Settings of every run, beside what its point varies; heeded by runs in this process. */
+  readonly settings?: UnlearnSettings;
+  /** Gates that every exported model is held to, or a file of them. */
+  readonly gates?: string | GateSettings;
+  /** Where runs happen; undefined: one after the other in this process, on the model and data opened once. */
+  readonly runner?: PointRunner;
+  /** Runs at the same time; default 1. Only a runner of one's own gains by more. */
+  readonly jobs?: number;
   readonly onRun?: (done: number, all: number, run: SweepRun) => void;
+  /** Progress of the run under way; heeded by runs in this process. */
+  readonly onStep?: UnlearnHooks["onStep"];
   readonly signal?: AbortSignal;
 }
 
@@ -104,47 +122,77 @@ export function paretoFront(
     .sort((a, b) => points[b]!.forget - points[a]!.forget || points[a]!.utility - points[b]!.utility);
 }
 
-/** What one run leaves behind: its arguments and what it printed. */
+/** What one run leaves behind. */
 interface RunFile {
-  readonly argv: readonly string[];
-  /** SHA-256 of the gates file: other gates are another question. */
+  readonly signature: readonly string[];
+  /** SHA-256 of the gates: other gates are another question. */
   readonly gates: string | null;
   readonly exitCode: number;
-  readonly document: UnlearnDocument | { readonly error: { readonly message: string } };
+  readonly document: RunOutcome;
 }
 
-function readRun(path: string, argv: readonly string[], gates: string | null): RunFile | undefined {
+function readRun(path: string, signature: readonly string[], gates: string | null): RunFile | undefined {
   try {
     const file = JSON.parse(readFileSync(path, "utf8")) as RunFile;
-    return file.argv.join("\n") === argv.join("\n") && (file.gates ?? null) === gates ? file : undefined;
+    return file.signature.join("\n") === signature.join("\n") && (file.gates ?? null) === gates
+      ? file
+      : undefined;
   } catch {
     return undefined;
   }
 }
 
-function runArguments(request: SweepRequest, point: Point, out: string): string[] {
-  const { model, forget, retain, test, validation, also, preprocessing, threads, options } = request;
-  const given = Object.entries({ model, forget, retain, test, validation }).flatMap(([name, path]) =>
-    path === undefined ? [] : [`--${name}`, path],
+const INTERRUPTED = () =>
+  new OnnxUnlearnError("INTERRUPTED", "Interrupted; finished runs are kept, run again.", 130);
+
+/** Runs a point in this process, on the model and the data that are open already. */
+function inThisProcess(
+  opened: Case,
+  { settings = {}, onStep, signal }: SweepRequest,
+  reference: TrainableModel | undefined,
+  gates: GateSettings | undefined,
+): PointRunner {
+  const settingsOf = ({ method, knob, value, seed }: Point): UnlearnSettings => ({
+    ...settings,
+    ...(knob === "budget" ? { budget: value } : {}),
+    reference,
+    options: {
+      ...settings.options,
+      method,
+      seed,
+      ...(knob === "epsilon" ? { epsilon: Number(value) } : {}),
+    },
+  });
+  const { forget, retain, test, validation, also = {} } = opened.sets;
+  const data = [forget, retain, test, validation, ...Object.values(also)].map(
+    (set) => set && sha256(Buffer.concat(samplesOf(set))),
   );
-  const scaling = preprocessing
-    ? [
-        `--scale=${preprocessing.scale}`,
-        `--mean=${preprocessing.mean.join(",")}`,
-        `--std=${preprocessing.std.join(",")}`,
-      ]
-    : [];
-  return [
-    "unlearn",
-    ...given,
-    ...Object.entries(also ?? {}).flatMap(([name, path]) => ["--also", `${name}=${path}`]),
-    ...scaling,
-    ...(request.loss === undefined ? [] : ["--loss", request.loss]),
-    ...["--method", point.method, `--${point.knob}=${point.value}`, "--seed", `${point.seed}`],
-    ...(request.gates === undefined ? [] : ["--gates", request.gates]),
-    ...["--threads", `${threads}`, ...options, "--out", out, "--force", "--json"],
-  ];
+  return {
+    signature: (point) => {
+      const { reference: _, ...plain } = settingsOf(point);
+      return [sha256(opened.model.source.bytes), JSON.stringify({ ...plain, data })];
+    },
+    async run(point, out) {
+      try {
+        const { document } = await scrub(
+          opened,
+          { settings: settingsOf(point), gates, out, force: true },
+          { onStep, signal },
+        );
+        return { exitCode: document.rejected === undefined ? 0 : 1, document };
+      } catch (error) {
+        if (!(error instanceof OnnxUnlearnError) || error.code === "INTERRUPTED") throw error;
+        return { exitCode: error.exitCode, document: { error: { message: error.message } } };
+      }
+    },
+  };
 }
+
+/** The bytes of a set: inputs, then truth. */
+const samplesOf = ({ inputs, labels, targets }: Dataset): Uint8Array[] =>
+  [...Object.values(inputs).map(({ data }) => data), targets?.data ?? labels].map(
+    ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
+  );
 
 /**
  * Runs every point that has not been run yet, some at a time, and draws the Pareto front from the files they left: stopping and starting again
@@ -152,7 +200,7 @@ function runArguments(request: SweepRequest, point: Point, out: string): string[
  * @throws OnnxUnlearnError INTERRUPTED (exit 130); SWEEP_EMPTY where there is nothing to run; what one run met is in its entry
  */
 export async function sweep(request: SweepRequest): Promise<SweepDocument> {
-  const { points, folder, jobs, signal } = request;
+  const { points, folder, jobs = 1, signal } = request;
   if (points.length === 0)
     throw badInput("SWEEP_EMPTY", "there is nothing to run; give at least one method and one value.");
   const runs = join(folder, "runs");
@@ -166,20 +214,25 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
         `The folder ${path} cannot be made (${(error as NodeJS.ErrnoException).code}); choose another --folder.`,
       );
     }
-  // Bad gates too.
-  if (request.gates !== undefined) readGates(request.gates);
-  const gates = request.gates === undefined ? null : sha256(readFileSync(request.gates));
-  const source = loadModelFile(request.model);
-  // Bad data is one sentence here, not one in every run.
+  // Bad gates and bad data are one sentence here, not one in every run.
+  const gates = typeof request.gates === "string" ? readGates(request.gates) : request.gates;
+  const gatesDigest =
+    request.gates === undefined
+      ? null
+      : sha256(
+          typeof request.gates === "string"
+            ? readFileSync(request.gates)
+            : Buffer.from(JSON.stringify(request.gates.gates)),
+        );
   if (request.loss === "mse")
     throw badInput(
       "SWEEP_REGRESSION",
       "a sweep draws accuracies against each other, and a regression has none; run unlearn with --budget instead.",
     );
-  const sets = loadSets(request, importModel(source).inputs);
-  const reference = request.reference
-    ? (await measureFile(request.reference, sets, { threads: request.threads })).metrics
-    : null;
+  const opened = await open(request.model, request, request);
+  const retrained = request.reference === undefined ? undefined : openReference(request.reference, request);
+  const reference = retrained ? (await measureModel(opened, retrained, { seed: 0, signal })).metrics : null;
+  const runner = request.runner ?? inThisProcess(opened, request, retrained, gates);
 
   const files: RunFile[] = [];
   const describe = (point: Point, { exitCode, document }: RunFile, onFront: boolean): SweepRun => {
@@ -200,22 +253,16 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
   let [next, done] = [0, 0];
   const worker = async (): Promise<void> => {
     while (next < points.length) {
-      if (signal?.aborted)
-        throw new OnnxUnlearnError("INTERRUPTED", "Interrupted; finished runs are kept, run again.", 130);
+      if (signal?.aborted) throw INTERRUPTED();
       const index = next++;
       const point = points[index]!;
       const path = join(runs, `${nameOf(point)}.json`);
       const out = join(models, `${nameOf(point)}.onnx`);
-      const argv = runArguments(request, point, out);
-      let file = existsSync(path) ? readRun(path, argv, gates) : undefined;
+      const signature = runner.signature(point, out);
+      let file = existsSync(path) ? readRun(path, signature, gatesDigest) : undefined;
       if (!file) {
         rmSync(out, { force: true });
-        const { code, stdout } = await request.run(argv);
-        if (code === 130)
-          throw new OnnxUnlearnError("INTERRUPTED", "Interrupted; finished runs are kept, run again.", 130);
-        const document: RunFile["document"] =
-          stdout.trim() === "" ? { error: { message: `ended with exit code ${code}` } } : JSON.parse(stdout);
-        file = { argv, gates, exitCode: code, document };
+        file = { signature, gates: gatesDigest, ...(await runner.run(point, out)) };
         // Whole or not at all: a run that is cut off is run again.
         writeFileSync(`${path}.part`, `${JSON.stringify(file, null, 2)}\n`);
         renameSync(`${path}.part`, path);

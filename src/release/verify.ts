@@ -3,11 +3,18 @@ import { badInput } from "../../converters/errors.ts";
 import type { TensorChange } from "../../converters/export/compare.ts";
 import { importModel } from "../../converters/import/graph.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
+import { checkParity, type Parity } from "../case/parity.ts";
+import {
+  type FileIdentity,
+  identify,
+  verifyBytes,
+  verifyLoads,
+  verifyReadable,
+  verifyStructure,
+} from "../case/verification.ts";
+import { type Versions, versions } from "../case/versions.ts";
 import { loadDataset, type Preprocessing } from "../data/dataset.ts";
-import { type ReceiptCheck, verifyReceipt } from "../pipeline/verify.ts";
-import { checkParity, type Parity } from "../verify/parity.ts";
-import { type FileIdentity, identify, verifyBytes, verifyLoads, verifyStructure } from "../verify/verify.ts";
-import { type Versions, versions } from "./versions.ts";
+import { type ReceiptCheck, verifyReceipt } from "./check-receipt.ts";
 
 export interface VerifyRequest {
   readonly after: string;
@@ -67,7 +74,8 @@ function readReport(path: string): Reported {
 export async function verify(request: VerifyRequest): Promise<VerifyDocument> {
   const reported = request.report === undefined ? undefined : readReport(request.report);
   const source = loadModelFile(request.before);
-  const changed = await verifyLoads(request.after);
+  const changed = verifyReadable(() => loadModelFile(request.after));
+  await verifyLoads(changed);
   const changedTensors = verifyStructure(source, changed, reported?.changedTensors);
   if (reported) {
     verifyBytes(request.before, source.bytes, reported.before);
@@ -76,11 +84,11 @@ export async function verify(request: VerifyRequest): Promise<VerifyDocument> {
   const receipt =
     request.receipt === undefined
       ? null
-      : verifyReceipt(request.receipt, request, {
-          key: request.key,
-          sets: request.data ?? {},
-          inputs: () => importModel(source, request).inputs,
-        });
+      : verifyReceipt(
+          request.receipt,
+          { before: source, after: changed },
+          { key: request.key, sets: request.data ?? {}, inputs: () => importModel(source, request).inputs },
+        );
   let parity: Parity | null = null;
   if (request.samples !== undefined) {
     const set = loadDataset(
@@ -89,7 +97,7 @@ export async function verify(request: VerifyRequest): Promise<VerifyDocument> {
       request.preprocessing,
       "any",
     );
-    parity = await checkParity(request.after, request, set, request.threads);
+    parity = await checkParity(importModel(changed, request), request, set, request.threads);
   }
   return {
     verified: true,
