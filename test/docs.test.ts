@@ -7,6 +7,11 @@ import { run, temporary } from "./src/cli/cli.ts";
 const root = resolve(import.meta.dirname, "..");
 const documents = [
   "README.md",
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  "bench/peers/README.md",
+  "models/README.md",
   ...(existsSync(join(root, "docs")) ? readdirSync(join(root, "docs")) : [])
     .filter((name) => name.endsWith(".md"))
     .map((name) => join("docs", name)),
@@ -21,11 +26,22 @@ const commandsOf = (text: string): string[] =>
       .filter((line) => line.startsWith("onnx-unlearn ")),
   );
 
-/** Links and images to files of the project. */
-const linksOf = (text: string): string[] =>
-  [...text.matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)].flatMap(([, target]) =>
-    /^[a-z]+:/.test(target!) ? [] : [target!],
+/** Links and images to files of the project: the file, empty for the page itself, and the place in it. */
+const linksOf = (text: string): (readonly [file: string, anchor: string | undefined])[] =>
+  [...text.matchAll(/\]\(([^)#]*)(?:#([^)]*))?\)/g)].flatMap(([, file, anchor]) =>
+    /^[a-z]+:/.test(file!) ? [] : [[file!, anchor] as const],
   );
+
+/** The places of a page that a link can name: its headings as GitHub spells them, and `<a id>`. */
+const anchorsOf = (text: string): string[] => [
+  ...[...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}_ -]/gu, "")
+      .replaceAll(" ", "-"),
+  ),
+  ...[...text.matchAll(/<a id="([^"]+)">/g)].map(([, id]) => id!),
+];
 
 const home = process.cwd();
 afterAll(() => process.chdir(home));
@@ -34,7 +50,11 @@ describe.each(documents)("%s", (name) => {
   const text = readFileSync(join(root, name), "utf8");
 
   test("its links lead somewhere", () => {
-    for (const target of linksOf(text)) expect(existsSync(join(root, name, "..", target)), target).toBe(true);
+    for (const [target, anchor] of linksOf(text)) {
+      const path = target === "" ? join(root, name) : join(root, name, "..", target);
+      expect(existsSync(path), target).toBe(true);
+      if (anchor !== undefined) expect(anchorsOf(readFileSync(path, "utf8")), target).toContain(anchor);
+    }
   });
 
   const commands = commandsOf(text);

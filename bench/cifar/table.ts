@@ -24,8 +24,9 @@ export interface Diverged extends Experiment {
 export const hasEnded = (run: Result | Diverged): run is Result => !("diverged" in run);
 
 /**
- * What the search minimises, blind to Retrain (METHOD section 5). The start state would score best of all, so settings that do not lower forget accuracy
- * are no results (section 6). Class-wise: full forgetting at the highest utility, that is forget accuracy left plus what RA and TA lost.
+ * What the search minimises, blind to Retrain (docs/method.md, "How unlearning is judged"). The start state would score
+ * best of all, so settings that do not lower forget accuracy are no results. Class-wise: full forgetting at the highest
+ * utility, that is forget accuracy left plus what RA and TA lost.
  */
 export function score({ scenario, before, after }: Result): number {
   const retain = after.retainAccuracy! - before.retainAccuracy!;

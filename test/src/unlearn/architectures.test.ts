@@ -59,13 +59,10 @@ const architectures: readonly (readonly [string, string, (path: string) => reado
 
 const engines = await installed("onnxruntime", "tensorflow");
 
-test.each(architectures)(
-  "%s: one step on each engine equals the one on tfjs cpu",
-  async (name, path, sets) => {
-    if (!existsSync(path)) {
-      console.log(`skipped ${name}: there is no ${path} here`);
-      return;
-    }
+for (const [name, path, sets] of architectures) {
+  const present = existsSync(path);
+  if (!present) console.log(`skipped ${name}: there is no ${path} here`);
+  test.skipIf(!present)(`${name}: one step on each engine equals the one on tfjs cpu`, async () => {
     const model = importModel(loadModelFile(path));
     const [forget, retain] = sets(path);
     // λ₀ > 0, so that the retain gradient takes part in the one step.
@@ -97,5 +94,5 @@ test.each(architectures)(
         ).toBeLessThanOrEqual(1e-3);
       }
     }
-  },
-);
+  });
+}
