@@ -1,17 +1,62 @@
+/**
+ * Unlearning for shipped ONNX models: {@link open} a model with its data, {@link Case.unlearn} it, {@link compare} both
+ * files, {@link judge} the comparison, and {@link Candidate.commit} or {@link Candidate.reject} the result. {@link unlearn},
+ * {@link evaluate}, {@link diff}, {@link verify}, {@link sweep} and {@link runPipeline} are these steps put together, as
+ * the command line runs them.
+ * @packageDocumentation
+ */
 export { OnnxUnlearnError } from "../converters/errors.ts";
 export { exportModel } from "../converters/export/write.ts";
 export { importModel } from "../converters/import/graph.ts";
+export type { Batching, ImportOptions, Parameter, TrainableModel } from "../converters/import/model.ts";
+export type { OnnxModel } from "../converters/onnx/model.ts";
 export { loadModelFile as loadModel, readModel } from "../converters/onnx/read.ts";
-export { compare, type DiffDocument } from "./case/compare.ts";
+export type { Hooks, OpenedCase, OpenOptions } from "./case/case.ts";
+export { type CompareOptions, type Comparison, compare, type DiffDocument } from "./case/compare.ts";
 export { type DiffRequest, diff } from "./case/diff.ts";
 export { type EvaluateDocument, type EvaluateRequest, evaluate } from "./case/evaluate.ts";
-export { BudgetError, type GuardRequest } from "./case/guard.ts";
-export { judge } from "./case/judge.ts";
-export { open } from "./case/open.ts";
-export { DEFAULT_OPTIONS, type UnlearnDocument, type UnlearnHooks } from "./case/unlearn.ts";
-export { loadDataset } from "./data/dataset.ts";
+export { BudgetError, type ClosestMiss, type FileCheck, type GuardRequest } from "./case/guard.ts";
+export { type InspectDocument, inspect, type UnreadableDocument } from "./case/inspect.ts";
+export { judge, type Verdict } from "./case/judge.ts";
+export type { Measured, ReferenceGaps, SetSizes } from "./case/measure.ts";
+export { type ModelInput, openModel } from "./case/model.ts";
+export { type Case, open } from "./case/open.ts";
+export type { Parity } from "./case/parity.ts";
+export {
+  type Candidate,
+  DEFAULT_OPTIONS,
+  type Placed,
+  type UnlearnDocument,
+  type UnlearnHooks,
+  type UnlearnSettings,
+} from "./case/unlearn.ts";
+export type { FileIdentity } from "./case/verification.ts";
+export type { Versions } from "./case/versions.ts";
+export { loadDataset, type Preprocessing } from "./data/dataset.ts";
 export { encodeNpz, type NpzInput } from "./data/npz.ts";
+export type { SetInputs, Sets } from "./data/sets.ts";
+export type { Column, InputArray, InputArrays, SetInput, Source } from "./data/source.ts";
+export { npzSource } from "./data/source.ts";
+export type { Dataset } from "./data/types.ts";
+export type { OperatorTime } from "./engine/profile.ts";
+export type { Figure, ModelAnswers } from "./evaluate/comparison.ts";
+export type { Evaluation, Gap } from "./evaluate/evaluation.ts";
+export type { MetricName } from "./evaluate/glossary.ts";
+export type { GateCheck, GateReport } from "./gates/judge.ts";
+export { type GateSettings, readGates } from "./gates/read.ts";
+export type { Gates } from "./gates/schema.ts";
 export { type RunDocument, runPipeline } from "./release/run.ts";
 export { type UnlearnRequest, unlearn } from "./release/unlearn.ts";
 export { type VerifyDocument, type VerifyRequest, verify } from "./release/verify.ts";
-export { paretoFront, type SweepDocument, type SweepRequest, sweep } from "./sweep/sweep.ts";
+export {
+  type Point,
+  type PointRunner,
+  paretoFront,
+  pointsOf,
+  type SweepDocument,
+  type SweepRequest,
+  type SweepRun,
+  sweep,
+} from "./sweep/sweep.ts";
+export type { Budget } from "./unlearn/budget.ts";
+export type { Goal, LedgerEntry, Method, TrainingProgress, UnlearnOptions } from "./unlearn/types.ts";
