@@ -1,4 +1,4 @@
-export { OnnxUnlearnError } from "../converters/errors.ts";
+export { type ErrorCode, type ExitCode, OnnxUnlearnError } from "../converters/errors.ts";
 export { exportModel } from "../converters/export/write.ts";
 export { importModel } from "../converters/import/graph.ts";
 export { loadModelFile as loadModel, readModel } from "../converters/onnx/read.ts";

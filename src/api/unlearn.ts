@@ -155,7 +155,7 @@ function trialFolder(out: string): string {
   } catch (error) {
     throw badInput(
       "OUTPUT_FOLDER",
-      `The folder ${dirname(out)} cannot be written to (${(error as NodeJS.ErrnoException).code}); choose another --out or change its permissions.`,
+      `The folder ${dirname(out)} cannot be written to (${(error as NodeJS.ErrnoException).code}); choose another output or change its permissions.`,
     );
   }
 }
@@ -223,7 +223,7 @@ function refuseRoundedAway(weights: Candidate["weights"], { parameters }: Traina
   if (moved.length > 0)
     throw gateFailed(
       "ROUNDED_AWAY",
-      `Training moved ${moved.length} tensors, but rounding to the types they are stored in (${[...new Set(moved.map(({ dtype }) => dtype))].join(", ")}) undid all of it, so nothing was forgotten and no model was written; give a larger --lr or more --epochs.`,
+      `Training moved ${moved.length} tensors, but rounding to the types they are stored in (${[...new Set(moved.map(({ dtype }) => dtype))].join(", ")}) undid all of it, so nothing was forgotten and no model was written; give a larger learning rate or more epochs.`,
     );
 }
 
@@ -317,7 +317,7 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
       const closest = closestMiss(trained.checks);
       throw new BudgetError(
         closest
-          ? `No state of this run both keeps to the budget and forgets enough (--min-forgetting ${request.minForgetting ?? 1}), so no model was written; the closest, at step ${closest.step}, ${missText(closest, watch?.budget?.unit ?? unitOf(sets.forget))}. Allow a larger budget, more epochs, or another method.`
+          ? `No state of this run both keeps to the budget and forgets enough (at least ${request.minForgetting ?? 1}), so no model was written; the closest, at step ${closest.step}, ${missText(closest, watch?.budget?.unit ?? unitOf(sets.forget))}. Allow a larger budget, more epochs, or another method.`
           : "No state of this run could be measured, so no model was written; lower the learning rate.",
         closest,
         trained.checks,

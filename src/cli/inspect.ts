@@ -4,6 +4,7 @@ import type { Examination, Refusal } from "../../converters/import/examine.ts";
 import type { Batching } from "../../converters/import/model.ts";
 import type { OnnxModel, OnnxValueInfo } from "../../converters/onnx/model.ts";
 import { documentOf, type InspectDocument, product } from "../api/inspect.ts";
+import { asFlag, withHint } from "./hints.ts";
 import { type Io, printJson } from "./io.ts";
 
 interface InspectFlags {
@@ -21,7 +22,7 @@ export const defineInspect = (command: Command, io: Io): Command =>
     .option("--train <glob>", "show what this would train (repeatable)", collect, [])
     .option("--freeze <glob>", "show what this would freeze (repeatable)", collect, [])
     .option("--json", "print one JSON document on stdout")
-    .action((model: string, flags: InspectFlags) => inspect(model, flags, io));
+    .action((model: string, flags: InspectFlags) => inspect(model, flags, command, io));
 
 /** Samples that the memory estimate is printed for. */
 const BATCH = 128;
@@ -93,7 +94,7 @@ async function table(path: string, document: InspectDocument, found: Examination
         p.dtype,
         `[${p.dims.join(", ")}]`,
         String(product(p.dims)),
-        p.frozenBecause ?? "",
+        asFlag(p.frozenBecause ?? ""),
       ]);
     lines.push(parameters.toString());
     lines.push(
@@ -129,7 +130,12 @@ async function table(path: string, document: InspectDocument, found: Examination
  * `onnx-unlearn inspect`: everything a model holds; exit 3 with the reason where it cannot be trained, the document
  * printed all the same.
  */
-async function inspect(path: string, { json, ...options }: InspectFlags, io: Io): Promise<void> {
+async function inspect(
+  path: string,
+  { json, ...options }: InspectFlags,
+  command: Command,
+  io: Io,
+): Promise<void> {
   const { loadModelFile } = await import("../../converters/onnx/read.ts");
   let source: OnnxModel;
   try {
@@ -151,7 +157,8 @@ async function inspect(path: string, { json, ...options }: InspectFlags, io: Io)
   ]);
   const found = examine(source, options);
   const own = found.refusal && saysMore(found.refusal) ? found.refusal : undefined;
-  const refusal = own ?? loads ?? found.refusal;
+  const reason = own ?? loads ?? found.refusal;
+  const refusal = reason && { ...reason, message: withHint(reason, command) };
   const document = documentOf(source, found, refusal);
   if (refusal) io.exitWith?.(3);
   if (json) printJson(io, document);
