@@ -1,7 +1,7 @@
 /** Exit statuses of the command line. */
 export const EXIT_STATUSES = {
   0: "Done; every check and gate that was asked for holds.",
-  1: "A gate failed, or no state of the run kept to its budget.",
+  1: "A gate failed, or the run gave no model to write: none kept to the budget, or a loss was not finite.",
   2: "Wrong use or bad input: an option, a settings file, data, or a file that cannot be read or written.",
   3: "This model cannot be trained; the message names the node, its operator and the reason.",
   4: "A written file, or a receipt, did not pass verification.",
