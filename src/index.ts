@@ -5,7 +5,7 @@
  * the command line runs them.
  * @packageDocumentation
  */
-export { OnnxUnlearnError } from "../converters/errors.ts";
+export { type ErrorCode, type ExitCode, OnnxUnlearnError } from "../converters/errors.ts";
 export { exportModel } from "../converters/export/write.ts";
 export { importModel } from "../converters/import/graph.ts";
 export type { Batching, ImportOptions, Parameter, TrainableModel } from "../converters/import/model.ts";

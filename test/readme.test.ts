@@ -6,9 +6,9 @@ import { beforeAll, expect, test } from "vitest";
 import { temporary } from "./src/cli/cli.ts";
 
 const root = resolve(import.meta.dirname, "..");
-const blocks = [
-  ...readFileSync(join(root, "README.md"), "utf8").matchAll(/^```sh\n([\s\S]*?)^```/gm),
-].map(([, block]) => block!.trim());
+const blocks = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/^```sh\n([\s\S]*?)^```/gm)].map(
+  ([, block]) => block!.trim(),
+);
 /** The first block installs the command; the others use it. */
 const [install, ...uses] = blocks as [string, ...string[]];
 const clone = temporary();

@@ -112,7 +112,7 @@ async function referenceRun(session: ort.InferenceSession, model: TrainableModel
     }
   }
   throw notTrainable(
-    "RUNTIME_FAILED",
+    "RUNTIME_REFUSED",
     `ONNX Runtime cannot run this model on any input tried: ${(lastError as Error).message.split("\n")[0]}`,
   );
 }

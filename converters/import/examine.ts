@@ -1,4 +1,4 @@
-import { OnnxUnlearnError } from "../errors.ts";
+import { type ErrorCode, OnnxUnlearnError } from "../errors.ts";
 import type { OnnxModel, OnnxNode, OnnxValueInfo } from "../onnx/model.ts";
 import { ZERO_GRADIENT } from "./catalogue.ts";
 import { importModel, requireClasses } from "./graph.ts";
@@ -10,7 +10,7 @@ import { findOperator } from "./registry.ts";
 import { allNodes, usedValues } from "./subgraphs.ts";
 
 export interface Refusal {
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly message: string;
 }
 

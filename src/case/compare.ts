@@ -146,7 +146,7 @@ async function relearnTest(
   if (sets.forget.targets)
     throw badInput(
       "RELEARN_CLASSES",
-      "the relearning test counts steps until an accuracy of classes is back, and these targets are not classes; leave --relearn out.",
+      "the relearning test counts steps until an accuracy of classes is back, and these targets are not classes; leave it out.",
     );
   const settings = { ...RELEARN, ...asked };
   const { threads } = options;

@@ -77,12 +77,12 @@ function refuseAccuracies({ forget }: Sets, budget: Budget | undefined, needsThe
       "BUDGET_UNIT",
       regression
         ? "the targets are numbers, so there is no accuracy and no likelihood to lose; write the budget as mean squared error (0.02mse)."
-        : "a budget in mean squared error is for a regression (--loss mse); write points of accuracy (0.5pp) or loss (0.02nats).",
+        : "a budget in mean squared error is for a regression (the loss mse); write points of accuracy (0.5pp) or loss (0.02nats).",
     );
   if (regression && needsThem)
     throw badInput(
       "NO_ACCURACY",
-      "limits, stop conditions and the range test of --lr auto compare accuracies, and a regression has none; use --budget.",
+      "limits, stop conditions and the range test of the learning rate auto compare accuracies, and a regression has none; use a budget.",
     );
 }
 
@@ -96,12 +96,15 @@ export function guardOf(request: GuardRequest, sets: Sets, options: UnlearnOptio
   const also = sets.also ?? {};
   const limits = Object.entries(request.limits ?? {}).map(([name, text]) => {
     if (!Object.hasOwn(also, name))
-      throw badInput("LIMIT_UNKNOWN", `the limit of ${name} has no set; give it with --also ${name}=FILE.`);
+      throw badInput("LIMIT_UNKNOWN", `the limit of ${name} has no set; give a further set of this name.`);
     return parseLimit(name, text);
   });
   const stopWhen = (request.stopWhen ?? []).map((text) => parseStopCondition(text, Object.keys(also)));
   if (!sets.test && stopWhen.some((one) => figuresOf(one).includes("testAccuracy")))
-    throw badInput("STOP_NEEDS_TEST", "a condition on testAccuracy needs --test; or use validationAccuracy.");
+    throw badInput(
+      "STOP_NEEDS_TEST",
+      "a condition on testAccuracy needs a test set; give one, or use validationAccuracy.",
+    );
   refuseAccuracies(sets, budget, limits.length + stopWhen.length > 0 || (!budget && options.lr === "auto"));
   const minForgetting = parseForgetting(request.minForgetting ?? 1);
   const needed = budget !== undefined || limits.length > 0 || stopWhen.length > 0 || options.lr === "auto";
@@ -109,7 +112,7 @@ export function guardOf(request: GuardRequest, sets: Sets, options: UnlearnOptio
   if (request.goal === "unseen" && !sets.validation)
     throw badInput(
       "GOAL_NEEDS_VALIDATION",
-      "the goal unseen compares with data the model never saw; give it with --validation.",
+      "the goal unseen compares with data the model never saw; give it as validation data.",
     );
   const split = sets.validation
     ? { train: sets.retain, withheld: sets.validation }

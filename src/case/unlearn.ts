@@ -218,7 +218,7 @@ function refuseRoundedAway(weights: TrainedState["weights"], { parameters }: Tra
   if (moved.length > 0)
     throw gateFailed(
       "ROUNDED_AWAY",
-      `Training moved ${moved.length} tensors, but rounding to the types they are stored in (${[...new Set(moved.map(({ dtype }) => dtype))].join(", ")}) undid all of it, so nothing was forgotten and no model was written; give a larger --lr or more --epochs.`,
+      `Training moved ${moved.length} tensors, but rounding to the types they are stored in (${[...new Set(moved.map(({ dtype }) => dtype))].join(", ")}) undid all of it, so nothing was forgotten and no model was written; give a larger learning rate or more epochs.`,
     );
 }
 
@@ -346,7 +346,7 @@ export async function unlearnCase(
     const closest = closestMiss(trained.checks);
     throw new BudgetError(
       closest
-        ? `No state of this run both keeps to the budget and forgets enough (--min-forgetting ${settings.minForgetting ?? 1}), so no model was written; the closest, at step ${closest.step}, ${missText(closest, watch?.budget?.unit ?? unitOf(opened.sets.forget))}. Allow a larger budget, more epochs, or another method.`
+        ? `No state of this run both keeps to the budget and forgets enough (at least ${settings.minForgetting ?? 1}), so no model was written; the closest, at step ${closest.step}, ${missText(closest, watch?.budget?.unit ?? unitOf(opened.sets.forget))}. Allow a larger budget, more epochs, or another method.`
         : "No state of this run could be measured, so no model was written; lower the learning rate.",
       closest,
       trained.checks,

@@ -41,13 +41,13 @@ function preprocess(
   const axis = channelAxis(model, array.dims.length);
   const channels = array.dims[axis]!;
   for (const [name, list] of [
-    ["--mean", how.mean],
-    ["--std", how.std],
+    ["mean", how.mean],
+    ["std", how.std],
   ] as const)
     if (list.length !== 1 && list.length !== channels)
       throw badInput(
         "CHANNEL_COUNT",
-        `${name} has ${list.length} values but ${where} has ${channels} channels; give one value, or one per channel.`,
+        `The option ${name} has ${list.length} values but ${where} has ${channels} channels; give one value, or one per channel.`,
       );
   const inner = array.dims.slice(axis + 1).reduce((a, b) => a * b, 1);
   const [{ data }, { scale }] = [array, how];
@@ -80,7 +80,7 @@ function truthOf(
   if (classes && (!y || (y.kind !== "integer" && y.dims.length < 2)))
     throw badInput(
       "LABELS_MISSING",
-      `${path} has no integer array "y" of labels (${has}); add one label per sample, or say what else "y" is with --loss binary-cross-entropy or --loss mse.`,
+      `${path} has no integer array "y" of labels (${has}); add one label per sample, or choose the loss that fits what else "y" is.`,
     );
   if (!y) throw badInput("LABELS_MISSING", `${path} has no array "y" of targets (${has}); add it.`);
   const count = y.dims[0] ?? 0;
@@ -89,7 +89,7 @@ function truthOf(
   if (classes && width !== 1)
     throw badInput(
       "LABELS_SHAPE",
-      `${path}: "y" has shape [${y.dims.join(", ")}], ${width} numbers per sample, where --loss cross-entropy takes one class; say --loss binary-cross-entropy for several labels per sample, --loss mse for a regression.`,
+      `${path}: "y" has shape [${y.dims.join(", ")}], ${width} numbers per sample, where the loss cross-entropy takes one class; choose binary-cross-entropy for several labels per sample, mse for a regression.`,
     );
   if (classes) {
     const [labels, bad] = int32(y);

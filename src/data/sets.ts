@@ -113,6 +113,6 @@ export function refuseOverlap(forget: Dataset, retain: Dataset): void {
   if (pair)
     throw badInput(
       "OVERLAP",
-      `Sample ${pair.indexA} of ${forget.path} is also sample ${pair.indexB} of ${retain.path}; remove it from one, or say --allow-overlap.`,
+      `Sample ${pair.indexA} of ${forget.path} is also sample ${pair.indexB} of ${retain.path}; remove it from one, or allow the overlap.`,
     );
 }

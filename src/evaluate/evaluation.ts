@@ -55,8 +55,8 @@ function checkVectors(
     throw badInput(
       "HEAD_LOSS",
       bits
-        ? `The output "${output}" holds ${outputKind}, which says nothing of several labels per sample; --loss binary-cross-entropy takes logits or a sigmoid.`
-        : `The output "${output}" is squashed (it holds ${outputKind === "sigmoid" ? "a sigmoid" : outputKind}), and training would look behind that; compare its own values with --logits ${output}.`,
+        ? `The output "${output}" holds ${outputKind}, which says nothing of several labels per sample; the loss binary-cross-entropy takes logits or a sigmoid.`
+        : `The output "${output}" is squashed (it holds ${outputKind === "sigmoid" ? "a sigmoid" : outputKind}), and training would look behind that; name "${output}" as the logits to compare its own values.`,
     );
 }
 

@@ -105,7 +105,7 @@ export async function runPipeline(
 ): Promise<RunDocument> {
   const startedOn = new Date().toISOString();
   const plan = readPlan(file);
-  hooks.onPhase?.("importing the model and reading the data");
+  hooks.onPhase?.("reading the model and the data");
   const { opened, sources, settings } = await checkPlan(plan);
   const { model } = opened;
   await refuseBadTarget(model.source, plan.out, options.force);

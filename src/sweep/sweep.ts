@@ -211,7 +211,7 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
     } catch (error) {
       throw badInput(
         "OUTPUT_FOLDER",
-        `The folder ${path} cannot be made (${(error as NodeJS.ErrnoException).code}); choose another --folder.`,
+        `The folder ${path} cannot be made (${(error as NodeJS.ErrnoException).code}); choose another folder.`,
       );
     }
   // Bad gates and bad data are one sentence here, not one in every run.
@@ -227,7 +227,7 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
   if (request.loss === "mse")
     throw badInput(
       "SWEEP_REGRESSION",
-      "a sweep draws accuracies against each other, and a regression has none; run unlearn with --budget instead.",
+      "a sweep draws accuracies against each other, and a regression has none; unlearn it with a budget instead.",
     );
   const opened = await open(request.model, request, request);
   const retrained = request.reference === undefined ? undefined : openReference(request.reference, request);

@@ -127,7 +127,7 @@ export async function openSession(
   if (parameters.length === 0)
     throw badInput(
       "NOTHING_TO_TRAIN",
-      "No weight of this model is trainable; choose others with --train, or freeze fewer.",
+      "No weight of this model is trainable; choose others, or freeze fewer.",
     );
   const start: WeightArrays = Object.fromEntries(parameters.map(({ name, data }) => [name, data]));
   const forgets = method.uses.forget ? samplesOf(forget, true) : [];

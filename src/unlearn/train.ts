@@ -139,7 +139,7 @@ export async function train(
         if (!finite && !guarded)
           throw gateFailed(
             "DIVERGED",
-            `A loss is no longer finite at step ${done + 1} of ${steps} (method ${options.method}, lr ${lr}); choose a lower --lr.`,
+            `A loss is no longer finite at step ${done + 1} of ${steps} (method ${options.method}, lr ${lr}); choose a lower learning rate.`,
           );
         seen += samples.length;
         lambdaUsed = measured.lambda;
@@ -186,7 +186,7 @@ export async function train(
         if (!values.every(Number.isFinite))
           throw gateFailed(
             "DIVERGED",
-            `The weight "${name}" is no longer finite after step ${steps} of ${steps}; choose a lower --lr.`,
+            `The weight "${name}" is no longer finite after step ${steps} of ${steps}; choose a lower learning rate.`,
           );
     return {
       weights,

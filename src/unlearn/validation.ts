@@ -78,7 +78,7 @@ export function withhold(set: Dataset, share: number, seed: number) {
   if (count >= set.count)
     throw badInput(
       "TOO_FEW",
-      `${set.path} has ${set.count} samples, too few to withhold some for validation; give --validation.`,
+      `${set.path} has ${set.count} samples, too few to withhold some for validation; give validation data.`,
     );
   const ascending = (samples: number[]) => samples.sort((a, b) => a - b);
   return {
