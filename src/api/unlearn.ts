@@ -12,16 +12,10 @@ import { answersOf, type Evaluation, evaluationOf, type Gap, gapTo } from "../ev
 import type { GateReport } from "../gates/judge.ts";
 import { behindPrefix, cutFrozen, withPrefixes } from "../prepare/frozen-prefix.ts";
 import { type Budget, unitOf } from "../unlearn/budget.ts";
-import { methods } from "../unlearn/methods/index.ts";
+import { DEFAULT_OPTIONS } from "../unlearn/option-table.ts";
+import { resolveOptions } from "../unlearn/options.ts";
 import { train } from "../unlearn/train.ts";
-import type {
-  Candidate,
-  Goal,
-  LedgerEntry,
-  LossName,
-  TrainingProgress,
-  UnlearnOptions,
-} from "../unlearn/types.ts";
+import type { Candidate, Goal, LedgerEntry, TrainingProgress, UnlearnOptions } from "../unlearn/types.ts";
 import type { Check } from "../unlearn/watch.ts";
 import { checkParity, type Parity } from "../verify/parity.ts";
 import {
@@ -45,19 +39,7 @@ import {
 } from "./guard.ts";
 import { type Versions, versions } from "./versions.ts";
 
-export const DEFAULT_OPTIONS: UnlearnOptions = {
-  method: "eupmu",
-  epsilon: -0.01,
-  dual: "adam",
-  beta: 1,
-  epochs: 5,
-  lr: 0.001,
-  momentum: 0.9,
-  weightDecay: 5e-4,
-  batchSize: 128,
-  seed: 0,
-  engine: "onnxruntime",
-};
+export { DEFAULT_OPTIONS };
 
 export interface UnlearnRequest extends ImportOptions, SetPaths, GuardRequest {
   readonly model: string;
@@ -160,33 +142,6 @@ function trialFolder(out: string): string {
   }
 }
 
-/**
- * With a budget no other number needs tuning: what was not given is found or follows from the goal. Data that should be gone is driven out by bounded
- * ascent (random labels would teach it wrong answers, now and then the right one). The fast variant weighs the losses themselves: their logarithms
- * magnify the retain gradient by 1/L_r, thousands of times on a model that knows its retained data by heart.
- */
-function automatic(
-  { budget, options = {} }: UnlearnRequest,
-  goal: Goal,
-  loss: LossName | undefined,
-): Partial<UnlearnOptions> {
-  if (budget === undefined) return {};
-  const method = options.method ?? "eupmu-fast";
-  // A regression has no bounded ascent.
-  const bounded =
-    loss !== "mse" &&
-    options.forgetObjective === undefined &&
-    methods[method].choosesObjective &&
-    goal === "gone";
-  return {
-    method,
-    // A rate belongs to its optimiser: AdamW's does not depend on the scale of a stranger's inputs and weights.
-    ...((options.lr ?? "auto") === "auto" ? { lr: "auto", optimizer: options.optimizer ?? "adamw" } : {}),
-    ...(options.epochs === undefined ? { epochs: 10 } : {}),
-    ...(bounded ? { forgetObjective: "bounded-ascent" } : {}),
-  };
-}
-
 /** Where a file goes that did not pass. Side files keep their names, so they need a folder of their own. */
 function rejectedPlace(out: string, hasSideFiles: boolean): string {
   const place = `${out}.rejected`;
@@ -194,10 +149,6 @@ function rejectedPlace(out: string, hasSideFiles: boolean): string {
   mkdirSync(place, { recursive: true });
   return join(place, basename(out));
 }
-
-/** An option that is undefined was not given. */
-const given = <T extends object>(options: T): T =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 
 const spentText = (spent: number, unit: Budget["unit"]): string =>
   unit === "accuracy"
@@ -262,13 +213,7 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
     const looked = [read.retain, validation, ...Object.values(also), test ? read.test : undefined];
     const model = await cutFrozen(whole, request, [forget, ...looked.filter((set) => set !== undefined)]);
     const loaded = await withPrefixes(model, read, { test, threads });
-    const options: UnlearnOptions = {
-      ...DEFAULT_OPTIONS,
-      ...given(request.options ?? {}),
-      ...automatic(request, goalFor(request, loaded), loss),
-      ...(loss === undefined ? {} : { loss }),
-      threads,
-    };
+    const options = { ...resolveOptions(request, goalFor(request, loaded)), threads };
 
     const { watch, ...trainedOn } = guardOf(request, loaded, options);
     const sets = watch ? { ...loaded, validation: watch.validation } : loaded;
