@@ -56,7 +56,7 @@ async function openPlan(plan: Plan): Promise<OpenedPlan> {
   const { unlearn: request } = plan;
   const model = openModel(plan.model, request);
   const sources = await openSources(plan.sets);
-  const { seed, threads } = plan;
+  const { seed, threads } = request.options ?? {};
   const { preprocessing } = plan.sets;
   const opened = await openCase(model, sources, { ...request, preprocessing, seed, threads });
   // Relearning trains the same weights of both files.
