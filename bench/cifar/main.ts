@@ -25,6 +25,7 @@ import { encodeNpz, readNpz } from "../../src/data/npz.ts";
 import { loadSets, type SetPaths } from "../../src/data/sets.ts";
 import { type Evaluation, evaluateFile, gapTo, predictSet } from "../../src/evaluate/evaluation.ts";
 import { packageRoot } from "../../src/package.ts";
+import { mean } from "../../src/tasks/numbers.ts";
 import { train } from "../../src/unlearn/train.ts";
 import { checkParity } from "../../src/verify/parity.ts";
 import { compared, type Experiment, finals, searches } from "./plan.ts";
@@ -110,8 +111,8 @@ const paths = filesOf(scenario);
 async function accuracyOnClass(path: string): Promise<number> {
   const file = importModel(loadModelFile(path));
   const set = loadDataset(paths.also["test-of-class"]!, file.inputs, preprocessing);
-  const { labels: predicted } = await predictSet(path, file, set, { threads });
-  return set.labels.filter((label, i) => label === predicted[i]).length / set.labels.length;
+  const outputs = await predictSet(path, file, set, { threads });
+  return mean(set.task.measure(outputs, set.truth).accuracy!);
 }
 
 /** Retrain exists for the random scenario only. */

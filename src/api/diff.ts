@@ -138,7 +138,7 @@ async function relearnTest(
   target: number,
 ): Promise<RelearnTest | null> {
   if (!request.relearn) return null;
-  if (sets.forget.targets)
+  if (!sets.forget.task.classes)
     throw badInput(
       "RELEARN_CLASSES",
       "the relearning test counts steps until an accuracy of classes is back, and these targets are not classes; leave --relearn out.",
@@ -235,7 +235,7 @@ export async function diff(request: DiffRequest): Promise<DiffDocument> {
     latency,
     relearning,
     golden,
-    shown: request.showSamples ? shownSamples(sets, answers.before, answers.after) : null,
+    shown: request.showSamples ? shownSamples(sets, answers) : null,
     model: { before: identify(before.source.bytes), after: identify(after.source.bytes) },
     samples: sizesOf(sets),
     seed,

@@ -7,6 +7,7 @@ import { loadSets, type SetPaths } from "../data/sets.ts";
 import { type Evaluation, gapTo } from "../evaluate/evaluation.ts";
 import type { GateReport } from "../gates/judge.ts";
 import { readGates } from "../gates/read.ts";
+import { taskOf } from "../tasks/index.ts";
 import type { Method } from "../unlearn/types.ts";
 import { sha256 } from "../verify/verify.ts";
 import { measureFile } from "./evaluate.ts";
@@ -171,10 +172,11 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
   const gates = request.gates === undefined ? null : sha256(readFileSync(request.gates));
   const source = loadModelFile(request.model);
   // Bad data is one sentence here, not one in every run.
-  if (request.loss === "mse")
+  const { units, noun } = taskOf(request.loss);
+  if (!units.includes("accuracy"))
     throw badInput(
       "SWEEP_REGRESSION",
-      "a sweep draws accuracies against each other, and a regression has none; run unlearn with --budget instead.",
+      `a sweep draws accuracies against each other, and ${noun} has none; run unlearn with --budget instead.`,
     );
   const sets = loadSets(request, importModel(source).inputs);
   const reference = request.reference

@@ -11,6 +11,7 @@ import type { OperatorTime } from "../engine/profile.ts";
 import { answersOf, type Evaluation, evaluationOf, type Gap, gapTo } from "../evaluate/evaluation.ts";
 import type { GateReport } from "../gates/judge.ts";
 import { behindPrefix, cutFrozen, withPrefixes } from "../prepare/frozen-prefix.ts";
+import { taskOf } from "../tasks/index.ts";
 import { type Budget, unitOf } from "../unlearn/budget.ts";
 import { methods } from "../unlearn/methods/index.ts";
 import { train } from "../unlearn/train.ts";
@@ -172,9 +173,8 @@ function automatic(
 ): Partial<UnlearnOptions> {
   if (budget === undefined) return {};
   const method = options.method ?? "eupmu-fast";
-  // A regression has no bounded ascent.
   const bounded =
-    loss !== "mse" &&
+    taskOf(loss).objectives["bounded-ascent"] !== undefined &&
     options.forgetObjective === undefined &&
     methods[method].choosesObjective &&
     goal === "gone";

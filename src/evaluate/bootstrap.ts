@@ -1,5 +1,5 @@
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import type { Column } from "./columns.ts";
+import type { Column } from "../tasks/task.ts";
 
 /** [low, high] of a 95 % confidence interval. */
 export type Interval = readonly [number, number];

@@ -1,4 +1,4 @@
-import type { Column } from "./columns.ts";
+import type { Column } from "../tasks/task.ts";
 
 /** One reference model: its answers on the attacked samples, and which of them it was trained on. */
 export interface Shadow {

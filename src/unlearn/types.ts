@@ -1,4 +1,5 @@
 import type { EngineName } from "../engine/engine.ts";
+import { FORGET_OBJECTIVES, type ForgetObjectiveName, LOSSES, type LossName } from "../tasks/names.ts";
 import type { Check } from "./watch.ts";
 
 // Lists, not only types: the command line offers them without loading the methods themselves.
@@ -18,11 +19,7 @@ export const METHODS = [
 ] as const;
 export type Method = (typeof METHODS)[number];
 
-export const LOSSES = ["cross-entropy", "binary-cross-entropy", "mse"] as const;
-export type LossName = (typeof LOSSES)[number];
-
-export const FORGET_OBJECTIVES = ["random-label", "bounded-ascent", "uniform", "likely-other"] as const;
-export type ForgetObjectiveName = (typeof FORGET_OBJECTIVES)[number];
+export { FORGET_OBJECTIVES, type ForgetObjectiveName, LOSSES, type LossName };
 
 export const LEARNING_RATE_SCHEDULES = ["constant", "cosine"] as const;
 export type LearningRateSchedule = (typeof LEARNING_RATE_SCHEDULES)[number];
