@@ -64,9 +64,9 @@ function preprocess(
 }
 
 /**
- * Loads one set: an array per model input by name (or `x` for the only input) and the truth `y`: integer classes [N]; with
- * the loss binary-cross-entropy bits, with mse any numbers, [N, C] or [N]. `any` takes whatever is there, where only the
- * inputs matter.
+ * Loads one set: an array per model input by name (or `x` for the only input) and the truth `y`: integer
+ * classes [N]; with the loss binary-cross-entropy bits, with mse any numbers, [N, C] or [N]. `any` takes
+ * whatever is there, where only the inputs matter.
  * @throws badInput naming file, sample and remedy
  */
 export function loadDataset(

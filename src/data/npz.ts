@@ -77,7 +77,10 @@ export function decodeNpy(bytes: Uint8Array, where: string): NpyArray {
   return { dims, kind: type.kind, data: type.of(own.buffer) };
 }
 
-/** Reads every array of an `.npz` (numpy.savez and savez_compressed). @throws badInput FILE_UNREADABLE, NPZ_INVALID */
+/**
+ * Reads every array of an `.npz` (numpy.savez and savez_compressed).
+ * @throws badInput FILE_UNREADABLE, NPZ_INVALID
+ */
 export function readNpz(path: string): Map<string, NpyArray> {
   let bytes: Uint8Array;
   try {

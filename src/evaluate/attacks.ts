@@ -126,8 +126,8 @@ const efficacyName = (feature: MembershipFeature): MetricName =>
     : (`miaEfficacy${feature[0]!.toUpperCase()}${feature.slice(1)}` as MetricName);
 
 /**
- * Does the interval of the membership AUC hold what a model that never saw the forget set scores: the reference's AUC where there
- * is one, else ½?
+ * Does the interval of the membership AUC hold what a model that never saw the forget set scores: the
+ * reference's AUC where there is one, else ½?
  */
 export function leakOf(
   membership: MembershipFigures | string,

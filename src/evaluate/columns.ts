@@ -14,8 +14,8 @@ const computed = new WeakMap<Scored, Columns>();
 const BINS = 15;
 
 /**
- * Expected calibration error: Σ_b (n_b / N) |accuracy_b − mean confidence_b| over 15 equally wide bins of the highest
- * probability (Guo et al., On Calibration of Modern Neural Networks, ICML 2017).
+ * Expected calibration error: Σ_b (n_b / N) |accuracy_b − mean confidence_b| over 15 equally wide bins of the
+ * highest probability (Guo et al., On Calibration of Modern Neural Networks, ICML 2017).
  */
 export function calibrationError(accuracy: Column, peak: Column): number {
   const [right, sure] = [new Float64Array(BINS), new Float64Array(BINS)];

@@ -35,7 +35,9 @@ export interface Curves {
   >;
 }
 
-/** Whether AFTER gives the forget set away, and in which direction; from the interval of the membership AUC. */
+/**
+ * Whether AFTER gives the forget set away, and in which direction; from the interval of the membership AUC.
+ */
 export interface Leak {
   readonly verdict: "none found" | "remembered" | "over-forgotten" | "not measured";
   readonly sentence: string;

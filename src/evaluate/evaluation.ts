@@ -11,11 +11,14 @@ import { type FileInterface, predict } from "./predict.ts";
 import type { Scored } from "./scored.ts";
 
 /**
- * The field's four figures (docs/method.md, "How unlearning is judged"), as fractions. UA = 1 − forgetAccuracy, RA =
- * retainAccuracy, TA = testAccuracy.
+ * The field's four figures (docs/method.md, "How unlearning is judged"), as fractions. UA = 1 −
+ * forgetAccuracy, RA = retainAccuracy, TA = testAccuracy.
  */
 export interface Evaluation {
-  /** Of several labels per sample, the share of labels that is right; null for a regression, as the other accuracies. */
+  /**
+   * Of several labels per sample, the share of labels that is right; null for a regression, as the other
+   * accuracies.
+   */
   readonly forgetAccuracy: number | null;
   readonly retainAccuracy: number | null;
   readonly testAccuracy: number | null;
@@ -43,7 +46,10 @@ export interface EvaluateOptions {
   readonly seed?: number;
 }
 
-/** One set through a model file in ONNX Runtime. @throws badInput TARGETS_SHAPE, LABEL_RANGE, HEAD_LOSS naming the sample */
+/**
+ * One set through a model file in ONNX Runtime.
+ * @throws badInput TARGETS_SHAPE, LABEL_RANGE, HEAD_LOSS naming the sample
+ */
 export async function predictSet(
   file: string,
   model: FileInterface,
@@ -79,7 +85,10 @@ export async function answersOf(
   };
 }
 
-/** The four figures from a model's answers. @param miaEfficacy where it is known already; null where it could not be measured */
+/**
+ * The four figures from a model's answers.
+ * @param miaEfficacy where it is known already; null where it could not be measured
+ */
 export function evaluationOf(
   answers: ModelAnswers,
   options: EvaluateOptions & { readonly miaEfficacy?: number | null } = {},
@@ -125,7 +134,10 @@ export const evaluateFile = async (
   options: EvaluateOptions = {},
 ): Promise<Evaluation> => evaluationOf(await answersOf(file, model, sets, options), options);
 
-/** |metric − the same metric of the reference|, fractions; null where either is. `average` is over those that are known. */
+/**
+ * |metric − the same metric of the reference|, fractions; null where either is. `average` is over those that
+ * are known.
+ */
 export type Gap = { readonly [M in Metric]: number | null } & { readonly average: number | null };
 
 export function gapTo(evaluation: Evaluation, reference: Evaluation): Gap {

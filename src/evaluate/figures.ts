@@ -33,7 +33,8 @@ function setFigures(
   const r = reference && columnsOf(reference);
   const { task, truth } = before;
   const pair = task.compare(before.outputs, after.outputs, truth);
-  // What only this task has is shown where there is something to show, the rest always, with the reason why not.
+  // What only this task has is shown where there is something to show, the rest always, with the reason why
+  // not.
   const shown = Object.entries(task.metrics).filter(([metric, of]) => b[of] || !(metric in task.glossary));
   const columns: Column[] = [];
   const wanted = new Map<string, number>();
@@ -142,8 +143,9 @@ const nonFinite = ({ forget, retain, test, also }: ModelAnswers): number =>
 const GAP_METRICS = ["unlearningAccuracy", "retainAccuracy", "testAccuracy", "miaEfficacy"] as const;
 
 /**
- * Everything about two models that follows from their answers: utility, forgetting and membership figures with bootstrap
- * intervals, the per-class table, and the curves a report draws. All three models answered the same samples in the same order.
+ * Everything about two models that follows from their answers: utility, forgetting and membership figures
+ * with bootstrap intervals, the per-class table, and the curves a report draws. All three models answered the
+ * same samples in the same order.
  */
 export function compareAnswers(
   before: ModelAnswers,

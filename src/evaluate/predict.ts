@@ -50,7 +50,8 @@ export function feedsOf(
 }
 
 /**
- * Runs a model file in ONNX Runtime over a whole set. The last batch is padded where the file has a fixed batch.
+ * Runs a model file in ONNX Runtime over a whole set. The last batch is padded where the file has a fixed
+ * batch.
  * @throws badInput RUNTIME_REFUSED where ONNX Runtime cannot load or run the file
  */
 export async function predict(

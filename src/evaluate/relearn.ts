@@ -34,8 +34,9 @@ export interface Relearning {
 const MEASURED = 256;
 
 /**
- * Relearning test: plain gradient descent on the forget set's own labels, counting steps until its accuracy is back. A model
- * that only hides what it knows relearns in far fewer steps than one that never saw the data.
+ * Relearning test: plain gradient descent on the forget set's own labels, counting steps until its accuracy
+ * is back. A model that only hides what it knows relearns in far fewer steps than one that never saw the
+ * data.
  */
 export async function relearn(
   file: TrainableModel,

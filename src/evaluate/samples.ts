@@ -55,7 +55,10 @@ function thumbnail(set: Dataset, index: number): string | null {
   return `data:image/png;base64,${Buffer.from(png).toString("base64")}`;
 }
 
-/** The forget samples that AFTER still classifies as before, and on the other sets the newly wrong ones; at most 24 of each. */
+/**
+ * The forget samples that AFTER still classifies as before, and on the other sets the newly wrong ones; at
+ * most 24 of each.
+ */
 export function shownSamples(
   sets: Partial<Record<SetName, Dataset>>,
   answers: { readonly before: ModelAnswers; readonly after: ModelAnswers },

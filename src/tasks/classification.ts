@@ -3,7 +3,15 @@ import { softmax } from "../../converters/kernels/reduction.ts";
 import { tf } from "../../converters/tf.ts";
 import { uniformKlOfEach } from "./multi-label.ts";
 import { softplus } from "./numbers.ts";
-import { type Column, type Labelled, type Outputs, randomLabel, type Task, type Truth } from "./task.ts";
+import {
+  type Column,
+  type Columns,
+  type Labelled,
+  type Outputs,
+  randomLabel,
+  type Task,
+  type Truth,
+} from "./task.ts";
 import { asInt32, layoutOf, truthOf } from "./truth.ts";
 
 /** Log-probabilities of logits [N, C]: one operator where tfjs's own is made of six. */
@@ -111,8 +119,8 @@ function probabilities(outputs: Outputs): Float32Array | undefined {
 const SMALLEST = 1e-30;
 
 /**
- * Writes log p of sample i, natural, into `out` [classes]. Exact from logits, also where p itself would round to 0.
- * Undefined where the file gives labels only.
+ * Writes log p of sample i, natural, into `out` [classes]. Exact from logits, also where p itself would round
+ * to 0. Undefined where the file gives labels only.
  */
 function logProbabilities(outputs: Outputs): ((i: number, out: Float64Array) => void) | undefined {
   const { count, raw, kind } = outputs;
@@ -227,7 +235,7 @@ export const classification = {
     uniform: { perSample: uniformKl, loggable: false },
     "likely-other": { perSample: crossEntropy, loggable: true, fromStart: likelyOther },
   },
-  measure(outputs, { data: truth }) {
+  measure(outputs, { data: truth }): Columns {
     const { count } = outputs;
     const classes = predicted(outputs);
     const accuracy = Float64Array.from(classes, (label, i) => Number(label === truth[i]));

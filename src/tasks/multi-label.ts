@@ -25,7 +25,10 @@ const boundedAscentOfEach = (logits: tf.Tensor, targets: tf.Tensor): tf.Tensor =
 export const uniformKlOfEach = (logits: tf.Tensor): tf.Tensor =>
   tf.sub(tf.mean(tf.sub(tf.softplus(logits), tf.mul(logits, 0.5)), 1), Math.LN2);
 
-/** What a float32 sigmoid cannot tell from 0 or 1: ONNX Runtime computes ½ + x · r(x), so both ends are rounded alike. */
+/**
+ * What a float32 sigmoid cannot tell from 0 or 1: ONNX Runtime computes ½ + x · r(x), so both ends are
+ * rounded alike.
+ */
 const UNRESOLVED = 2 ** -25;
 /** log p / (1 − p) of a sigmoid's float32, finite at 0 and 1. */
 const logit = (p: number): number =>

@@ -69,13 +69,22 @@ export interface PairColumns {
   readonly newlyRight?: Column;
 }
 
-/** float [N, units] and the truth as a tensor (int32 or float [N, ...dims]) → float [N], in nats or squared error. */
+/**
+ * float [N, units] and the truth as a tensor (int32 or float [N, ...dims]) → float [N], in nats or squared
+ * error.
+ */
 export type PerSample = (outputs: tf.Tensor, truth: tf.Tensor) => tf.Tensor;
 
-/** What is minimised on the forget set. Without `redraw` and `fromStart` its targets are the samples' own truth. */
+/**
+ * What is minimised on the forget set. Without `redraw` and `fromStart` its targets are the samples' own
+ * truth.
+ */
 export interface ForgetObjective {
   readonly perSample: PerSample;
-  /** Whether log(L + 1e-8) may be minimised in its place: only a loss that is ≥ 0 and whose 0 is not reached early. */
+  /**
+   * Whether log(L + 1e-8) may be minimised in its place: only a loss that is ≥ 0 and whose 0 is not reached
+   * early.
+   */
   readonly loggable: boolean;
   /** Targets drawn anew for each epoch. */
   readonly redraw?: (set: Labelled, units: number, draw: Draw) => Truth;
@@ -92,7 +101,10 @@ export const randomLabel = (
 /** What utility may be measured in; a budget is an amount of it. */
 export type BudgetUnit = "accuracy" | "nats" | "squared error";
 
-/** How a value is written: a share (percent), an area between 0 and 1, nats, a plain number, milliseconds, bytes. */
+/**
+ * How a value is written: a share (percent), an area between 0 and 1, nats, a plain number, milliseconds,
+ * bytes.
+ */
 export type Unit = "share" | "area" | "nats" | "number" | "milliseconds" | "bytes";
 
 /** Which way a metric is good; "half" = like a coin, "reference" = like the retrained model. */
@@ -142,15 +154,18 @@ export interface Task {
   /** The forget objectives it admits; each is built on the loss. */
   readonly objectives: { readonly [O in ForgetObjectiveName]?: ForgetObjective };
   /**
-   * Draws into a filled batch (`x:<input>`, `labels`), in place, before each step: noise and timestep of a denoiser.
-   * Undefined: a sample is what the data hold.
+   * Draws into a filled batch (`x:<input>`, `labels`), in place, before each step: noise and timestep of a
+   * denoiser. Undefined: a sample is what the data hold.
    */
   readonly drawStep?: (
     batch: Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>,
     draw: Draw,
   ) => void;
 
-  /** In float64 on the host; the looks of training and the evaluation of a file both take their figures from it. */
+  /**
+   * In float64 on the host; the looks of training and the evaluation of a file both take their figures from
+   * it.
+   */
   readonly measure: (outputs: Outputs, truth: Truth) => Columns;
   /** The same of two models. */
   readonly compare: (before: Outputs, after: Outputs, truth: Truth) => PairColumns;

@@ -60,7 +60,10 @@ export function mixedBatches(forget: Sample[], retain: Sample[], n: number, draw
   };
 }
 
-/** A pass over the forget side in the first `forgetEpochs` epochs, then one over the retained side, never mixed. */
+/**
+ * A pass over the forget side in the first `forgetEpochs` epochs, then one over the retained side, never
+ * mixed.
+ */
 export function forgetThenRetain(
   forget: Sample[],
   retain: Sample[],

@@ -28,7 +28,10 @@ const FORMS: { readonly [U in BudgetUnit]: { readonly suffix: string; readonly e
 const UNITS = Object.keys(FORMS) as BudgetUnit[];
 const examples = (units: readonly BudgetUnit[]) => units.map((unit) => FORMS[unit].example).join(" or ");
 
-/** `0.5pp`: half a point of accuracy; `0.02nats`: of mean loss; `0.02mse`: of mean squared error. @throws badInput BUDGET_FORM */
+/**
+ * `0.5pp`: half a point of accuracy; `0.02nats`: of mean loss; `0.02mse`: of mean squared error.
+ * @throws badInput BUDGET_FORM
+ */
 export function parseBudget(text: string): Budget {
   const [, amount, suffix] = /^\s*([0-9.]+)\s*([a-z]+)\s*$/.exec(text) ?? [];
   const unit = UNITS.find((known) => FORMS[known].suffix === suffix);
@@ -59,7 +62,10 @@ export const spentOf = ({ unit }: Pick<Budget, "unit">, before: Utility, after: 
 
 export const isWithin = (budget: Budget, spent: number): boolean => spent <= budget.amount + SLACK;
 
-/** What one wrong sample costs the start model on average, in nats: log 2, the loss of a coin's toss, at least. */
+/**
+ * What one wrong sample costs the start model on average, in nats: log 2, the loss of a coin's toss, at
+ * least.
+ */
 export function wrongCosts(start: Utility): number {
   let [sum, wrong] = [0, 0];
   for (let i = 0; i < start.losses.length; i++)
@@ -75,16 +81,16 @@ export const natsOf = (budget: Budget, start: Utility): number =>
   budget.unit === "accuracy" ? budget.amount * wrongCosts(start) : budget.amount;
 
 /**
- * ε_t = (B − S) / steps left (docs/method.md, "Budgets") in the log-ratio units of the surgery: the log of the loss that is
- * allowed at the end over the loss now, spread over the steps left.
+ * ε_t = (B − S) / steps left (docs/method.md, "Budgets") in the log-ratio units of the surgery: the log of
+ * the loss that is allowed at the end over the loss now, spread over the steps left.
  */
 export const budgetEpsilon = (lossAllowed: number, nowLoss: number, stepsLeft: number): number =>
   (Math.log(lossAllowed + 1e-8) - Math.log(nowLoss + 1e-8)) / Math.max(1, stepsLeft);
 
 /**
- * 95 % confidence interval of the utility lost, paired by sample: mean of the differences ± 1.96 standard errors. For
- * accuracies half a sample is added to each of the four cells first (Agresti & Min, Statistics in Medicine 2005), so that no
- * change at all still has a width.
+ * 95 % confidence interval of the utility lost, paired by sample: mean of the differences ± 1.96 standard
+ * errors. For accuracies half a sample is added to each of the four cells first (Agresti & Min, Statistics in
+ * Medicine 2005), so that no change at all still has a width.
  */
 export function pairedInterval(
   { unit }: Pick<Budget, "unit">,

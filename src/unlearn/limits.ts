@@ -1,6 +1,8 @@
 import { badInput } from "../../converters/errors.ts";
 
-/** A further set whose accuracy may change by so much only: −0.01 may fall by a point, +0.01 may rise by one. */
+/**
+ * A further set whose accuracy may change by so much only: −0.01 may fall by a point, +0.01 may rise by one.
+ */
 export interface Limit {
   readonly name: string;
   readonly change: number;

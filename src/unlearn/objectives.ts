@@ -7,7 +7,10 @@ import type { ForgetObjective } from "../tasks/task.ts";
 
 export type { ForgetObjective };
 
-/** @throws badInput OBJECTIVE_LOSS where an objective means nothing for a loss (a regression has no other class) */
+/**
+ * @throws badInput OBJECTIVE_LOSS where an objective means nothing for a loss (a regression has no other
+ *   class)
+ */
 export function forgetObjective(name: ForgetObjectiveName, loss: LossName): ForgetObjective {
   const chosen = taskOf(loss).objectives[name];
   if (!chosen)
@@ -24,7 +27,10 @@ export const ownTargets = (loss: LossName): ForgetObjective => ({
   loggable: true,
 });
 
-/** Sample counts of a mixed batch as float scalars; padded rows have both masks 0. A part of a batch is told those of the whole. */
+/**
+ * Sample counts of a mixed batch as float scalars; padded rows have both masks 0. A part of a batch is told
+ * those of the whole.
+ */
 export function counts(batch: Tensors) {
   const nForget = batch.nForget ?? tf.sum(batch.forgetMask!);
   const nRetain = batch.nRetain ?? tf.sum(batch.retainMask!);
@@ -39,8 +45,8 @@ export function counts(batch: Tensors) {
 }
 
 /**
- * Σ over one side ÷ valid samples of the whole batch: the mean over its own samples × its share (docs/method.md, "Batches and
- * gradient accumulation"). 0 if it has none.
+ * Σ over one side ÷ valid samples of the whole batch: the mean over its own samples × its share
+ * (docs/method.md, "Batches and gradient accumulation"). 0 if it has none.
  */
 export const sideLoss = (perSample: tf.Tensor, mask: tf.Tensor, n: tf.Tensor): tf.Scalar =>
   tf.div(tf.sum(tf.mul(perSample, mask)), n) as tf.Scalar;

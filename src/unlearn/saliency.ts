@@ -8,8 +8,9 @@ import { type InputShape, inputSpecs } from "./inputs.ts";
 import { sideLoss } from "./objectives.ts";
 
 /**
- * Saliency mask of SalUn (Fan et al., ICLR 2024, equation 3): 1 where |∇_θ L_f(θ₀)|, over the whole forget set and its own
- * truth, is among the largest `share` of all trained weights together; ties at the threshold count.
+ * Saliency mask of SalUn (Fan et al., ICLR 2024, equation 3): 1 where |∇_θ L_f(θ₀)|, over the whole forget
+ * set and its own truth, is among the largest `share` of all trained weights together; ties at the threshold
+ * count.
  * @param rows samples of a batch
  * @returns one byte per weight, by parameter name
  */
