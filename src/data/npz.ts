@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { endianness } from "node:os";
 import { unzipSync, zipSync } from "fflate";
+import { elementCount } from "../../converters/dims.ts";
 import { badInput } from "../../converters/errors.ts";
 import type { TensorData } from "../../converters/onnx/model.ts";
 
@@ -64,7 +65,7 @@ export function decodeNpy(bytes: Uint8Array, where: string): NpyArray {
     .map((s) => s.trim())
     .filter(Boolean)
     .map(Number);
-  const count = dims.reduce((a, b) => a * b, 1);
+  const count = elementCount(dims);
   const offset = start + length;
   if (bytes.length - offset < count * type.size)
     throw badInput(

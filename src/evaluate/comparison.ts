@@ -73,7 +73,7 @@ export const NOT_NUMBERS = "the model's outputs are not numbers";
 export const OTHER_CLASSES = "the models have different numbers of classes";
 export const NEEDS_CLASSES = "the targets are not one class per sample; this is defined for classes only";
 export const NO_TEST =
-  "no test set: test accuracy and the membership attacks need samples the model never saw";
+  "no test set was given; test accuracy and the membership attacks need samples the model never saw";
 
 /** Null in place of what JSON cannot hold. */
 export const finite = (value: number | undefined): number | null =>

@@ -104,17 +104,17 @@ export function evaluationOf(
       : typeof attacked === "string"
         ? null
         : membershipEfficacy(attacked, "confidence", options.seed ?? 0);
-  const { loss } = forget.task.headline;
+  const unit = forget.task.headlineLoss;
   return {
     forgetAccuracy: share(forget),
     retainAccuracy: share(retain),
     testAccuracy: test ? share(test) : null,
     validationAccuracy: validation ? share(validation) : null,
     miaEfficacy,
-    ...(loss
+    ...(unit
       ? {
           losses: {
-            unit: loss,
+            unit,
             forget: lossOf(forget)!,
             retain: lossOf(retain)!,
             test: lossOf(test),
@@ -134,10 +134,7 @@ export const evaluateFile = async (
   options: EvaluateOptions = {},
 ): Promise<Evaluation> => evaluationOf(await answersOf(file, model, sets, options), options);
 
-/**
- * |metric − the same metric of the reference|, fractions; null where either is. `average` is over those that
- * are known.
- */
+/** |metric − the reference's|, fractions; null where either is. `average` is over those that are known. */
 export type Gap = { readonly [M in Metric]: number | null } & { readonly average: number | null };
 
 export function gapTo(evaluation: Evaluation, reference: Evaluation): Gap {

@@ -33,8 +33,8 @@ function setFigures(
   const r = reference && columnsOf(reference);
   const { task, truth } = before;
   const pair = task.compare(before.outputs, after.outputs, truth);
-  // What only this task has is shown where there is something to show, the rest always, with the reason why
-  // not.
+  // A metric that only this task has is shown where BEFORE has it; the others always, if null with the
+  // reason.
   const shown = Object.entries(task.metrics).filter(([metric, of]) => b[of] || !(metric in task.glossary));
   const columns: Column[] = [];
   const wanted = new Map<string, number>();

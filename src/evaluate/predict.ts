@@ -50,8 +50,7 @@ export function feedsOf(
 }
 
 /**
- * Runs a model file in ONNX Runtime over a whole set. The last batch is padded where the file has a fixed
- * batch.
+ * Runs a model file in ONNX Runtime over a whole set. A fixed batch that is not full is padded with zeros.
  * @throws badInput RUNTIME_REFUSED where ONNX Runtime cannot load or run the file
  */
 export async function predict(

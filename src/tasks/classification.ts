@@ -288,7 +288,6 @@ export const classification = {
       })?.map((value) => Math.max(0, value)),
   },
   units: ["accuracy", "nats"],
-  headline: { accuracy: true },
   metrics: { Loss: "loss", Accuracy: "accuracy", Top5Accuracy: "top5" },
   glossary: {
     Top5Accuracy: [

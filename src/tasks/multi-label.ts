@@ -94,7 +94,7 @@ export const multiLabel = {
     };
   },
   units: ["accuracy", "nats"],
-  headline: { accuracy: true, loss: "nats" },
+  headlineLoss: "nats",
   metrics: { SubsetAccuracy: "subset", Loss: "loss", Accuracy: "accuracy" },
   glossary: {
     SubsetAccuracy: [

@@ -44,7 +44,7 @@ export const regression = {
   },
   compare: () => ({}),
   units: ["squared error"],
-  headline: { accuracy: false, loss: "squared error" },
+  headlineLoss: "squared error",
   metrics: { SquaredError: "loss", AbsoluteError: "absolute", Accuracy: "accuracy" },
   glossary: {
     SquaredError: [

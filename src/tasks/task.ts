@@ -69,22 +69,13 @@ export interface PairColumns {
   readonly newlyRight?: Column;
 }
 
-/**
- * float [N, units] and the truth as a tensor (int32 or float [N, ...dims]) → float [N], in nats or squared
- * error.
- */
+/** float [N, units], truth (int32 or float [N, ...dims]) → float [N], in nats or squared error. */
 export type PerSample = (outputs: tf.Tensor, truth: tf.Tensor) => tf.Tensor;
 
-/**
- * What is minimised on the forget set. Without `redraw` and `fromStart` its targets are the samples' own
- * truth.
- */
+/** What is minimised on the forget set; without `redraw` and `fromStart` against the samples' own truth. */
 export interface ForgetObjective {
   readonly perSample: PerSample;
-  /**
-   * Whether log(L + 1e-8) may be minimised in its place: only a loss that is ≥ 0 and whose 0 is not reached
-   * early.
-   */
+  /** Whether log(L + 1e-8) may be minimised in its place: only where L ≥ 0 and its 0 is not reached early. */
   readonly loggable: boolean;
   /** Targets drawn anew for each epoch. */
   readonly redraw?: (set: Labelled, units: number, draw: Draw) => Truth;
@@ -101,10 +92,7 @@ export const randomLabel = (
 /** What utility may be measured in; a budget is an amount of it. */
 export type BudgetUnit = "accuracy" | "nats" | "squared error";
 
-/**
- * How a value is written: a share (percent), an area between 0 and 1, nats, a plain number, milliseconds,
- * bytes.
- */
+/** How a value is written: a share in percent, an area between 0 and 1, the others as they are. */
 export type Unit = "share" | "area" | "nats" | "number" | "milliseconds" | "bytes";
 
 /** Which way a metric is good; "half" = like a coin, "reference" = like the retrained model. */
@@ -162,10 +150,7 @@ export interface Task {
     draw: Draw,
   ) => void;
 
-  /**
-   * In float64 on the host; the looks of training and the evaluation of a file both take their figures from
-   * it.
-   */
+  /** In float64 on the host, for the looks of training and for the evaluation of a file alike. */
   readonly measure: (outputs: Outputs, truth: Truth) => Columns;
   /** The same of two models. */
   readonly compare: (before: Outputs, after: Outputs, truth: Truth) => PairColumns;
@@ -174,8 +159,8 @@ export interface Task {
 
   /** What a budget may be in; the first is what utility is counted in where no budget says so. */
   readonly units: readonly [BudgetUnit, ...BudgetUnit[]];
-  /** Which figures head a report: accuracies, mean losses in this unit, or both. */
-  readonly headline: { readonly accuracy: boolean; readonly loss?: Exclude<BudgetUnit, "accuracy"> };
+  /** Where mean losses head a report beside (or in place of) accuracies: their unit. */
+  readonly headlineLoss?: Exclude<BudgetUnit, "accuracy">;
   /** Metrics of each set, and the column each is the mean of, in the order of a report. */
   readonly metrics: Readonly<Record<string, string>>;
   /** Those of them that no other task has; they stand in a report only where BEFORE has the column. */

@@ -60,10 +60,7 @@ export function mixedBatches(forget: Sample[], retain: Sample[], n: number, draw
   };
 }
 
-/**
- * A pass over the forget side in the first `forgetEpochs` epochs, then one over the retained side, never
- * mixed.
- */
+/** In the first `forgetEpochs` epochs a pass over the forget side; then one over the retained side, not mixed. */
 export function forgetThenRetain(
   forget: Sample[],
   retain: Sample[],

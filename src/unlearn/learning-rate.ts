@@ -88,8 +88,7 @@ export async function searchRate(
         const { finite } = await session.step(samples, targets, { lr, epsilon, progress: taken / count });
         if (!finite) return Number.POSITIVE_INFINITY;
         taken++;
-        // Utility at its worst, forgetting at the end: a rate that only recovers from its first steps is too
-        // high.
+        // Utility at its worst, forgetting at the end: a rate that recovers from its first steps is too high.
         if (taken === Math.ceil(count / 2) || taken === count)
           score = scoreOf(await look(session.weightsOf(await session.read())), before, target, goal, score);
       }

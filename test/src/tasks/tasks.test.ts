@@ -90,7 +90,6 @@ describe.each(names)("%s", (name) => {
       );
     else expect(column).toBeUndefined();
     expect(task.units.includes("accuracy")).toBe(accuracy !== undefined);
-    expect(task.headline.accuracy).toBe(accuracy !== undefined);
   });
 
   test("the forget objectives it admits; truth that is drawn has the form of its own and repeats with the seed", () => {
