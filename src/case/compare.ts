@@ -143,7 +143,7 @@ async function relearnTest(
     settings: asked,
   }: { readonly target: number; readonly seed: number; readonly settings: RelearnSettings },
 ): Promise<RelearnTest> {
-  if (sets.forget.targets)
+  if (!sets.forget.task.classes)
     throw badInput(
       "RELEARN_CLASSES",
       "the relearning test counts steps until an accuracy of classes is back, and these targets are not classes; leave it out.",
@@ -237,7 +237,7 @@ export async function compare(
     latency,
     relearning,
     golden,
-    shown: options.showSamples ? shownSamples(sets, answers.before, answers.after) : null,
+    shown: options.showSamples ? shownSamples(sets, answers) : null,
     model: { before: identify(before.source.bytes), after: identify(after.source.bytes) },
     samples: sizesOf(sets),
     seed,

@@ -240,7 +240,13 @@ async function exportState(
   const model = openModel(written, opened.options);
   phase("measuring the new file");
   const answers = await opened.answers(model, measured);
-  const parity = await checkParity(model, opened.options, measured.forget, threads, answers.forget.raw);
+  const parity = await checkParity(
+    model,
+    opened.options,
+    measured.forget,
+    threads,
+    answers.forget.outputs.raw,
+  );
   return { patched, model, changedTensors, changes, answers, parity };
 }
 

@@ -1,4 +1,5 @@
 import { ENGINES } from "../engine/engine.ts";
+import { FORGET_OBJECTIVES, type ForgetObjectiveName, LOSSES, type LossName } from "../tasks/names.ts";
 import type { Kind, ValueOf } from "./option-kind.ts";
 
 // Plain data without the methods themselves, so that the command line prints --help without loading them.
@@ -18,11 +19,7 @@ export const METHODS = [
 ] as const;
 export type Method = (typeof METHODS)[number];
 
-export const LOSSES = ["cross-entropy", "binary-cross-entropy", "mse"] as const;
-export type LossName = (typeof LOSSES)[number];
-
-export const FORGET_OBJECTIVES = ["random-label", "bounded-ascent", "uniform", "likely-other"] as const;
-export type ForgetObjectiveName = (typeof FORGET_OBJECTIVES)[number];
+export { FORGET_OBJECTIVES, type ForgetObjectiveName, LOSSES, type LossName };
 
 export const LEARNING_RATE_SCHEDULES = ["constant", "cosine"] as const;
 export type LearningRateSchedule = (typeof LEARNING_RATE_SCHEDULES)[number];

@@ -1,4 +1,5 @@
 import { badInput } from "../../converters/errors.ts";
+import { taskOf } from "../tasks/index.ts";
 import { methods } from "./methods/index.ts";
 import { forgetObjective } from "./objectives.ts";
 import { accepts, kindText } from "./option-kind.ts";
@@ -38,8 +39,10 @@ export function resolveOptions(
   if (request.budget === undefined) return { ...DEFAULT_OPTIONS, ...chosen };
   const { optimizer, forgetObjective: ascent, ...always } = BUDGET_DEFAULTS;
   const options: UnlearnOptions = { ...DEFAULT_OPTIONS, ...always, ...chosen };
-  // A regression has no bounded ascent.
-  const ascends = goal === "gone" && loss !== "mse" && methods[options.method].choosesObjective;
+  const ascends =
+    goal === "gone" &&
+    taskOf(loss).objectives["bounded-ascent"] !== undefined &&
+    methods[options.method].choosesObjective;
   return {
     // A rate belongs to its optimizer: AdamW's does not depend on the scale of a model's inputs and weights.
     ...defined({
