@@ -1,5 +1,6 @@
+import { elementCount } from "../dims.ts";
 import { overwritable } from "./in-place.ts";
-import { alive, type Knowledge, type Lookups, lookups, reshapeNode, sizeOf } from "./lookups.ts";
+import { alive, type Knowledge, type Lookups, lookups, reshapeNode } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
 /** Fewest elements for which the passes over memory cost more than the nodes. */
@@ -62,7 +63,7 @@ export function accumulate(
     const view = views.get(name);
     if (view) return view;
     const row = `${name}row`;
-    result.push(reshapeNode([name, row], [1, 1, sizeOf(known.shape(name)!)], "float32", knowledge));
+    result.push(reshapeNode([name, row], [1, 1, elementCount(known.shape(name)!)], "float32", knowledge));
     views.set(name, row);
     return row;
   };
@@ -94,7 +95,7 @@ export function accumulate(
       domain: "com.microsoft",
       inputs: [scaled, factors, "", sum],
       outputs: [row],
-      shapes: [[1, 1, sizeOf(shape)]],
+      shapes: [[1, 1, elementCount(shape)]],
       dtypes: node.dtypes,
       attributes: { kernel_shape: { ints: [1] } },
     });
@@ -125,7 +126,7 @@ function scalingOf(
   if (product?.opType !== "Mul" || product.domain !== "" || !once(name)) return undefined;
   const whole = (operand: string) => shape(operand)?.join() === dims.join();
   const [scaled, factor] = whole(product.inputs[0]!) ? product.inputs : [...product.inputs].reverse();
-  const fits = whole(scaled!) && sizeOf(shape(factor!) ?? []) === 1 && !whole(factor!);
+  const fits = whole(scaled!) && elementCount(shape(factor!) ?? []) === 1 && !whole(factor!);
   return fits ? { scaled: scaled!, factor: factor!, product } : undefined;
 }
 
@@ -151,7 +152,7 @@ function decayedVelocity(
     opType === "Add" && domain === "" && dtypes[0] === "float32";
   const [dims] = node.shapes as [readonly number[]];
   const [output] = node.outputs as [string];
-  const elements = sizeOf(dims);
+  const elements = elementCount(dims);
   if (!isSum(node) || elements < WORTHWHILE || elements > SPARED) return undefined;
   const whole = (name: string) => known.shape(name)?.join() === dims.join();
   const split = ({ inputs }: EmittedNode) => {
@@ -193,7 +194,7 @@ function accumulationOf(
   const [output] = node.outputs as [string];
   const negative = node.opType === "Sub";
   if (!negative && node.opType !== "Add") return undefined;
-  if (node.domain !== "" || node.dtypes[0] !== "float32" || sizeOf(dims) < WORTHWHILE) return undefined;
+  if (node.domain !== "" || node.dtypes[0] !== "float32" || elementCount(dims) < WORTHWHILE) return undefined;
   if (![a, b].every((name) => known.shape(name)?.join() === dims.join())) return undefined;
   const orders = [[a, b] as const];
   if (!negative) orders.push([b, a]);

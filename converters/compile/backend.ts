@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { elementCount } from "../dims.ts";
 import { onnx } from "../onnx/proto.ts";
 import { tf } from "../tf.ts";
 import { accumulate } from "./accumulate.ts";
@@ -6,7 +7,7 @@ import { fuse } from "./fuse.ts";
 import { type Head, heads, type Neighbours, type Precursor, precursors } from "./in-place.ts";
 import { loweringTables } from "./kernels/index.ts";
 import { channelBlocks, lowerBlocked, NCHWC } from "./layout.ts";
-import { alive, type Knowledge, sizeOf } from "./lookups.ts";
+import { alive, type Knowledge } from "./lookups.ts";
 import { orient } from "./orient.ts";
 import { permute } from "./permute.ts";
 import { releaseEarly } from "./release.ts";
@@ -147,7 +148,10 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     if (typeof operand === "string") return operand;
     const symbolic = this.symbolOf(operand);
     // Shapes may have changed by tfjs's free reshape (same dataId, other shape): make it explicit.
-    if (sizeOf(symbolic.shape) === sizeOf(operand.shape) && symbolic.shape.join() !== operand.shape.join())
+    if (
+      elementCount(symbolic.shape) === elementCount(operand.shape) &&
+      symbolic.shape.join() !== operand.shape.join()
+    )
       return this.nameOf(
         symbolic.splat !== undefined
           ? this.splat(symbolic.splat, operand.shape, operand.dtype as TraceType)
@@ -162,7 +166,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       );
     if (symbolic.splat !== undefined && !symbolic.name) {
       const { splat, shape, dtype } = symbolic;
-      if (sizeOf(shape) <= 1) return this.initializer([splat], shape, dtype);
+      if (elementCount(shape) <= 1) return this.initializer([splat], shape, dtype);
       return this.nameOf(
         this.emit("Expand", [this.initializer([splat], [], dtype), this.ints(shape)], shape, dtype),
       );
@@ -272,11 +276,11 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   scalarName(operand: Operand): string | undefined {
     if (typeof operand === "string") {
       const known = this.initializers.get(operand);
-      return operand === "" || (known && sizeOf(known.dims) === 1) ? operand : undefined;
+      return operand === "" || (known && elementCount(known.dims) === 1) ? operand : undefined;
     }
     const { splat, dtype } = this.symbolOf(operand);
     if (splat !== undefined) return this.initializer([splat], [], dtype);
-    return sizeOf(operand.shape) === 1 ? this.nameOf(operand) : undefined;
+    return elementCount(operand.shape) === 1 ? this.nameOf(operand) : undefined;
   }
 
   private initializer(values: ArrayLike<number>, shape: readonly number[], dtype: string): string {
@@ -433,7 +437,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     const knowledge: Knowledge = {
       scalarOf: (name) => {
         const known = this.initializers.get(name);
-        return known?.dtype === "float32" && sizeOf(known.dims) === 1
+        return known?.dtype === "float32" && elementCount(known.dims) === 1
           ? new Float32Array(known.data.slice().buffer)[0]
           : undefined;
       },
@@ -441,7 +445,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       intsOf: (name) => this.intsOf(name),
       ints: (values) => this.ints(values),
       indices: (values) => this.initializer(values, [values.length], "int32"),
-      ones: (dims) => this.initializer(new Float32Array(sizeOf(dims)).fill(1), dims, "float32"),
+      ones: (dims) => this.initializer(new Float32Array(elementCount(dims)).fill(1), dims, "float32"),
       number: (value) => this.initializer([value], [], "float32"),
       successorOf: (name) => successors.get(name),
       ...(given && {
@@ -534,7 +538,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
           ...cut.heads,
           ...neighbours.map(({ moving, both }) => ({
             name: both,
-            shape: [1, 2, sizeOf(shapes.get(moving)!)],
+            shape: [1, 2, elementCount(shapes.get(moving)!)],
             dtype: "float32",
           })),
           ...[...new Set(neighbours.map(({ order }) => order))].map((name) => ({

@@ -1,8 +1,8 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { BACKEND, type OnnxBackend, tracingBackend } from "./backend.ts";
 import { registerGradients } from "./gradients.ts";
 import { overwritable } from "./in-place.ts";
-import { sizeOf } from "./lookups.ts";
 import type { CompiledGraph, StepFunction, StepSignature, TensorSpec, Tensors } from "./step.ts";
 
 const STOP = "stop";
@@ -143,7 +143,8 @@ export function compileStep(
         moving: keyOf(carry.names, moving),
         resting: keyOf(carry.names, resting),
       })),
-      valueBytes: 4 * nodes.reduce((sum, { shapes }) => sum + shapes.reduce((s, d) => s + sizeOf(d), 0), 0),
+      valueBytes:
+        4 * nodes.reduce((sum, { shapes }) => sum + shapes.reduce((s, d) => s + elementCount(d), 0), 0),
       resultSpecs: specsOf(out.results),
       nodeCounts,
     };

@@ -1,4 +1,5 @@
-import { type Knowledge, makersOf, readersOf, sizeOf } from "./lookups.ts";
+import { elementCount } from "../dims.ts";
+import { type Knowledge, makersOf, readersOf } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
 /** Which operand of FusedConv is `Sum`, what it adds to. */
@@ -127,7 +128,7 @@ export function heads(
     axes !== undefined &&
     intsOf(axes)?.join() === "0" &&
     (steps === undefined || intsOf(steps)?.join() === "1") &&
-    sizeOf(shape!) >= HEAD;
+    elementCount(shape!) >= HEAD;
   const found = nodes.filter(isHead);
   return {
     nodes: nodes.filter((node) => !isHead(node)),

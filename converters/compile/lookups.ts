@@ -120,5 +120,3 @@ export const reshapeNode = (
   dtypes: [dtype],
   attributes: {},
 });
-
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);

@@ -1,3 +1,4 @@
+import { elementCount } from "../dims.ts";
 import { isElementwise } from "./layout.ts";
 import {
   flagOf,
@@ -7,7 +8,6 @@ import {
   readersOf,
   reshapeNode,
   rewritten,
-  sizeOf,
 } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
@@ -62,7 +62,7 @@ function isWide(node: EmittedNode, { shape }: Lookups): boolean {
     node.shapes[0]!.length === 2 &&
     factors.every(isMatrix) &&
     2 * rows! <= columns! &&
-    sizeOf(factors[1]!) >= WORTHWHILE
+    elementCount(factors[1]!) >= WORTHWHILE
   );
 }
 
@@ -88,7 +88,7 @@ function grow(
     if (!name) return true;
     if (same(name)) return open.push(name) > 0;
     const dims = shape(name);
-    return dims !== undefined && (sizeOf(dims) === 1 || broadcastOf(dims, rows, columns) !== undefined);
+    return dims !== undefined && (elementCount(dims) === 1 || broadcastOf(dims, rows, columns) !== undefined);
   };
   while (open.length > 0) {
     const value = open.pop()!;
@@ -125,7 +125,7 @@ function grow(
 
 /** One number everywhere. */
 const isSplat = ({ opType, inputs }: EmittedNode, shape: Lookups["shape"]): boolean =>
-  opType === "Expand" && sizeOf(shape(inputs[0]!) ?? []) === 1;
+  opType === "Expand" && elementCount(shape(inputs[0]!) ?? []) === 1;
 
 /** What the shape of an operand that broadcasts to a matrix is for the transposed one; undefined for any other. */
 function broadcastOf(
@@ -173,7 +173,7 @@ function transpose(
     const before: EmittedNode[] = [];
     const inputs = node.inputs.map((name, i) => {
       const dims = shape(name);
-      if (!operands.includes(i) || !dims || values.has(name) || sizeOf(dims) === 1) return name;
+      if (!operands.includes(i) || !dims || values.has(name) || elementCount(dims) === 1) return name;
       const turned = `${node.outputs[0]!}operand${i}`;
       before.push(reshapeNode([name, turned], broadcastOf(dims, rows, columns)!, node.dtypes[0]!, knowledge));
       return turned;
@@ -222,11 +222,11 @@ function untwist(
     if (!isProduct(node) || !flagOf(node, "transA") || !flagOf(node, "transB")) continue;
     const [a, b, addend] = node.inputs as [string, string, string?];
     const [rows, columns] = node.shapes[0] as [number, number];
-    const [left, result] = [sizeOf(shape(a) ?? []), rows * columns];
+    const [left, result] = [elementCount(shape(a) ?? []), rows * columns];
     if (node.shapes[0]!.length !== 2 || left < WORTHWHILE || left < 4 * result) continue;
     const dims = addend ? shape(addend)! : [];
     const column = broadcastOf(dims, rows, columns);
-    if (addend && !column && sizeOf(dims) !== 1) continue;
+    if (addend && !column && elementCount(dims) !== 1) continue;
     const whole = `${node.outputs[0]!}twisted`;
     const product = productOf(node, [b, a], [false, false]);
     const bias =

@@ -1,4 +1,5 @@
-import { type Knowledge, lookups, permOf, reshapeNode, sizeOf } from "./lookups.ts";
+import { elementCount } from "../dims.ts";
+import { type Knowledge, lookups, permOf, reshapeNode } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
 /** Numbers of a row from which on it is worth an index, and of a value from which on it is worth a second thread. */
@@ -29,9 +30,9 @@ function transposition(node: EmittedNode): Walk | undefined {
   while (perm[moved - 1] === moved - 1) moved--;
   const before = perm.map((_, axis) => dims[perm.indexOf(axis)]!);
   return {
-    row: sizeOf(dims.slice(moved)),
+    row: elementCount(dims.slice(moved)),
     axes: perm.slice(0, moved).map((axis, i) => ({
-      ...{ count: dims[i]!, stride: sizeOf(before.slice(axis + 1, moved)), start: 0 },
+      ...{ count: dims[i]!, stride: elementCount(before.slice(axis + 1, moved)), start: 0 },
     })),
   };
 }
@@ -48,9 +49,9 @@ function sparseSlice(
   if (by.every((step) => step === 1)) return undefined;
   const moved = Math.max(...along) + 1;
   return {
-    row: sizeOf(dims.slice(moved)),
+    row: elementCount(dims.slice(moved)),
     axes: dims.slice(0, moved).map((count, axis) => {
-      const unit = sizeOf(source.slice(axis + 1, moved));
+      const unit = elementCount(source.slice(axis + 1, moved));
       const i = along.indexOf(axis);
       return { count, stride: i < 0 ? unit : unit * by[i]!, start: i < 0 ? 0 : unit * from[i]! };
     }),
@@ -67,11 +68,11 @@ function gathered(
     [string],
     [readonly number[]],
   ];
-  if (node.dtypes[0] !== "float32" || sizeOf(dims) < WHOLE) return undefined;
+  if (node.dtypes[0] !== "float32" || elementCount(dims) < WHOLE) return undefined;
   const source = shape(from);
   const walk = transposition(node) ?? sparseSlice(node, source, knowledge);
   if (!walk || !source || walk.axes.length === 0 || walk.row < ROW) return undefined;
-  const places = new Int32Array(sizeOf(dims) / walk.row);
+  const places = new Int32Array(elementCount(dims) / walk.row);
   places[0] = walk.axes.reduce((sum, { start }) => sum + start, 0);
   let count = 1;
   for (const axis of [...walk.axes].reverse()) {
@@ -81,7 +82,7 @@ function gathered(
   }
   const [flat, picked] = [`${to}flat`, `${to}rows`];
   return [
-    reshapeNode([from, flat], [sizeOf(source) / walk.row, walk.row], "float32", knowledge),
+    reshapeNode([from, flat], [elementCount(source) / walk.row, walk.row], "float32", knowledge),
     {
       ...node,
       opType: "Gather",

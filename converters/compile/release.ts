@@ -1,4 +1,5 @@
-import { type Knowledge, lookups, sizeOf } from "./lookups.ts";
+import { elementCount } from "../dims.ts";
+import { type Knowledge, lookups } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
 /** Fewest elements of a value for which its memory is worth another node. */
@@ -30,7 +31,7 @@ export function releaseEarly(
   const changed = nodes.flatMap((node): readonly EmittedNode[] => {
     const [output] = node.outputs as [string];
     const [operand, ...others] = node.inputs as [string];
-    const large = MAKERS.has(node.opType) && sizeOf(node.shapes[0]!) >= LARGE;
+    const large = MAKERS.has(node.opType) && elementCount(node.shapes[0]!) >= LARGE;
     const before = maker.get(operand);
     // Between two other operators a Reshape could keep ONNX Runtime from making one of them.
     const apart = !before || before.opType === "Reshape";

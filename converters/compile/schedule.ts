@@ -1,4 +1,5 @@
-import { type Knowledge, sizeOf } from "./lookups.ts";
+import { elementCount } from "../dims.ts";
+import type { Knowledge } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
 /** Numbers of a weight from which on it matters when its gradient is made, and how many such weights there must be. */
@@ -32,7 +33,7 @@ export function lastLayersFirst(
     dtypes: ["float32"],
     attributes: {},
   });
-  const large = updated.filter(({ shape, dtype }) => dtype === "float32" && sizeOf(shape) >= LARGE);
+  const large = updated.filter(({ shape, dtype }) => dtype === "float32" && elementCount(shape) >= LARGE);
   if (large.length < MANY) return [node("SequenceEmpty", [], output, [])];
   const numbers = large.map(({ name, shape }) => {
     const ones = shape.map(() => 1);

@@ -1,4 +1,5 @@
-import { alive, type Knowledge, lookups, reshapeNode, sizeOf } from "./lookups.ts";
+import { elementCount } from "../dims.ts";
+import { alive, type Knowledge, lookups, reshapeNode } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
 /** Numbers from which on a sum is worth other nodes, and fewest numbers that are summed beside each other. */
@@ -42,9 +43,12 @@ export function sums(
           attributes: {},
         },
       ];
-    const [count, width] = [sizeOf(source.slice(first, last + 1)), sizeOf(source.slice(last + 1))];
+    const [count, width] = [
+      elementCount(source.slice(first, last + 1)),
+      elementCount(source.slice(last + 1)),
+    ];
     const alone = source.slice(0, first).every((d) => d === 1);
-    if (!alone || sizeOf(source) < WHOLE || width < WIDTH || count < 2) return [node];
+    if (!alone || elementCount(source) < WHOLE || width < WIDTH || count < 2) return [node];
     const [rows, row] = [`${to}terms`, `${to}total`];
     return [
       reshapeNode([from, rows], [count, width], "float32", knowledge),

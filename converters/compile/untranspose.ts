@@ -1,14 +1,6 @@
+import { elementCount } from "../dims.ts";
 import { isElementwise } from "./layout.ts";
-import {
-  alive,
-  type Knowledge,
-  type Lookups,
-  lookups,
-  makersOf,
-  permOf,
-  reshapeNode,
-  sizeOf,
-} from "./lookups.ts";
+import { alive, type Knowledge, type Lookups, lookups, makersOf, permOf, reshapeNode } from "./lookups.ts";
 import type { EmittedNode } from "./trace.ts";
 
 /** A rearrangement of a value's elements: of the value under this shape, by this permutation of its axes. */
@@ -36,7 +28,7 @@ export function untranspose(
   const costOf = (some: readonly EmittedNode[]) =>
     some.reduce(
       (sum, node) =>
-        sum + (permOf(node) ? TRANSPOSING : Number(isElementwise(node))) * sizeOf(node.shapes[0]!),
+        sum + (permOf(node) ? TRANSPOSING : Number(isElementwise(node))) * elementCount(node.shapes[0]!),
       0,
     );
   const through = (crossings: Crossings) => {
@@ -174,7 +166,7 @@ function inOrder(
     const operands: (() => string)[] = [];
     for (const operand of node.inputs) {
       const size = shape(operand);
-      const single = size === undefined || (sizeOf(size) === 1 && size.length <= order.perm.length);
+      const single = size === undefined || (elementCount(size) === 1 && size.length <= order.perm.length);
       const build = single
         ? () => operand
         : size.join() === dims.join()
@@ -221,9 +213,9 @@ function inOrder(
       const start = at;
       for (let count = 1; count < whole; at++) count *= dims[at] ?? Number.NaN;
       const [part, given] = [lifted.slice(start, at), dims.slice(start, at)];
-      if (sizeOf(given) !== whole) return undefined;
-      if (part.join() !== given.join() && sizeOf(part) !== 1) return undefined;
-      narrow.push(sizeOf(part));
+      if (elementCount(given) !== whole) return undefined;
+      if (part.join() !== given.join() && elementCount(part) !== 1) return undefined;
+      narrow.push(elementCount(part));
     }
     const left = perm.filter((axis) => narrow[axis] !== 1);
     if (at !== dims.length || left.some((axis, i) => i > 0 && axis < left[i - 1]!)) return undefined;

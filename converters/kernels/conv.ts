@@ -1,8 +1,8 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 import { slice } from "./movement.ts";
 import { nativeConv, nativeFilterGrad, nativeInputGrad } from "./native.ts";
-import { product } from "./shape.ts";
 import { type ConvAttributes, taps } from "./window.ts";
 
 export type { ConvAttributes };
@@ -47,7 +47,7 @@ function grouped(x: tf.Tensor, group: number): tf.Tensor3D {
 /** [group, C/group, N·L] → [N, C, spatial…] */
 function ungrouped(x: tf.Tensor, shape: readonly number[]): tf.Tensor {
   const [n, c] = shape as [number, number];
-  return tf.reshape(tf.transpose(tf.reshape(x, [c, n, product(shape.slice(2))]), [1, 0, 2]), [...shape]);
+  return tf.reshape(tf.transpose(tf.reshape(x, [c, n, elementCount(shape.slice(2))]), [1, 0, 2]), [...shape]);
 }
 /** The weights of one tap: [group, O/group, C/group]. */
 const tapWeights = (w: tf.Tensor, index: number, group: number): tf.Tensor => {

@@ -1,3 +1,4 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { defineKernel } from "./custom.ts";
 
@@ -33,7 +34,7 @@ const kernel = defineKernel<object>({
     const n = x!.shape[x!.rank - 1]!;
     const batch = x!.shape.slice(0, -2);
     const data = x!.dataSync();
-    const count = batch.reduce((a, b) => a * b, 1);
+    const count = elementCount(batch);
     const values = Float32Array.from({ length: count }, (_, i) =>
       eliminate(Float64Array.from(data.subarray(i * n * n, (i + 1) * n * n)), n),
     );
@@ -48,7 +49,7 @@ function cofactors(x: tf.Tensor): tf.Tensor {
   const n = x.shape[x.rank - 1]!;
   if (n === 1) return tf.onesLike(x);
   const batch = x.shape.slice(0, -2);
-  const count = batch.reduce((a, b) => a * b, 1);
+  const count = elementCount(batch);
   const kept = Array.from({ length: n }, (_, i) => [...Array(n).keys()].filter((k) => k !== i));
   const places = kept.flatMap((rows) =>
     kept.flatMap((columns) => rows.flatMap((row) => columns.map((column) => row * n + column))),

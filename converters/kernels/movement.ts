@@ -1,3 +1,4 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 
@@ -79,8 +80,8 @@ const gatherGradKernel = defineKernel<GatherAttributes>({
   name: "OnnxGatherGrad",
   composed: ([dy, indices], { axis, source }) => {
     const count = indices!.size;
-    const outer = source.slice(0, axis).reduce((a, b) => a * b, 1);
-    const inner = source.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const outer = elementCount(source.slice(0, axis));
+    const inner = elementCount(source.slice(axis + 1));
     const length = source[axis]!;
     const flat = tf.reshape(indices!, [count]);
     const wrapped = tf.where(

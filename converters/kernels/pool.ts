@@ -1,8 +1,8 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { padSpatial, scatter, tapOf } from "./conv.ts";
 import { defineKernel } from "./custom.ts";
 import { slice } from "./movement.ts";
-import { product } from "./shape.ts";
 import { taps, type Window } from "./window.ts";
 
 export interface PoolAttributes extends Window {
@@ -68,8 +68,8 @@ const maxIndicesKernel = defineKernel<PoolAttributes>({
     const values = x!.dataSync();
     const spatial = a.inputShape.slice(2);
     const out = a.outputShape.slice(2);
-    const [size, count] = [product(spatial), product(out)];
-    const indices = new Int32Array(product(a.outputShape));
+    const [size, count] = [elementCount(spatial), elementCount(out)];
+    const indices = new Int32Array(elementCount(a.outputShape));
     const planes = indices.length / count;
     const offsets = taps(a);
     for (let at = 0; at < count; at++) {

@@ -1,3 +1,4 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { expand } from "./movement.ts";
 
@@ -135,8 +136,8 @@ export function resize(x: tf.Tensor, axes: readonly ResizeAxis[], options: Resiz
     const weights = axisWeights(plan, options);
     if (weights.inside.includes(0)) outside.push({ axis, inside: weights.inside });
     const shape = y.shape.map((d, i) => (i === axis ? output : d));
-    const outer = y.shape.slice(0, axis).reduce((a, b) => a * b, 1);
-    const inner = y.shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const outer = elementCount(y.shape.slice(0, axis));
+    const inner = elementCount(y.shape.slice(axis + 1));
     const k = options.mode === "nearest" ? repetition(weights, plan) : undefined;
     if (k === 1) continue;
     if (k !== undefined) {

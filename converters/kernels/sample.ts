@@ -1,3 +1,4 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { gather } from "./movement.ts";
 
@@ -75,13 +76,13 @@ function tapsAlong(x: tf.Tensor, length: number, options: SampleOptions): Tap[] 
 export function sample(x: tf.Tensor, coordinates: readonly tf.Tensor[], options: SampleOptions): tf.Tensor {
   const [n, c, ...spatial] = x.shape as [number, number, ...number[]];
   const count = coordinates[0]!.shape[1]!;
-  const size = spatial.reduce((a, b) => a * b, 1);
+  const size = elementCount(spatial);
   // All taps of all axes: places add up, weights multiply.
   let all: { place: tf.Tensor; weight: tf.Tensor | undefined }[] = [
     { place: tf.scalar(0), weight: undefined },
   ];
   spatial.forEach((length, axis) => {
-    const stride = spatial.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const stride = elementCount(spatial.slice(axis + 1));
     const own = tapsAlong(coordinates[axis]!, length, options);
     all = all.flatMap((left) =>
       own.map(({ place, weight }) => ({

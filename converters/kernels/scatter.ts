@@ -1,3 +1,4 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 import { gather } from "./movement.ts";
@@ -106,8 +107,8 @@ export function topPlaces(
   { k, axis, largest }: TopKAttributes,
 ): Int32Array {
   const length = shape[axis]!;
-  const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
-  const outer = shape.slice(0, axis).reduce((a, b) => a * b, 1);
+  const inner = elementCount(shape.slice(axis + 1));
+  const outer = elementCount(shape.slice(0, axis));
   const out = new Int32Array(outer * k * inner);
   for (let o = 0; o < outer; o++)
     for (let i = 0; i < inner; i++) {

@@ -4,15 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compileStep } from "../../converters/compile/compile.ts";
 import type { TensorSpec } from "../../converters/compile/step.ts";
+import { elementCount } from "../../converters/dims.ts";
 import * as ort from "../runtime.ts";
 import { blockSize } from "./block.ts";
 import type { Engine, NumberArray } from "./engine.ts";
 import { readProfile } from "./profile.ts";
 
-const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
-
 const wrap = (data: NumberArray, { shape, dtype }: TensorSpec): ort.Tensor => {
-  if (data.length !== size(shape)) throw new Error(`${data.length} values do not fill shape [${shape}]`);
+  if (data.length !== elementCount(shape))
+    throw new Error(`${data.length} values do not fill shape [${shape}]`);
   return dtype === "float32"
     ? new ort.Tensor("float32", data as Float32Array, shape)
     : dtype === "int32"
@@ -22,10 +22,10 @@ const wrap = (data: NumberArray, { shape, dtype }: TensorSpec): ort.Tensor => {
 
 const empty = ({ shape, dtype }: TensorSpec): NumberArray =>
   dtype === "float32"
-    ? new Float32Array(size(shape))
+    ? new Float32Array(elementCount(shape))
     : dtype === "int32"
-      ? new Int32Array(size(shape))
-      : new Uint8Array(size(shape));
+      ? new Int32Array(elementCount(shape))
+      : new Uint8Array(elementCount(shape));
 
 /**
  * Bytes of values up to which their places are planned once and taken as one block: a node then costs half as much beside its work. The block comes on top of
@@ -157,7 +157,7 @@ export const onnxruntimeEngine = (): Engine => ({
           feeds[name] = wrap(data, spec);
         }
         for (const { name, key, spec } of heads)
-          feeds[name] = wrap(arrays[key]!.subarray(0, size(spec.shape)), spec);
+          feeds[name] = wrap(arrays[key]!.subarray(0, elementCount(spec.shape)), spec);
         await runInto(session, feeds, now.fetches);
         [now, next] = [next, now];
         return Object.fromEntries([...results].map(([key, { data }]) => [key, data.slice()]));

@@ -1,8 +1,9 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
+import { elementCount } from "../../dims.ts";
 import type { ConvAttributes } from "../../kernels/conv.ts";
 import { channelBlocks, NCHWC } from "../layout.ts";
 import type { Operand, Trace } from "../trace.ts";
-import { convAttributes, crop, product, reshape, sumFirst } from "./window.ts";
+import { convAttributes, crop, reshape, sumFirst } from "./window.ts";
 
 /**
  * Convolutions in ONNX Runtime's blocked layout. Weights [O, C/g, kernel…] become [O/b, C/g/b, kernel…, b, b] (input channel
@@ -148,7 +149,7 @@ export function blockedInputGrad(
   const { block } = trace;
   const [o, c] = a.filterShape as [number, number];
   const n = a.inputShape[0]!;
-  const k = product(a.kernel);
+  const k = elementCount(a.kernel);
   const mirrored = Array.from({ length: k }, (_, i) => k - 1 - i);
   const unitStride = a.strides.every((s) => s === 1);
   if (kind === "image" || (a.group === 1 && o < block)) return undefined;
@@ -310,7 +311,7 @@ export function blockedDepthwiseFilterGrad(
     }),
     NCHWC,
   );
-  const sum = sumFirst(trace, reshape(trace, each, [n, wide * product(places)]));
+  const sum = sumFirst(trace, reshape(trace, each, [n, wide * elementCount(places)]));
   const dw = trace.fromBlocked(reshape(trace, sum, [1, wide, ...places]), [1, o, ...places]);
   return reshape(trace, crop(trace, dw, [1, o, ...a.kernel]), a.filterShape);
 }
@@ -335,8 +336,8 @@ export function filterGradByConvolution(
     const { block } = trace;
     if (!trace.isBlocked(x) || c % block !== 0 || c === block)
       return filterGradOfImages(trace, trace.channelsLast(x), dy, a);
-    const blocks = reshape(trace, trace.blocked(x), [n, c / block, product(size) * block]);
-    const shape = [c / block, n, product(size) * block];
+    const blocks = reshape(trace, trace.blocked(x), [n, c / block, elementCount(size) * block]);
+    const shape = [c / block, n, elementCount(size) * block];
     const apart = trace.emit("Transpose", [blocks], shape, "float32", { perm: { ints: [1, 0, 2] } });
     return filterGradOfImages(trace, apart, dy, a, block);
   }
@@ -344,7 +345,7 @@ export function filterGradByConvolution(
   const spatial = a.outputShape.slice(2);
   const o = a.filterShape[0]!;
   const strided = a.strides.some((s) => s !== 1);
-  const places = product(spatial);
+  const places = elementCount(spatial);
   const met = () => {
     const last = trace.channelsLast(x);
     if (!strided) return last;
@@ -405,9 +406,9 @@ function filterGradOfImages(
   const [h, w] = a.inputShape.slice(2) as [number, number];
   const apart = c / width;
   const spatial = a.outputShape.slice(2);
-  const taps = product(a.kernel);
+  const taps = elementCount(a.kernel);
   const [rows, columns] = tapWindow(a) as [ReturnType<typeof tapWindow>[0], ReturnType<typeof tapWindow>[0]];
-  const groups = groupsOf(n, taps * c * o, { x: h * w * c, dy: o * product(spatial) });
+  const groups = groupsOf(n, taps * c * o, { x: h * w * c, dy: o * elementCount(spatial) });
   const rowsOut = rows.places;
   // Along the columns the places come with stride 1: a dilated kernel's are picked afterwards.
   const columnsOut = w + columns.begin + columns.end - columns.reach + 1;
@@ -419,8 +420,8 @@ function filterGradOfImages(
           trace,
           trace.emit(
             "Transpose",
-            [reshape(trace, dy, [groups, each, o, product(spatial)])],
-            [groups, o, each, product(spatial)],
+            [reshape(trace, dy, [groups, each, o, elementCount(spatial)])],
+            [groups, o, each, elementCount(spatial)],
             "float32",
             { perm: { ints: [0, 2, 1, 3] } },
           ),

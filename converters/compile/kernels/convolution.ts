@@ -1,4 +1,5 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
+import { elementCount } from "../../dims.ts";
 import type { ConvAttributes } from "../../kernels/conv.ts";
 import type { PoolAttributes } from "../../kernels/pool.ts";
 import { taps } from "../../kernels/window.ts";
@@ -10,7 +11,7 @@ import {
   blockedKind,
   filterGradByConvolution,
 } from "./blocked.ts";
-import { convAttributes, product, reshape } from "./window.ts";
+import { convAttributes, reshape } from "./window.ts";
 import { winogradConv, winogradFilterGrad, winogradForm, winogradInputGrad } from "./winograd.ts";
 
 const padZeros = (trace: Trace, x: TensorInfo, pads: readonly number[]): TensorInfo => {
@@ -132,7 +133,7 @@ export const convolutionLowerings: LoweringTable = {
     if (a.group === 1 && a.kernel.length === 2) return filterGradByConvolution(trace, x!, dy!, a);
     const [o, c] = a.filterShape as [number, number];
     const n = a.inputShape[0]!;
-    const l = product(a.outputShape.slice(2));
+    const l = elementCount(a.outputShape.slice(2));
     const g = a.group;
     const offsets = taps(a);
     const padded = padZeros(trace, x!, a.pads);
@@ -198,8 +199,8 @@ export const convolutionLowerings: LoweringTable = {
   OnnxMaxPoolGrad: ({ inputs: [x, , dy], attrs, trace }) => {
     const a = attrs as unknown as PoolAttributes;
     const indices = maxPoolWithIndices(trace, x!, a)[1]!;
-    const flat = [product(a.inputShape)];
-    const places = [product(a.outputShape)];
+    const flat = [elementCount(a.inputShape)];
+    const places = [elementCount(a.outputShape)];
     const y = trace.emit(
       "ScatterElements",
       [trace.splat(0, flat, "float32"), reshape(trace, indices, places), reshape(trace, dy!, places)],
@@ -220,7 +221,7 @@ export const convolutionLowerings: LoweringTable = {
       });
       return trace.emit(
         "Mul",
-        [mean, trace.constant([product(a.kernel)], [], "float32")],
+        [mean, trace.constant([elementCount(a.kernel)], [], "float32")],
         a.outputShape,
         "float32",
       );
@@ -286,7 +287,7 @@ function depthwiseOnes(
 ): TensorInfo {
   const channels = x.shape[1]!;
   const ones: Operand = trace.constant(
-    new Float32Array(channels * product(a.kernel)).fill(1),
+    new Float32Array(channels * elementCount(a.kernel)).fill(1),
     [channels, 1, ...a.kernel],
     "float32",
   );

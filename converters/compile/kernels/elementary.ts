@@ -1,4 +1,5 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
+import { elementCount } from "../../dims.ts";
 import { tf } from "../../tf.ts";
 import type { EmittedAttribute, Lowering, LoweringTable } from "../trace.ts";
 import { cast, reshape } from "./standard.ts";
@@ -47,8 +48,7 @@ const layerNormalization =
   ({ inputs: [x], attrs, trace }) => {
     const { axis, epsilon } = attrs as { axis: number; epsilon: number };
     const shape = x!.shape;
-    const count = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
-    const [rows, length] = [count(shape.slice(0, axis)), count(shape.slice(axis))];
+    const [rows, length] = [elementCount(shape.slice(0, axis)), elementCount(shape.slice(axis))];
     const flat = trace.emit("Reshape", [x!, trace.ints([rows, length])], [rows, length], "float32");
     const ones = trace.constant(new Float32Array(length).fill(1), [length], "float32");
     const statistics = { shape: [rows, 1], dtype: "float32" };

@@ -1,4 +1,5 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
+import { elementCount } from "../../dims.ts";
 import type { LoweringTable } from "../trace.ts";
 
 /** Lowerings of converters/kernels/movement.ts. */
@@ -58,7 +59,7 @@ export const movementLowerings: LoweringTable = {
   // ScatterND(add) loses updates on equal indices with two threads; ScatterElements(add) does not.
   OnnxGatherGrad: ({ inputs: [dy, indices], attrs, trace }) => {
     const { axis, source } = attrs as { axis: number; source: number[] };
-    const count = indices!.shape.reduce((a, b) => a * b, 1);
+    const count = elementCount(indices!.shape);
     const shape = source.map((d, i) => (i === axis ? count : d));
     const updates = trace.emit("Reshape", [dy!, trace.ints(shape)], shape, "float32");
     const column = source.map((_, i) => (i === axis ? count : 1));

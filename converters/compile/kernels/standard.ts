@@ -1,4 +1,5 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
+import { elementCount } from "../../dims.ts";
 import { tf } from "../../tf.ts";
 import type {
   EmittedAttribute,
@@ -9,7 +10,6 @@ import type {
   Trace,
 } from "../trace.ts";
 
-const size = (shape: readonly number[]) => tf.util.sizeFromShape([...shape]);
 const sameShape = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every((d, i) => d === b[i]);
 
@@ -55,7 +55,7 @@ const binary = (
     // Gradients of sums are full of such: what repeats itself is computed once, and then broadcast.
     const inputs = [narrow(trace, a!), narrow(trace, b!)] as [TensorInfo, TensorInfo];
     const within = tf.broadcast_util.assertAndGetBroadcastShape(inputs[0].shape, inputs[1].shape);
-    if (size(within) < size(shape))
+    if (elementCount(within) < elementCount(shape))
       return trace.spread(lower({ inputs, named, attrs, trace }) as TensorInfo, shape);
     const [x, y] = sameShape(within, shape) ? inputs : [a!, b!];
     return trace.emit(
@@ -108,9 +108,9 @@ const reduce =
     const shape = keep ? tf.backend_util.expandShapeToKeepDim(reduced, axes) : reduced;
     const splat = trace.splatValue(x);
     if (splat !== undefined && splatFold)
-      return trace.splat(splatFold(splat, size(removed)), shape, x.dtype as "float32");
+      return trace.splat(splatFold(splat, elementCount(removed)), shape, x.dtype as "float32");
     if (axes.length === 0) return x;
-    if (size(removed) === 1) return reshape(trace, x, shape);
+    if (elementCount(removed) === 1) return reshape(trace, x, shape);
     return trace.emit(opType, [x, trace.ints(axes)], shape, x.dtype, { keepdims: { int: keep ? 1 : 0 } });
   };
 
@@ -379,7 +379,7 @@ export const standardLowerings: LoweringTable = {
 
   BatchMatMul: matMul,
   Reshape: ({ inputs: [x], attrs, trace }) =>
-    reshape(trace, x!, tf.util.inferFromImplicitShape(attrs["shape"] as number[], size(x!.shape))),
+    reshape(trace, x!, tf.util.inferFromImplicitShape(attrs["shape"] as number[], elementCount(x!.shape))),
   ExpandDims: ({ inputs: [x], attrs, trace }) => {
     const dim = attrs["dim"] as number;
     const shape = [...x!.shape];
@@ -400,7 +400,7 @@ export const standardLowerings: LoweringTable = {
       inputs.map((t) => t.shape),
       axis,
     );
-    const parts = inputs.filter((t) => size(t.shape) > 0);
+    const parts = inputs.filter((t) => elementCount(t.shape) > 0);
     if (parts.length === 1) return parts[0]!;
     return trace.emit("Concat", parts, shape, inputs[0]!.dtype, { axis: { int: axis } });
   },

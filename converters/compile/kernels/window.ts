@@ -2,9 +2,6 @@ import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { ConvAttributes } from "../../kernels/conv.ts";
 import type { EmittedAttribute, Operand, Trace } from "../trace.ts";
 
-/** What the lowerings of convolutions and pools share. */
-export const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
-
 export const convAttributes = (
   a: Pick<ConvAttributes, "kernel" | "strides" | "dilations" | "pads" | "group">,
 ): Record<string, EmittedAttribute> => ({

@@ -1,7 +1,8 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
+import { elementCount } from "../../dims.ts";
 import type { ConvAttributes } from "../../kernels/conv.ts";
 import type { Trace } from "../trace.ts";
-import { product, reshape } from "./window.ts";
+import { reshape } from "./window.ts";
 
 /**
  * 3×3 convolutions of many channels as Winograd's F(m×m, 3×3), m = 2 or 4 (Lavin & Gray, CVPR 2016): every tile of x, f = m + 2 places
@@ -109,7 +110,7 @@ export function winogradForm(a: ConvAttributes): WinogradForm | undefined {
     a.group === 1 && a.kernel.join() === "3,3" && [...a.strides, ...a.dilations].every((s) => s === 1);
   if (!plain || a.outputShape.length !== 4) return undefined;
   const [n, o, ...places] = a.outputShape as [number, number, number, number];
-  const direct = 2 * 9 * a.filterShape[1]! * o * product(places) * n;
+  const direct = 2 * 9 * a.filterShape[1]! * o * elementCount(places) * n;
   const costs = FORMS.map((form) => costOf(a, form));
   const best = Math.min(...costs);
   // V is kept from the forward pass to the filter gradient: not for a gain that hangs on the machine (64 channels, 32×32: 0.88, and no faster).
@@ -251,7 +252,7 @@ function transform(
   form: WinogradForm,
 ): TensorInfo {
   const [down, across] = axes;
-  const count = product(x.shape) / (down.columns * across.columns);
+  const count = elementCount(x.shape) / (down.columns * across.columns);
   const places = down.rows * across.rows;
   if (form.layout === "dense") {
     const flat = reshape(trace, x, [down.columns * across.columns, count]);
@@ -343,7 +344,7 @@ export function winogradConv(
   const v = spreadInput(trace, x!, a, form);
   const m = multiply(trace, v, spreadFilter(trace, w!, a, form), spreadShape(a, form, o), { transB: 1 });
   let y = transform(trace, m, outputAxes(a, form), a, form);
-  const places = product(a.outputShape.slice(2));
+  const places = elementCount(a.outputShape.slice(2));
   if (bias) y = trace.emit("Add", [reshape(trace, y, [places * n, o]), bias], [places * n, o], "float32");
   return fromPlanes(trace, y, a.outputShape);
 }
@@ -357,7 +358,13 @@ export function winogradInputGrad(
 ): TensorInfo {
   const dm = spreadGradient(trace, dy, a, form);
   const [o, c] = a.filterShape as [number, number];
-  const u = spreadFilter(trace, w, a, form, o * c > product(spreadShape(a, form, c)) / widthOf(form) ** 2);
+  const u = spreadFilter(
+    trace,
+    w,
+    a,
+    form,
+    o * c > elementCount(spreadShape(a, form, c)) / widthOf(form) ** 2,
+  );
   const dv = multiply(trace, dm, u, spreadShape(a, form, c));
   return fromPlanes(trace, transform(trace, dv, adjoint(inputAxes(a, form)), a, form), a.inputShape);
 }

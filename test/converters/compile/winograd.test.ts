@@ -1,3 +1,4 @@
+import { elementCount } from "../../../converters/dims.ts";
 import "@tensorflow/tfjs-backend-cpu";
 // Registers the gradients of all tfjs kernels.
 import "@tensorflow/tfjs-layers";
@@ -19,7 +20,6 @@ import { blockSize } from "../../../src/engine/block.ts";
 
 const wave = (size: number, phase: number) =>
   Float32Array.from({ length: size }, (_, i) => Math.sin(i * 1.7 + phase));
-const count = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 const attributes = (x: readonly number[], w: readonly number[], pads: readonly number[]): ConvAttributes => {
   const window = resolveWindow([3, 3], x.slice(2), { pads });
@@ -38,7 +38,7 @@ test.each([
   const a = attributes(x, shapes.w, pads);
   const keys = ["x", "w", "b", "dy"] as const;
   const dims = { ...shapes, dy: a.outputShape };
-  const data = Object.fromEntries(keys.map((key, i) => [key, wave(count(dims[key]), i)]));
+  const data = Object.fromEntries(keys.map((key, i) => [key, wave(elementCount(dims[key]), i)]));
   tf.setBackend("cpu");
   const given = keys.map((key) => tf.tensor(data[key]!, [...dims[key]])) as [
     tf.Tensor,
