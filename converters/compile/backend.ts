@@ -5,7 +5,7 @@ import { tf } from "../tf.ts";
 import { accumulate } from "./accumulate.ts";
 import { fuse } from "./fuse.ts";
 import { type Head, heads, type Neighbours, type Precursor, precursors } from "./in-place.ts";
-import { loweringTables } from "./kernels/index.ts";
+import { lowerings } from "./kernels/index.ts";
 import { channelBlocks, lowerBlocked, NCHWC } from "./layout.ts";
 import { alive, type Knowledge } from "./lookups.ts";
 import { orient } from "./orient.ts";
@@ -569,33 +569,31 @@ export function tracingBackend(): OnnxBackend {
   if (backend) return backend;
   const created = new OnnxBackend();
   tf.registerBackend(BACKEND, () => created);
-  for (const table of loweringTables) {
-    for (const [kernelName, lower] of Object.entries(table)) {
-      tf.registerKernel({
-        kernelName,
-        backendName: BACKEND,
-        kernelFunc: ({ inputs, attrs }) => {
-          const named: Record<string, tf.TensorInfo> = {};
-          const ordered: tf.TensorInfo[] = [];
-          // Concat, AddN and friends hand over an array of tensors.
-          for (const [key, value] of Object.entries(inputs)) {
-            if (value === undefined || value === null) continue;
-            named[key] = value as tf.TensorInfo;
-            ordered.push(value as tf.TensorInfo);
-          }
-          const lowered = lower({
-            inputs: ordered,
-            named,
-            attrs: (attrs ?? {}) as Record<string, unknown>,
-            trace: created,
-          });
-          // tfjs takes an output that is a Tensor as it is: an input handed back would be its own successor on the
-          // tape, and its gradient would be counted twice. A plain TensorInfo becomes a tensor of its own.
-          const own = ({ dataId, shape, dtype }: tf.TensorInfo): tf.TensorInfo => ({ dataId, shape, dtype });
-          return Array.isArray(lowered) ? lowered.map(own) : own(lowered);
-        },
-      });
-    }
+  for (const [kernelName, lower] of Object.entries(lowerings)) {
+    tf.registerKernel({
+      kernelName,
+      backendName: BACKEND,
+      kernelFunc: ({ inputs, attrs }) => {
+        const named: Record<string, tf.TensorInfo> = {};
+        const ordered: tf.TensorInfo[] = [];
+        // Concat, AddN and friends hand over an array of tensors.
+        for (const [key, value] of Object.entries(inputs)) {
+          if (value === undefined || value === null) continue;
+          named[key] = value as tf.TensorInfo;
+          ordered.push(value as tf.TensorInfo);
+        }
+        const lowered = lower({
+          inputs: ordered,
+          named,
+          attrs: (attrs ?? {}) as never,
+          trace: created,
+        });
+        // tfjs takes an output that is a Tensor as it is: an input handed back would be its own successor on the
+        // tape, and its gradient would be counted twice. A plain TensorInfo becomes a tensor of its own.
+        const own = ({ dataId, shape, dtype }: tf.TensorInfo): tf.TensorInfo => ({ dataId, shape, dtype });
+        return Array.isArray(lowered) ? lowered.map(own) : own(lowered);
+      },
+    });
   }
   backend = created;
   return created;

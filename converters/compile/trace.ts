@@ -1,4 +1,5 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
+import type { KernelAttributes, KernelName } from "../kernels/attributes.ts";
 
 export type TraceType = "float32" | "int32" | "bool";
 
@@ -85,15 +86,22 @@ export interface Trace {
   reuse(name: string, shape: readonly number[], dtype: string): TensorInfo;
 }
 
-export interface LoweringArguments {
+/** Attributes of tfjs's own kernels, which it does not type. */
+type TfjsAttributes = Readonly<Record<string, unknown>>;
+
+export interface LoweringArguments<Attributes = TfjsAttributes> {
+  /** The inputs in order, those left out skipped. */
   readonly inputs: readonly TensorInfo[];
+  /** The inputs by their tfjs names. */
   readonly named: Readonly<Record<string, TensorInfo>>;
-  readonly attrs: Readonly<Record<string, unknown>>;
+  readonly attrs: Attributes;
   readonly trace: Trace;
 }
 
 /** Emits the ONNX nodes of one kernel and returns its symbolic output(s). */
-export type Lowering = (args: LoweringArguments) => TensorInfo | TensorInfo[];
+export type Lowering<Attributes = TfjsAttributes> = (
+  args: LoweringArguments<Attributes>,
+) => TensorInfo | TensorInfo[];
 
-/** Kernel name → lowering. Each converters/compile/kernels/*.ts exports one such table; index.ts joins them. */
-export type LoweringTable = Readonly<Record<string, Lowering>>;
+/** A lowering for every kernel of converters/kernels; one that is missing does not compile. */
+export type KernelLowerings = { readonly [Name in KernelName]: Lowering<KernelAttributes[Name]> };

@@ -1,13 +1,9 @@
 import { tf } from "../tf.ts";
+import type { ClipAttributes } from "./attributes.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 
-export interface ClipAttributes {
-  readonly low: number;
-  readonly high: number;
-}
-
 /** dy where low < y < high: read off the output, so that the input need not be kept. The bounds themselves pass nothing, as 0 in ReLU. */
-const clipGradKernel: Kernel<ClipAttributes> = defineKernel<ClipAttributes>({
+const clipGradKernel: Kernel<ClipAttributes> = defineKernel({
   name: "OnnxClipGrad",
   composed: ([dy, y], { low, high }) => {
     const inside = tf.logicalAnd(tf.greater(y!, low), tf.less(y!, high));
@@ -16,7 +12,7 @@ const clipGradKernel: Kernel<ClipAttributes> = defineKernel<ClipAttributes>({
   gradient: (ddx, [, y], _dx, attributes) => [() => clipGradKernel([ddx, y!], attributes), undefined],
 });
 
-const clipKernel = defineKernel<ClipAttributes>({
+const clipKernel = defineKernel({
   name: "OnnxClip",
   composed: ([x], { low, high }) => {
     const above = tf.where(tf.less(x!, low), tf.fill(x!.shape, low), x!);

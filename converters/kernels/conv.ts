@@ -5,8 +5,6 @@ import { slice } from "./movement.ts";
 import { nativeConv, nativeFilterGrad, nativeInputGrad } from "./native.ts";
 import { type ConvAttributes, taps } from "./window.ts";
 
-export type { ConvAttributes };
-
 /** Pads the spatial axes with zeros by concatenation: tf.pad stops at rank 4 on some backends. */
 function padSpatial(x: tf.Tensor, pads: readonly number[], value = 0): tf.Tensor {
   const rank = pads.length / 2;
@@ -65,7 +63,7 @@ const withBias = (y: tf.Tensor, bias: tf.Tensor | undefined): tf.Tensor =>
   bias ? tf.add(y, tf.reshape(bias, [bias.size, ...Array(y.rank - 2).fill(1)])) : y;
 
 /** y = Σ_taps W[tap] · x shifted by the tap (+ bias [O]) */
-const forwardKernel: Kernel<ConvAttributes> = defineKernel<ConvAttributes>({
+const forwardKernel: Kernel<ConvAttributes> = defineKernel({
   name: "OnnxConv",
   composed: ([x, w, bias], a) => {
     const padded = padSpatial(x!, a.pads);
@@ -93,7 +91,7 @@ const forwardKernel: Kernel<ConvAttributes> = defineKernel<ConvAttributes>({
 });
 
 /** dx = Σ_taps W[tap]ᵀ · dy, added at the places the tap read from */
-const inputGradKernel: Kernel<ConvAttributes> = defineKernel<ConvAttributes>({
+const inputGradKernel: Kernel<ConvAttributes> = defineKernel({
   name: "OnnxConvInputGrad",
   composed: ([dy, w], a) => {
     const columns = grouped(dy!, a.group);
@@ -141,7 +139,7 @@ function scatter(
 }
 
 /** dW[tap] = dy · (x shifted by the tap)ᵀ */
-const filterGradKernel: Kernel<ConvAttributes> = defineKernel<ConvAttributes>({
+const filterGradKernel: Kernel<ConvAttributes> = defineKernel({
   name: "OnnxConvFilterGrad",
   composed: ([x, dy], a) => {
     const padded = padSpatial(x!, a.pads);

@@ -1,4 +1,5 @@
 import { tf } from "../tf.ts";
+import type { KernelAttributes, KernelName } from "./attributes.ts";
 import "./piecewise.ts";
 
 /**
@@ -18,17 +19,20 @@ export type Kernel<Attributes> = (inputs: readonly tf.Tensor[], attributes: Attr
  * @param gradient cotangent of each input, built of kernels and tfjs ops that are themselves traceable;
  *   `undefined` marks an input without gradient
  */
-export function defineKernel<Attributes extends object>(spec: {
-  readonly name: string;
-  readonly composed: (inputs: readonly tf.Tensor[], attributes: Attributes) => tf.Tensor;
-  readonly native?: (inputs: readonly tf.Tensor[], attributes: Attributes) => tf.Tensor | undefined;
+export function defineKernel<Name extends KernelName>(spec: {
+  readonly name: Name;
+  readonly composed: (inputs: readonly tf.Tensor[], attributes: KernelAttributes[Name]) => tf.Tensor;
+  readonly native?: (
+    inputs: readonly tf.Tensor[],
+    attributes: KernelAttributes[Name],
+  ) => tf.Tensor | undefined;
   readonly gradient?: (
     dy: tf.Tensor,
     inputs: readonly tf.Tensor[],
     output: tf.Tensor,
-    attributes: Attributes,
+    attributes: KernelAttributes[Name],
   ) => readonly ((() => tf.Tensor) | undefined)[];
-}): Kernel<Attributes> {
+}): Kernel<KernelAttributes[Name]> {
   for (const [backendName, asked] of Object.entries(EAGER_BACKENDS)) {
     const native = asked ? spec.native : undefined;
     tf.registerKernel({
@@ -36,7 +40,7 @@ export function defineKernel<Attributes extends object>(spec: {
       backendName,
       kernelFunc: ({ inputs, attrs }) => {
         const given = Object.values(inputs) as tf.Tensor[];
-        const attributes = attrs as unknown as Attributes;
+        const attributes = attrs as unknown as KernelAttributes[Name];
         return tf.tidy(() => native?.(given, attributes) ?? spec.composed(given, attributes));
       },
     });
@@ -50,7 +54,7 @@ export function defineKernel<Attributes extends object>(spec: {
       gradFunc: (dy, saved, attrs) => {
         const inputs = saved.slice(0, -1);
         const output = saved[saved.length - 1]!;
-        const grads = gradient(dy as tf.Tensor, inputs, output, attrs as unknown as Attributes);
+        const grads = gradient(dy as tf.Tensor, inputs, output, attrs as unknown as KernelAttributes[Name]);
         return Object.fromEntries(
           inputs.map((input, i) => [`${i}`, grads[i] ?? (() => tf.zeros(input.shape))]),
         );

@@ -28,7 +28,7 @@ function eliminate(matrix: Float64Array, n: number): number {
   return value;
 }
 
-const kernel = defineKernel<object>({
+const kernel = defineKernel({
   name: "OnnxDet",
   composed: ([x]) => {
     const n = x!.shape[x!.rank - 1]!;

@@ -25,7 +25,7 @@ function invert(source: ArrayLike<number>, n: number): Float64Array {
   return Float64Array.from({ length: n * n }, (_, i) => rows[Math.floor(i / n) * wide + n + (i % n)]!);
 }
 
-const kernel = defineKernel<object>({
+const kernel = defineKernel({
   name: "OnnxInverse",
   composed: ([x]) => {
     const n = x!.shape[x!.rank - 1]!;

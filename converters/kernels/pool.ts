@@ -1,19 +1,15 @@
 import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
+import type { PoolAttributes } from "./attributes.ts";
 import { padSpatial, scatter, tapOf } from "./conv.ts";
 import { defineKernel } from "./custom.ts";
 import { slice } from "./movement.ts";
-import { taps, type Window } from "./window.ts";
-
-export interface PoolAttributes extends Window {
-  readonly inputShape: readonly number[];
-  readonly outputShape: readonly number[];
-}
+import { taps } from "./window.ts";
 
 const LOWEST = -3.4028234663852886e38;
 
 /** Puts each window's value at the first place that holds the maximum, as ONNX Runtime's indices do. */
-const maxGradKernel = defineKernel<PoolAttributes>({
+const maxGradKernel = defineKernel({
   name: "OnnxMaxPoolGrad",
   composed: ([x, y, dy], a) => {
     const padded = padSpatial(x!, a.pads, LOWEST);
@@ -35,7 +31,7 @@ const maxGradKernel = defineKernel<PoolAttributes>({
   },
 });
 
-const maxKernel = defineKernel<PoolAttributes>({
+const maxKernel = defineKernel({
   name: "OnnxMaxPool",
   composed: ([x], a) => {
     const padded = padSpatial(x!, a.pads, LOWEST);
@@ -62,7 +58,7 @@ const flatPlace = (at: readonly number[], dims: readonly number[]) =>
   at.reduce((sum, v, i) => sum * dims[i]! + v, 0);
 
 /** Places of the maxima, int32, counted row-major over the whole [N, C, spatial…] input; the first of equals. */
-const maxIndicesKernel = defineKernel<PoolAttributes>({
+const maxIndicesKernel = defineKernel({
   name: "OnnxMaxPoolIndices",
   composed: ([x], a) => {
     const values = x!.dataSync();
@@ -92,7 +88,7 @@ const maxIndicesKernel = defineKernel<PoolAttributes>({
 });
 
 /** Sum over each window; the caller divides by the counts. Linear, so its gradient is its transpose. */
-const sumKernel = defineKernel<PoolAttributes>({
+const sumKernel = defineKernel({
   name: "OnnxSumPool",
   composed: ([x], a) => {
     const padded = padSpatial(x!, a.pads);
@@ -102,7 +98,7 @@ const sumKernel = defineKernel<PoolAttributes>({
   },
   gradient: (dy, _x, _y, a) => [() => sumGradKernel([dy], a)],
 });
-const sumGradKernel = defineKernel<PoolAttributes>({
+const sumGradKernel = defineKernel({
   name: "OnnxSumPoolGrad",
   composed: ([dy], a) => {
     const rank = a.kernel.length;

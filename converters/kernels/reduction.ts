@@ -1,12 +1,13 @@
 import { tf } from "../tf.ts";
-import { defineKernel } from "./custom.ts";
+import type { CumulativeAttributes } from "./attributes.ts";
+import { defineKernel, type Kernel } from "./custom.ts";
 
-interface ExtremeAttributes {
-  readonly axes: readonly number[];
-}
 /** Equal extremes share the gradient, so that it stays a directional derivative; tfjs gives each of them all of it. */
-const extreme = (name: string, find: (x: tf.Tensor, axes: number[], keep: boolean) => tf.Tensor) => {
-  const kernel = defineKernel<ExtremeAttributes>({
+const extreme = (
+  name: "OnnxReduceMax" | "OnnxReduceMin",
+  find: (x: tf.Tensor, axes: number[], keep: boolean) => tf.Tensor,
+) => {
+  const kernel = defineKernel({
     name,
     composed: ([x], { axes }) => find(x!, [...axes], true),
     gradient: (dy, [x], y, { axes }) => [
@@ -22,7 +23,7 @@ const extreme = (name: string, find: (x: tf.Tensor, axes: number[], keep: boolea
 export const reduceMax = extreme("OnnxReduceMax", tf.max);
 export const reduceMin = extreme("OnnxReduceMin", tf.min);
 
-const peakKernel = defineKernel<ExtremeAttributes>({
+const peakKernel = defineKernel({
   name: "OnnxPeak",
   composed: ([x], { axes }) => {
     const peak = tf.max(x!, [...axes], true);
@@ -33,28 +34,18 @@ const peakKernel = defineKernel<ExtremeAttributes>({
 /** The largest finite value, as a constant to subtract before an exponential: what it cancels has no gradient. */
 export const peak = (x: tf.Tensor, axes: readonly number[]): tf.Tensor => peakKernel([x], { axes });
 
-interface CumulativeAttributes {
-  readonly axis: number;
-  readonly exclusive: boolean;
-  readonly reverse: boolean;
-}
-const cumulativeSumKernel: ReturnType<typeof defineKernel<CumulativeAttributes>> =
-  defineKernel<CumulativeAttributes>({
-    name: "OnnxCumSum",
-    composed: ([x], { axis, exclusive, reverse }) => tf.cumsum(x!, axis, exclusive, reverse),
-    gradient: (dy, _x, _y, attributes) => [
-      () => cumulativeSumKernel([dy], { ...attributes, reverse: !attributes.reverse }),
-    ],
-  });
+const cumulativeSumKernel: Kernel<CumulativeAttributes> = defineKernel({
+  name: "OnnxCumSum",
+  composed: ([x], { axis, exclusive, reverse }) => tf.cumsum(x!, axis, exclusive, reverse),
+  gradient: (dy, _x, _y, attributes) => [
+    () => cumulativeSumKernel([dy], { ...attributes, reverse: !attributes.reverse }),
+  ],
+});
 /** tfjs's own gradient transposes its result where the axis is not the last. */
 export const cumulativeSum = (x: tf.Tensor, attributes: CumulativeAttributes): tf.Tensor =>
   cumulativeSumKernel([x], attributes);
 
-interface SoftmaxAttributes {
-  readonly axis: number;
-  readonly log: boolean;
-}
-const softmaxKernel = defineKernel<SoftmaxAttributes>({
+const softmaxKernel = defineKernel({
   name: "OnnxSoftmax",
   composed: ([x], { axis, log }) => {
     const shifted = tf.sub(x!, tf.max(x!, axis, true));

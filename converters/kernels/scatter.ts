@@ -1,12 +1,10 @@
 import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
+import type { ScatterAttributes, TopKAttributes } from "./attributes.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 import { gather } from "./movement.ts";
 
-export type Reduction = "none" | "add" | "mul" | "max" | "min";
-export interface ScatterAttributes {
-  readonly reduction: Reduction;
-}
+export type Reduction = ScatterAttributes["reduction"];
 
 /** What a place holds after an update. */
 export const COMBINE: Readonly<Record<Reduction, (old: number, update: number) => number>> = {
@@ -56,7 +54,7 @@ function extremumGradients(
  * data [M, I] with rows of updates [K, I] put in, or combined, at indices [K] (0 ≤ index < M).
  * The compiler lowers it to ScatterElements: ONNX Runtime's ScatterND(add) loses updates on equal indices.
  */
-const scatterKernel: Kernel<ScatterAttributes> = defineKernel<ScatterAttributes>({
+const scatterKernel: Kernel<ScatterAttributes> = defineKernel({
   name: "OnnxScatterRows",
   composed: ([data, indices, updates], { reduction }) => {
     const values = data!.dataSync().slice();
@@ -94,12 +92,6 @@ export const scatterRows = (
   reduction: Reduction,
 ): tf.Tensor => scatterKernel([data, indices, updates], { reduction });
 
-export interface TopKAttributes {
-  readonly k: number;
-  readonly axis: number;
-  readonly largest: boolean;
-}
-
 /** Places of the k first values along an axis, sorted; of equal values the earlier one comes first. */
 export function topPlaces(
   values: ArrayLike<number>,
@@ -122,7 +114,7 @@ export function topPlaces(
   return out;
 }
 
-const topKKernel = defineKernel<TopKAttributes>({
+const topKKernel = defineKernel({
   name: "OnnxTopKIndices",
   composed: ([x], a) =>
     tf.tensor(

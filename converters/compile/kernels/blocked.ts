@@ -1,9 +1,9 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { elementCount } from "../../dims.ts";
-import type { ConvAttributes } from "../../kernels/conv.ts";
+import type { ConvAttributes } from "../../kernels/window.ts";
 import { channelBlocks, NCHWC } from "../layout.ts";
 import type { Operand, Trace } from "../trace.ts";
-import { convAttributes, crop, reshape, sumFirst } from "./window.ts";
+import { convAttributes, crop, sumFirst, viewAs } from "./window.ts";
 
 /**
  * Convolutions in ONNX Runtime's blocked layout. Weights [O, C/g, kernel…] become [O/b, C/g/b, kernel…, b, b] (input channel
@@ -33,7 +33,7 @@ export function blockedKind(a: ConvAttributes, block: number): BlockedKind | und
 /** Deals the rows of [A, R, S] out in blocks: [A, R/b, S, b], the last block filled with zeros. */
 function deal(trace: Trace, x: TensorInfo, [a, r, s]: readonly [number, number, number]): TensorInfo {
   const whole = channelBlocks(r, trace.block) * trace.block;
-  let rows = reshape(trace, x, [a, r, s, 1]);
+  let rows = viewAs(trace, x, [a, r, s, 1]);
   if (r % 4 !== 0)
     rows = trace.emit("Pad", [rows, trace.ints([0, 0, 0, 0, 0, whole - r, 0, 0])], [a, whole, s, 1], x.dtype);
   return trace.emit("ReorderInput", [rows], [a, whole, s, 1], x.dtype, {}, NCHWC);
@@ -46,11 +46,11 @@ function forwardFilter(trace: Trace, w: TensorInfo, kind: BlockedKind): TensorIn
   const { block } = trace;
   const [o, c, kh, kw] = w.shape as [number, number, number, number];
   const k = kh * kw;
-  if (kind === "depthwise") return reshape(trace, deal(trace, w, [1, o, k]), [rounded(o, block), 1, kh, kw]);
-  if (kind === "image") return reshape(trace, deal(trace, w, [1, o, c * k]), [rounded(o, block), c, kh, kw]);
+  if (kind === "depthwise") return viewAs(trace, deal(trace, w, [1, o, k]), [rounded(o, block), 1, kh, kw]);
+  if (kind === "image") return viewAs(trace, deal(trace, w, [1, o, c * k]), [rounded(o, block), c, kh, kw]);
   const wide = rounded(c, block);
   const inner = deal(trace, w, [o, c, k]);
-  return reshape(trace, deal(trace, inner, [1, o, wide * k]), [rounded(o, block), wide, kh, kw]);
+  return viewAs(trace, deal(trace, inner, [1, o, wide * k]), [rounded(o, block), wide, kh, kw]);
 }
 
 export function blockedConv(
@@ -98,7 +98,7 @@ function mirroredFilter(
   const outer = deal(trace, w, [1, o, c * k]);
   const tiles = deal(trace, outer, [outBlocks, c, k * block]);
   const count = outBlocks * inBlocks * k;
-  const rows = reshape(trace, tiles, [count, block * block]);
+  const rows = viewAs(trace, tiles, [count, block * block]);
   const perGroup = outBlocks / group;
   const picks: number[] = [];
   for (let g = 0; g < group; g++)
@@ -113,7 +113,7 @@ function mirroredFilter(
   const picked = trace.emit("Gather", [source, trace.ints(picks)], [picks.length, block * block], "float32", {
     axis: { int: 0 },
   });
-  return reshape(trace, picked, [group * phases.length * inBlocks * block, perGroup * block, ...kernel]);
+  return viewAs(trace, picked, [group * phases.length * inBlocks * block, perGroup * block, ...kernel]);
 }
 
 /** Per axis: for each phase p of the stride, the taps that reach dx[q·s + p], as offsets into dy. */
@@ -177,15 +177,10 @@ export function blockedInputGrad(
     if (!unitStride) {
       const [sh, sw] = a.strides as [number, number];
       const blocks = channelBlocks(o, block);
-      const apart = reshape(trace, spread, [n * blocks, oh, 1, ow, 1, block]);
+      const apart = viewAs(trace, spread, [n * blocks, oh, 1, ow, 1, block]);
       const grown = [n * blocks, oh, sh, ow, sw, block];
       const pads = trace.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0]);
-      spread = reshape(trace, trace.emit("Pad", [apart, pads], grown, "float32"), [
-        n,
-        wide,
-        oh * sh,
-        ow * sw,
-      ]);
+      spread = viewAs(trace, trace.emit("Pad", [apart, pads], grown, "float32"), [n, wide, oh * sh, ow * sw]);
     }
     const spatial = spread.shape.slice(2);
     const begins = a.kernel.map((size, i) => (size - 1) * a.dilations[i]! - a.pads[i]!);
@@ -195,12 +190,12 @@ export function blockedInputGrad(
     if ([...begins, ...ends].some((p) => p < 0)) return undefined;
     const taps = trace.emit(
       "Gather",
-      [reshape(trace, deal(trace, w, [1, o, k]), [channelBlocks(o, block), k, block]), trace.ints(mirrored)],
+      [viewAs(trace, deal(trace, w, [1, o, k]), [channelBlocks(o, block), k, block]), trace.ints(mirrored)],
       [channelBlocks(o, block), k, block],
       "float32",
       { axis: { int: 1 } },
     );
-    const filter = reshape(trace, taps, [wide, 1, ...a.kernel]);
+    const filter = viewAs(trace, taps, [wide, 1, ...a.kernel]);
     const shape = [n, wide, ...a.inputShape.slice(2)];
     const raw = convolve(spread, filter, shape, { ...a, pads: [...begins, ...ends] }, wide);
     return trace.fromBlocked(raw, a.inputShape);
@@ -251,7 +246,7 @@ export function blockedInputGrad(
   const whole = [n * blocks, grid[0], sh, grid[1], sw, block];
   let mixed: TensorInfo;
   if (alone) {
-    const apart = reshape(trace, raw, [n * blocks, grid[0], 1, grid[1], 1, block]);
+    const apart = viewAs(trace, raw, [n * blocks, grid[0], 1, grid[1], 1, block]);
     mixed = trace.emit(
       "Pad",
       [apart, trace.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0])],
@@ -259,14 +254,14 @@ export function blockedInputGrad(
       "float32",
     );
   } else {
-    const apart = reshape(trace, raw, [n, sh, sw, blocks, ...grid, block]);
+    const apart = viewAs(trace, raw, [n, sh, sw, blocks, ...grid, block]);
     mixed = trace.emit("Transpose", [apart], [n, blocks, grid[0], sh, grid[1], sw, block], "float32", {
       perm: { ints: [0, 3, 4, 1, 5, 2, 6] },
     });
   }
   const size = [n * blocks, grid[0] * sh, grid[1] * sw, block];
-  const cut = crop(trace, reshape(trace, mixed, size), [n * blocks, ...a.inputShape.slice(2), block]);
-  return trace.fromBlocked(reshape(trace, cut, [n, wide, ...a.inputShape.slice(2)]), a.inputShape);
+  const cut = crop(trace, viewAs(trace, mixed, size), [n * blocks, ...a.inputShape.slice(2), block]);
+  return trace.fromBlocked(viewAs(trace, cut, [n, wide, ...a.inputShape.slice(2)]), a.inputShape);
 }
 
 /** Pads and places of a convolution whose *kernel* is dy: it meets x at every tap. */
@@ -297,8 +292,8 @@ export function blockedDepthwiseFilterGrad(
   const each = trace.emit(
     "Conv",
     [
-      reshape(trace, trace.blocked(x), [1, n * wide, ...a.inputShape.slice(2)]),
-      reshape(trace, trace.blocked(dy), [n * wide, 1, ...spatial]),
+      viewAs(trace, trace.blocked(x), [1, n * wide, ...a.inputShape.slice(2)]),
+      viewAs(trace, trace.blocked(dy), [n * wide, 1, ...spatial]),
     ],
     [1, n * wide, ...places],
     "float32",
@@ -311,9 +306,9 @@ export function blockedDepthwiseFilterGrad(
     }),
     NCHWC,
   );
-  const sum = sumFirst(trace, reshape(trace, each, [n, wide * elementCount(places)]));
-  const dw = trace.fromBlocked(reshape(trace, sum, [1, wide, ...places]), [1, o, ...places]);
-  return reshape(trace, crop(trace, dw, [1, o, ...a.kernel]), a.filterShape);
+  const sum = sumFirst(trace, viewAs(trace, each, [n, wide * elementCount(places)]));
+  const dw = trace.fromBlocked(viewAs(trace, sum, [1, wide, ...places]), [1, o, ...places]);
+  return viewAs(trace, crop(trace, dw, [1, o, ...a.kernel]), a.filterShape);
 }
 
 /**
@@ -336,7 +331,7 @@ export function filterGradByConvolution(
     const { block } = trace;
     if (!trace.isBlocked(x) || c % block !== 0 || c === block)
       return filterGradOfImages(trace, trace.channelsLast(x), dy, a);
-    const blocks = reshape(trace, trace.blocked(x), [n, c / block, elementCount(size) * block]);
+    const blocks = viewAs(trace, trace.blocked(x), [n, c / block, elementCount(size) * block]);
     const shape = [c / block, n, elementCount(size) * block];
     const apart = trace.emit("Transpose", [blocks], shape, "float32", { perm: { ints: [1, 0, 2] } });
     return filterGradOfImages(trace, apart, dy, a, block);
@@ -365,19 +360,19 @@ export function filterGradByConvolution(
       inputShape: [n, c, ...spatial],
     });
   // A sample's dW is one small product, which im2col would only hold up; row-major x as it is, or channels last where that is free.
-  const rows = reshape(trace, dy, [n, o, places]);
+  const rows = viewAs(trace, dy, [n, o, places]);
   const each =
     strided || (trace.isBlocked(x) && c === trace.block)
-      ? trace.emit("MatMul", [rows, reshape(trace, met(), [n, places, c])], [n, o, c], "float32")
+      ? trace.emit("MatMul", [rows, viewAs(trace, met(), [n, places, c])], [n, o, c], "float32")
       : trace.emit(
           "FusedMatMul",
-          [rows, reshape(trace, x, [n, c, places])],
+          [rows, viewAs(trace, x, [n, c, places])],
           [n, o, c],
           "float32",
           { transB: { int: 1 } },
           "com.microsoft",
         );
-  return reshape(trace, sumFirst(trace, each), a.filterShape);
+  return viewAs(trace, sumFirst(trace, each), a.filterShape);
 }
 
 /**
@@ -415,12 +410,12 @@ function filterGradOfImages(
   const each = n / groups;
   const filter =
     each === 1
-      ? reshape(trace, dy, [n * o, 1, ...spatial])
-      : reshape(
+      ? viewAs(trace, dy, [n * o, 1, ...spatial])
+      : viewAs(
           trace,
           trace.emit(
             "Transpose",
-            [reshape(trace, dy, [groups, each, o, elementCount(spatial)])],
+            [viewAs(trace, dy, [groups, each, o, elementCount(spatial)])],
             [groups, o, each, elementCount(spatial)],
             "float32",
             { perm: { ints: [0, 2, 1, 3] } },
@@ -429,7 +424,7 @@ function filterGradOfImages(
         );
   const y = trace.emit(
     "Conv",
-    [reshape(trace, x, [apart, n, h, w * width]), filter],
+    [viewAs(trace, x, [apart, n, h, w * width]), filter],
     [apart, groups * o, rowsOut, columnsOut * width],
     "float32",
     convAttributes({
@@ -446,12 +441,12 @@ function filterGradOfImages(
       ? y
       : trace.emit(
           "ReduceSum",
-          [reshape(trace, y, [apart, groups, numbers]), trace.ints([1])],
+          [viewAs(trace, y, [apart, groups, numbers]), trace.ints([1])],
           [apart, numbers],
           "float32",
           { keepdims: { int: 0 } },
         );
-  let dw = reshape(trace, sum, [apart * o, rowsOut, columnsOut, width]);
+  let dw = viewAs(trace, sum, [apart * o, rowsOut, columnsOut, width]);
   const [dilation] = a.dilations.slice(1) as [number];
   if (dilation !== 1) {
     const met = Math.ceil(columnsOut / dilation);
@@ -465,10 +460,10 @@ function filterGradOfImages(
   dw = crop(trace, dw, [apart * o, ...a.kernel, width]);
   const last = trace.emit(
     "Transpose",
-    [reshape(trace, dw, [apart, o, taps, width])],
+    [viewAs(trace, dw, [apart, o, taps, width])],
     [o, apart, width, taps],
     "float32",
     { perm: { ints: [1, 0, 3, 2] } },
   );
-  return reshape(trace, last, a.filterShape);
+  return viewAs(trace, last, a.filterShape);
 }

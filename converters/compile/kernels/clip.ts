@@ -1,6 +1,5 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
-import type { ClipAttributes } from "../../kernels/clip.ts";
-import type { LoweringTable, Trace } from "../trace.ts";
+import type { KernelLowerings, Trace } from "../trace.ts";
 
 const LARGEST = 3.4028234663852886e38;
 
@@ -18,17 +17,14 @@ function side(trace: Trace, y: TensorInfo, bound: number, sign: 1 | -1): TensorI
 }
 
 /** Lowerings of converters/kernels/clip.ts. */
-export const clipLowerings: LoweringTable = {
-  OnnxClip: ({ inputs: [x], attrs, trace }) => {
-    const { low, high } = attrs as unknown as ClipAttributes;
+export const clipLowerings = {
+  OnnxClip: ({ inputs: [x], attrs: { low, high }, trace }) => {
     const bound = (value: number) => trace.constant([value], [], "float32");
     return trace.emit("Clip", [x!, bound(low), bound(high)], x!.shape, "float32");
   },
-  OnnxClipGrad: ({ inputs: [dy, y], attrs, trace }) => {
-    const { low, high } = attrs as unknown as ClipAttributes;
-    return [side(trace, y!, low, 1), side(trace, y!, high, -1)].reduce<TensorInfo>(
+  OnnxClipGrad: ({ inputs: [dy, y], attrs: { low, high }, trace }) =>
+    [side(trace, y!, low, 1), side(trace, y!, high, -1)].reduce<TensorInfo>(
       (product, mask) => (mask ? trace.emit("Mul", [product, mask], y!.shape, "float32") : product),
       dy!,
-    );
-  },
-};
+    ),
+} satisfies Partial<KernelLowerings>;

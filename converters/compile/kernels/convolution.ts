@@ -1,9 +1,8 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { elementCount } from "../../dims.ts";
-import type { ConvAttributes } from "../../kernels/conv.ts";
-import type { PoolAttributes } from "../../kernels/pool.ts";
+import type { PoolAttributes } from "../../kernels/attributes.ts";
 import { taps } from "../../kernels/window.ts";
-import type { LoweringTable, Operand, Trace } from "../trace.ts";
+import type { KernelLowerings, Operand, Trace } from "../trace.ts";
 import {
   blockedConv,
   blockedDepthwiseFilterGrad,
@@ -11,7 +10,7 @@ import {
   blockedKind,
   filterGradByConvolution,
 } from "./blocked.ts";
-import { convAttributes, reshape } from "./window.ts";
+import { convAttributes, viewAs } from "./window.ts";
 import { winogradConv, winogradFilterGrad, winogradForm, winogradInputGrad } from "./winograd.ts";
 
 const padZeros = (trace: Trace, x: TensorInfo, pads: readonly number[]): TensorInfo => {
@@ -52,9 +51,8 @@ const tapSlice = (
 };
 
 /** Lowerings of converters/kernels/conv.ts and pool.ts: direct ONNX operators wherever there is one. */
-export const convolutionLowerings: LoweringTable = {
-  OnnxConv: ({ inputs, attrs, trace }) => {
-    const a = attrs as unknown as ConvAttributes;
+export const convolutionLowerings = {
+  OnnxConv: ({ inputs, attrs: a, trace }) => {
     const form = winogradForm(a);
     if (form) return winogradConv(trace, inputs, a, form);
     const kind = blockedKind(a, trace.block);
@@ -62,8 +60,7 @@ export const convolutionLowerings: LoweringTable = {
     return trace.emit("Conv", inputs, a.outputShape, "float32", convAttributes(a));
   },
 
-  OnnxConvInputGrad: ({ inputs: [dy, w], attrs, trace }) => {
-    const a = attrs as unknown as ConvAttributes;
+  OnnxConvInputGrad: ({ inputs: [dy, w], attrs: a, trace }) => {
     const form = winogradForm(a);
     if (form) return winogradInputGrad(trace, dy!, w!, a, form);
     const kind = blockedKind(a, trace.block);
@@ -125,8 +122,7 @@ export const convolutionLowerings: LoweringTable = {
     return padZeros(trace, y, [...a.kernel.map(() => 0), ...missing.map((m) => Math.max(0, m))]);
   },
 
-  OnnxConvFilterGrad: ({ inputs: [x, dy], attrs, trace }) => {
-    const a = attrs as unknown as ConvAttributes;
+  OnnxConvFilterGrad: ({ inputs: [x, dy], attrs: a, trace }) => {
     const form = winogradForm(a);
     if (form) return winogradFilterGrad(trace, x!, dy!, a, form);
     if (blockedKind(a, trace.block) === "depthwise") return blockedDepthwiseFilterGrad(trace, x!, dy!, a);
@@ -141,36 +137,36 @@ export const convolutionLowerings: LoweringTable = {
     if (g === 1 && c >= 128) {
       // Channels first, all taps side by side, one product: fastest at production widths.
       const columns = offsets.map((offset) => {
-        const piece = reshape(trace, tapSlice(trace, padded, offset, a), [n, c, l]);
+        const piece = viewAs(trace, tapSlice(trace, padded, offset, a), [n, c, l]);
         return trace.emit("Transpose", [piece], [c, n, l], "float32", { perm: { ints: [1, 0, 2] } });
       });
       const side =
         count === 1
           ? columns[0]!
           : trace.emit("Concat", columns, [count * c, n, l], "float32", { axis: { int: 0 } });
-      const rows = reshape(
+      const rows = viewAs(
         trace,
-        trace.emit("Transpose", [reshape(trace, dy!, [n, o, l])], [o, n, l], "float32", {
+        trace.emit("Transpose", [viewAs(trace, dy!, [n, o, l])], [o, n, l], "float32", {
           perm: { ints: [1, 0, 2] },
         }),
         [o, n * l],
       );
       const dw = trace.emit(
         "Gemm",
-        [rows, reshape(trace, side, [count * c, n * l])],
+        [rows, viewAs(trace, side, [count * c, n * l])],
         [o, count * c],
         "float32",
         { transB: { int: 1 } },
       );
-      const stacked = reshape(trace, dw, [o, count, c]);
+      const stacked = viewAs(trace, dw, [o, count, c]);
       const ordered = trace.emit("Transpose", [stacked], [o, c, count], "float32", {
         perm: { ints: [0, 2, 1] },
       });
-      return reshape(trace, ordered, a.filterShape);
+      return viewAs(trace, ordered, a.filterShape);
     }
-    const rows = reshape(trace, dy!, [n, g, o / g, l]);
+    const rows = viewAs(trace, dy!, [n, g, o / g, l]);
     const pieces = offsets.map((offset) => {
-      const piece = reshape(trace, tapSlice(trace, padded, offset, a), [n, g, c, l]);
+      const piece = viewAs(trace, tapSlice(trace, padded, offset, a), [n, g, c, l]);
       const each = trace.emit(
         "FusedMatMul",
         [rows, piece],
@@ -182,37 +178,33 @@ export const convolutionLowerings: LoweringTable = {
       const sum = trace.emit("ReduceSum", [each, trace.ints([0])], [g, o / g, c], "float32", {
         keepdims: { int: 0 },
       });
-      return reshape(trace, sum, [o, c, 1]);
+      return viewAs(trace, sum, [o, c, 1]);
     });
     const dw =
       count === 1 ? pieces[0]! : trace.emit("Concat", pieces, [o, c, count], "float32", { axis: { int: 2 } });
-    return reshape(trace, dw, a.filterShape);
+    return viewAs(trace, dw, a.filterShape);
   },
 
-  OnnxMaxPool: ({ inputs: [x], attrs, trace }) =>
-    maxPoolWithIndices(trace, x!, attrs as unknown as PoolAttributes)[0]!,
-  OnnxMaxPoolIndices: ({ inputs: [x], attrs, trace }) => {
-    const a = attrs as unknown as PoolAttributes;
+  OnnxMaxPool: ({ inputs: [x], attrs, trace }) => maxPoolWithIndices(trace, x!, attrs)[0]!,
+  OnnxMaxPoolIndices: ({ inputs: [x], attrs: a, trace }) => {
     const indices = maxPoolWithIndices(trace, x!, a)[1]!;
     return trace.emit("Cast", [indices], a.outputShape, "int32", { to: { int: 6 } });
   },
-  OnnxMaxPoolGrad: ({ inputs: [x, , dy], attrs, trace }) => {
-    const a = attrs as unknown as PoolAttributes;
+  OnnxMaxPoolGrad: ({ inputs: [x, , dy], attrs: a, trace }) => {
     const indices = maxPoolWithIndices(trace, x!, a)[1]!;
     const flat = [elementCount(a.inputShape)];
     const places = [elementCount(a.outputShape)];
     const y = trace.emit(
       "ScatterElements",
-      [trace.splat(0, flat, "float32"), reshape(trace, indices, places), reshape(trace, dy!, places)],
+      [trace.splat(0, flat, "float32"), viewAs(trace, indices, places), viewAs(trace, dy!, places)],
       flat,
       "float32",
       { axis: { int: 0 }, reduction: { string: "add" } },
     );
-    return reshape(trace, y, a.inputShape);
+    return viewAs(trace, y, a.inputShape);
   },
 
-  OnnxSumPool: ({ inputs: [x], attrs, trace }) => {
-    const a = attrs as unknown as PoolAttributes;
+  OnnxSumPool: ({ inputs: [x], attrs: a, trace }) => {
     if (a.dilations.every((d) => d === 1)) {
       const padded = padZeros(trace, x!, a.pads);
       const mean = trace.emit("AveragePool", [padded], a.outputShape, "float32", {
@@ -228,8 +220,7 @@ export const convolutionLowerings: LoweringTable = {
     }
     return depthwiseOnes(trace, "Conv", x!, a, a.outputShape);
   },
-  OnnxSumPoolGrad: ({ inputs: [dy], attrs, trace }) => {
-    const a = attrs as unknown as PoolAttributes;
+  OnnxSumPoolGrad: ({ inputs: [dy], attrs: a, trace }) => {
     const rank = a.kernel.length;
     const reach = a.kernel.map(
       (k, i) => (a.outputShape[i + 2]! - 1) * a.strides[i]! + (k - 1) * a.dilations[i]! + 1,
@@ -237,7 +228,7 @@ export const convolutionLowerings: LoweringTable = {
     const [n, c] = a.inputShape as [number, number];
     // Each channel on its own: one channel of N·C images.
     const one = { ...a, pads: a.pads.map(() => 0) };
-    const flat = reshape(trace, dy!, [n * c, 1, ...a.outputShape.slice(2)]);
+    const flat = viewAs(trace, dy!, [n * c, 1, ...a.outputShape.slice(2)]);
     const spread = depthwiseOnes(trace, "ConvTranspose", flat, one, [n * c, 1, ...reach]);
     const whole = a.inputShape.slice(2).map((d, i) => d + a.pads[i]! + a.pads[rank + i]!);
     const grown = padZeros(trace, spread, [...a.kernel.map(() => 0), ...whole.map((d, i) => d - reach[i]!)]);
@@ -256,9 +247,9 @@ export const convolutionLowerings: LoweringTable = {
           inner,
           "float32",
         );
-    return reshape(trace, cut, a.inputShape);
+    return viewAs(trace, cut, a.inputShape);
   },
-};
+} satisfies Partial<KernelLowerings>;
 
 /** Emitted once for the forward and shared by the gradient, which needs the indices. */
 function maxPoolWithIndices(trace: Trace, x: TensorInfo, a: PoolAttributes): TensorInfo[] {

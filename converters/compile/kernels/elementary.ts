@@ -1,12 +1,13 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { elementCount } from "../../dims.ts";
+import type { AxesAttributes, NormalizationAttributes } from "../../kernels/attributes.ts";
 import { tf } from "../../tf.ts";
-import type { EmittedAttribute, Lowering, LoweringTable } from "../trace.ts";
+import type { EmittedAttribute, KernelLowerings, Lowering } from "../trace.ts";
 import { cast, reshape } from "./standard.ts";
 
 /** One ONNX node that broadcasts by itself; the first operand's type is the result's. */
 const broadcasting =
-  (opType: string, attributes: Readonly<Record<string, EmittedAttribute>> = {}): Lowering =>
+  (opType: string, attributes: Readonly<Record<string, EmittedAttribute>> = {}): Lowering<object> =>
   ({ inputs: [a, b], trace }) =>
     trace.emit(
       opType,
@@ -18,7 +19,7 @@ const broadcasting =
 
 /** ONNX shifts unsigned integers only. */
 const shift =
-  (direction: string): Lowering =>
+  (direction: string): Lowering<object> =>
   ({ inputs, trace }) => {
     const UINT32 = 12;
     const [a, b] = inputs.map((x) => trace.emit("Cast", [x], x.shape, "uint32", { to: { int: UINT32 } })) as [
@@ -31,9 +32,8 @@ const shift =
   };
 
 const extreme =
-  (opType: string): Lowering =>
-  ({ inputs: [x], attrs, trace }) => {
-    const axes = attrs["axes"] as number[];
+  (opType: string): Lowering<AxesAttributes> =>
+  ({ inputs: [x], attrs: { axes }, trace }) => {
     const shape = x!.shape.map((d, i) => (axes.includes(i) ? 1 : d));
     if (axes.every((a) => x!.shape[a] === 1)) return x!;
     return trace.emit(opType, [x!, trace.ints(axes)], shape, x!.dtype, { keepdims: { int: 1 } });
@@ -44,9 +44,8 @@ const extreme =
  * behind an Add, ONNX Runtime would otherwise make it a SkipLayerNormalization, which takes five times as long (1.30, AVX2).
  */
 const layerNormalization =
-  (output: 0 | 2): Lowering =>
-  ({ inputs: [x], attrs, trace }) => {
-    const { axis, epsilon } = attrs as { axis: number; epsilon: number };
+  (output: 0 | 2): Lowering<NormalizationAttributes> =>
+  ({ inputs: [x], attrs: { axis, epsilon }, trace }) => {
     const shape = x!.shape;
     const [rows, length] = [elementCount(shape.slice(0, axis)), elementCount(shape.slice(axis))];
     const flat = trace.emit("Reshape", [x!, trace.ints([rows, length])], [rows, length], "float32");
@@ -63,7 +62,7 @@ const layerNormalization =
   };
 
 /** Lowerings of converters/kernels/{arithmetic,determinant,inverse,normalization,reduction}.ts. */
-export const elementaryLowerings: LoweringTable = {
+export const elementaryLowerings = {
   OnnxIntegerDiv: broadcasting("Div"),
   OnnxIntegerMul: broadcasting("Mul"),
   OnnxIntegerPow: broadcasting("Pow"),
@@ -74,11 +73,11 @@ export const elementaryLowerings: LoweringTable = {
   OnnxShiftRight: shift("RIGHT"),
   OnnxIntegerMatMul: ({ inputs: [a, b], trace }) =>
     trace.emit("MatMul", [a!, b!], [...a!.shape.slice(0, -1), b!.shape[b!.shape.length - 1]!], "int32"),
-  OnnxMod: (args) => broadcasting("Mod", { fmod: { int: args.attrs["fmod"] ? 1 : 0 } })(args),
+  OnnxMod: (args) => broadcasting("Mod", { fmod: { int: args.attrs.fmod ? 1 : 0 } })(args),
   OnnxStandardize: layerNormalization(0),
   OnnxInverseDeviation: layerNormalization(2),
   OnnxAbs: ({ inputs: [x], trace }) => trace.emit("Abs", [x!], x!.shape, "float32"),
-  OnnxTruncate: ({ inputs: [x], attrs, trace }) => cast(trace, x!, attrs["to"] as string),
+  OnnxTruncate: ({ inputs: [x], attrs, trace }) => cast(trace, x!, attrs.to),
   OnnxNormRoot: ({ inputs: [x], trace }) => trace.emit("Sqrt", [x!], x!.shape, "float32"),
   OnnxReduceMax: extreme("ReduceMax"),
   OnnxReduceMin: extreme("ReduceMin"),
@@ -95,13 +94,13 @@ export const elementaryLowerings: LoweringTable = {
     return trace.emit("Where", [finite, peak, trace.constant([0], [], "float32")], peak.shape, "float32");
   },
   OnnxCumSum: ({ inputs: [x], attrs, trace }) =>
-    trace.emit("CumSum", [x!, trace.constant([attrs["axis"] as number], [], "int32")], x!.shape, x!.dtype, {
-      exclusive: { int: attrs["exclusive"] ? 1 : 0 },
-      reverse: { int: attrs["reverse"] ? 1 : 0 },
+    trace.emit("CumSum", [x!, trace.constant([attrs.axis], [], "int32")], x!.shape, x!.dtype, {
+      exclusive: { int: attrs.exclusive ? 1 : 0 },
+      reverse: { int: attrs.reverse ? 1 : 0 },
     }),
   OnnxSoftmax: ({ inputs: [x], attrs, trace }) =>
-    trace.emit(attrs["log"] ? "LogSoftmax" : "Softmax", [x!], x!.shape, "float32", {
-      axis: { int: attrs["axis"] as number },
+    trace.emit(attrs.log ? "LogSoftmax" : "Softmax", [x!], x!.shape, "float32", {
+      axis: { int: attrs.axis },
     }),
   OnnxInverse: ({ inputs: [x], trace }) =>
     trace.emit("Inverse", [x!], x!.shape, "float32", {}, "com.microsoft"),
@@ -111,4 +110,4 @@ export const elementaryLowerings: LoweringTable = {
       ? trace.emit("Det", [x!], shape, "float32")
       : reshape(trace, trace.emit("Det", [reshape(trace, x!, [1, ...x!.shape])], [1], "float32"), []);
   },
-};
+} satisfies Partial<KernelLowerings>;

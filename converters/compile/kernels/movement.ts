@@ -1,11 +1,10 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { elementCount } from "../../dims.ts";
-import type { LoweringTable } from "../trace.ts";
+import type { KernelLowerings } from "../trace.ts";
 
 /** Lowerings of converters/kernels/movement.ts. */
-export const movementLowerings: LoweringTable = {
-  OnnxSlice: ({ inputs: [x], attrs, trace }) => {
-    const { begin, shape, stride } = attrs as { begin: number[]; shape: number[]; stride: number[] };
+export const movementLowerings = {
+  OnnxSlice: ({ inputs: [x], attrs: { begin, shape, stride }, trace }) => {
     const axes = begin
       .map((_, i) => i)
       .filter((i) => begin[i] !== 0 || stride[i] !== 1 || shape[i] !== x!.shape[i]);
@@ -26,13 +25,7 @@ export const movementLowerings: LoweringTable = {
       x!.dtype,
     );
   },
-  OnnxSliceGrad: ({ inputs: [dy], attrs, trace }) => {
-    const { begin, shape, stride, source } = attrs as {
-      begin: number[];
-      shape: number[];
-      stride: number[];
-      source: number[];
-    };
+  OnnxSliceGrad: ({ inputs: [dy], attrs: { begin, shape, stride, source }, trace }) => {
     let y: TensorInfo = dy!;
     // A step other than 1 becomes a Gather along its axis from dy with one zero appended; plain pieces are padded at the end.
     stride.forEach((step, axis) => {
@@ -51,14 +44,12 @@ export const movementLowerings: LoweringTable = {
     if ([...before, ...after].every((p) => p === 0)) return y;
     return trace.emit("Pad", [y, trace.ints([...before, ...after])], source, "float32");
   },
-  OnnxGather: ({ inputs: [x, indices], attrs, trace }) => {
-    const axis = attrs["axis"] as number;
+  OnnxGather: ({ inputs: [x, indices], attrs: { axis }, trace }) => {
     const shape = [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)];
     return trace.emit("Gather", [x!, indices!], shape, x!.dtype, { axis: { int: axis } });
   },
   // ScatterND(add) loses updates on equal indices with two threads; ScatterElements(add) does not.
-  OnnxGatherGrad: ({ inputs: [dy, indices], attrs, trace }) => {
-    const { axis, source } = attrs as { axis: number; source: number[] };
+  OnnxGatherGrad: ({ inputs: [dy, indices], attrs: { axis, source }, trace }) => {
     const count = elementCount(indices!.shape);
     const shape = source.map((d, i) => (i === axis ? count : d));
     const updates = trace.emit("Reshape", [dy!, trace.ints(shape)], shape, "float32");
@@ -76,12 +67,11 @@ export const movementLowerings: LoweringTable = {
       },
     );
   },
-  OnnxExpand: ({ inputs: [x], attrs, trace }) => {
-    const shape = attrs["shape"] as number[];
+  OnnxExpand: ({ inputs: [x], attrs: { shape }, trace }) => {
     const splat = trace.splatValue(x!);
     if (splat !== undefined) return trace.splat(splat, shape, x!.dtype as "float32");
     return trace.emit("Expand", [x!, trace.ints(shape)], shape, x!.dtype);
   },
   OnnxWhere: ({ inputs: [c, a, b], trace }) =>
     trace.emit("Where", [c!, trace.scalarOf(a!), trace.scalarOf(b!)], a!.shape, a!.dtype),
-};
+} satisfies Partial<KernelLowerings>;

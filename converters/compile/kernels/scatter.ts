@@ -1,10 +1,8 @@
-import type { ScatterAttributes, TopKAttributes } from "../../kernels/scatter.ts";
-import type { LoweringTable } from "../trace.ts";
+import type { KernelLowerings } from "../trace.ts";
 
 /** Lowerings of converters/kernels/scatter.ts. */
-export const scatterLowerings: LoweringTable = {
-  OnnxScatterRows: ({ inputs: [data, indices, updates], attrs, trace }) => {
-    const { reduction } = attrs as unknown as ScatterAttributes;
+export const scatterLowerings = {
+  OnnxScatterRows: ({ inputs: [data, indices, updates], attrs: { reduction }, trace }) => {
     const [count, width] = updates!.shape as [number, number];
     const column = trace.emit("Reshape", [indices!, trace.ints([count, 1])], [count, 1], "int32");
     const places =
@@ -16,8 +14,7 @@ export const scatterLowerings: LoweringTable = {
       reduction: { string: reduction },
     });
   },
-  OnnxTopKIndices: ({ inputs: [x], attrs, trace }) => {
-    const { k, axis, largest } = attrs as unknown as TopKAttributes;
+  OnnxTopKIndices: ({ inputs: [x], attrs: { k, axis, largest }, trace }) => {
     const shape = x!.shape.map((d, i) => (i === axis ? k : d));
     const [, indices] = trace.emitMany(
       "TopK",
@@ -30,4 +27,4 @@ export const scatterLowerings: LoweringTable = {
     );
     return trace.emit("Cast", [indices!], shape, "int32", { to: { int: 6 } });
   },
-};
+} satisfies Partial<KernelLowerings>;

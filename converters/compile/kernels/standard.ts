@@ -1,14 +1,7 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { elementCount } from "../../dims.ts";
 import { tf } from "../../tf.ts";
-import type {
-  EmittedAttribute,
-  Lowering,
-  LoweringArguments,
-  LoweringTable,
-  Operand,
-  Trace,
-} from "../trace.ts";
+import type { EmittedAttribute, Lowering, LoweringArguments, Operand, Trace } from "../trace.ts";
 
 const sameShape = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every((d, i) => d === b[i]);
@@ -197,7 +190,7 @@ const scalar = (trace: Trace, value: number, dtype: "float32" | "int32" = "float
   trace.constant([value], [], dtype);
 
 /** Lowerings of the kernels that come with tfjs, as far as operators, losses, optimisers and their gradients use them. */
-export const standardLowerings: LoweringTable = {
+export const standardLowerings: Readonly<Record<string, Lowering>> = {
   Add: binary("Add", (a, b) => a + b, { left: 0, right: 0 }),
   Sub: binary("Sub", (a, b) => a - b, { right: 0 }),
   Multiply: binary("Mul", (a, b) => a * b, { left: 1, right: 1 }),

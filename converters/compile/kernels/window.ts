@@ -1,5 +1,5 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
-import type { ConvAttributes } from "../../kernels/conv.ts";
+import type { ConvAttributes } from "../../kernels/window.ts";
 import type { EmittedAttribute, Operand, Trace } from "../trace.ts";
 
 export const convAttributes = (
@@ -12,7 +12,7 @@ export const convAttributes = (
   group: { int: a.group },
 });
 
-export const reshape = (trace: Trace, x: TensorInfo, shape: readonly number[]): TensorInfo =>
+export const viewAs = (trace: Trace, x: TensorInfo, shape: readonly number[]): TensorInfo =>
   shape.length === x.shape.length && shape.every((d, i) => d === x.shape[i])
     ? x
     : trace.emit("Reshape", [x, trace.ints(shape)], shape, x.dtype);
@@ -20,7 +20,7 @@ export const reshape = (trace: Trace, x: TensorInfo, shape: readonly number[]): 
 /** Sum over the first axis. */
 export const sumFirst = (trace: Trace, x: TensorInfo): TensorInfo =>
   x.shape[0] === 1
-    ? reshape(trace, x, x.shape.slice(1))
+    ? viewAs(trace, x, x.shape.slice(1))
     : trace.emit("ReduceSum", [x, trace.ints([0])], x.shape.slice(1), x.dtype, { keepdims: { int: 0 } });
 
 /** The first `shape[i]` places of every axis. */

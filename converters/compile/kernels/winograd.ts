@@ -1,8 +1,8 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { elementCount } from "../../dims.ts";
-import type { ConvAttributes } from "../../kernels/conv.ts";
+import type { ConvAttributes } from "../../kernels/window.ts";
 import type { Trace } from "../trace.ts";
-import { reshape } from "./window.ts";
+import { viewAs } from "./window.ts";
 
 /**
  * 3×3 convolutions of many channels as Winograd's F(m×m, 3×3), m = 2 or 4 (Lavin & Gray, CVPR 2016): every tile of x, f = m + 2 places
@@ -122,13 +122,13 @@ function toPlanes(trace: Trace, x: TensorInfo): TensorInfo {
   const [n, c, h, w] = x.shape as [number, number, number, number];
   const { block } = trace;
   if (trace.isBlocked(x) && c % block === 0) {
-    const raw = reshape(trace, trace.blocked(x), [n, c / block, h * w, block]);
+    const raw = viewAs(trace, trace.blocked(x), [n, c / block, h * w, block]);
     const shape = [h * w, n, c / block, block];
     const moved = trace.emit("Transpose", [raw], shape, "float32", { perm: { ints: [2, 0, 1, 3] } });
-    return reshape(trace, moved, [h * w, n * c]);
+    return viewAs(trace, moved, [h * w, n * c]);
   }
   const moved = trace.emit("Transpose", [x], [h, w, n, c], "float32", { perm: { ints: [2, 3, 0, 1] } });
-  return reshape(trace, moved, [h * w, n * c]);
+  return viewAs(trace, moved, [h * w, n * c]);
 }
 
 /** [H·W, N·C] → [N, C, H, W] */
@@ -136,12 +136,12 @@ function fromPlanes(trace: Trace, y: TensorInfo, shape: readonly number[]): Tens
   const [n, c, h, w] = shape as [number, number, number, number];
   const { block } = trace;
   if (block > 0 && c % block === 0) {
-    const cut = reshape(trace, y, [h * w, n, c / block, block]);
+    const cut = viewAs(trace, y, [h * w, n, c / block, block]);
     const dims = [n, c / block, h * w, block];
     const moved = trace.emit("Transpose", [cut], dims, "float32", { perm: { ints: [1, 2, 0, 3] } });
-    return trace.fromBlocked(reshape(trace, moved, shape), shape);
+    return trace.fromBlocked(viewAs(trace, moved, shape), shape);
   }
-  const cut = reshape(trace, y, [h, w, n, c]);
+  const cut = viewAs(trace, y, [h, w, n, c]);
   return trace.emit("Transpose", [cut], shape, "float32", { perm: { ints: [2, 3, 0, 1] } });
 }
 
@@ -255,19 +255,19 @@ function transform(
   const count = elementCount(x.shape) / (down.columns * across.columns);
   const places = down.rows * across.rows;
   if (form.layout === "dense") {
-    const flat = reshape(trace, x, [down.columns * across.columns, count]);
+    const flat = viewAs(trace, x, [down.columns * across.columns, count]);
     return multiply(trace, constant(trace, dense(axes, tilesOf(a, form), widthOf(form))), flat, [
       places,
       count,
     ]);
   }
   const rowsOf = (value: TensorInfo, columns: number) =>
-    multiply(trace, constant(trace, down), reshape(trace, value, [down.columns, columns * count]), [
+    multiply(trace, constant(trace, down), viewAs(trace, value, [down.columns, columns * count]), [
       down.rows,
       columns * count,
     ]);
   const columnsOf = (value: TensorInfo, rows: number) =>
-    multiply(trace, constant(trace, across), reshape(trace, value, [rows, across.columns, count]), [
+    multiply(trace, constant(trace, across), viewAs(trace, value, [rows, across.columns, count]), [
       rows,
       across.rows,
       count,
@@ -294,7 +294,7 @@ function spreadShape(a: ConvAttributes, form: WinogradForm, channels: number): r
 
 /** V. */
 const spreadInput = (trace: Trace, x: TensorInfo, a: ConvAttributes, form: WinogradForm): TensorInfo =>
-  reshape(
+  viewAs(
     trace,
     transform(trace, toPlanes(trace, x), inputAxes(a, form), a, form),
     spreadShape(a, form, a.filterShape[1]!),
@@ -302,7 +302,7 @@ const spreadInput = (trace: Trace, x: TensorInfo, a: ConvAttributes, form: Winog
 
 /** dM. */
 const spreadGradient = (trace: Trace, dy: TensorInfo, a: ConvAttributes, form: WinogradForm): TensorInfo =>
-  reshape(
+  viewAs(
     trace,
     transform(trace, toPlanes(trace, dy), adjoint(outputAxes(a, form)), a, form),
     spreadShape(a, form, a.filterShape[0]!),
@@ -322,7 +322,7 @@ function spreadFilter(
 ): TensorInfo {
   const [o, c] = a.filterShape as [number, number];
   const f = widthOf(form);
-  const flat = reshape(trace, w, [o * c, 9]);
+  const flat = viewAs(trace, w, [o * c, 9]);
   const table = filters(form);
   const u = multiply(
     trace,
@@ -331,7 +331,7 @@ function spreadFilter(
     [f * f, o * c],
     again ? { transA: 1, transB: 1 } : { transB: 1 },
   );
-  return reshape(trace, u, form.layout === "dense" ? [f * f, o, c] : [f, 1, f, o, c]);
+  return viewAs(trace, u, form.layout === "dense" ? [f * f, o, c] : [f, 1, f, o, c]);
 }
 
 export function winogradConv(
@@ -345,7 +345,7 @@ export function winogradConv(
   const m = multiply(trace, v, spreadFilter(trace, w!, a, form), spreadShape(a, form, o), { transB: 1 });
   let y = transform(trace, m, outputAxes(a, form), a, form);
   const places = elementCount(a.outputShape.slice(2));
-  if (bias) y = trace.emit("Add", [reshape(trace, y, [places * n, o]), bias], [places * n, o], "float32");
+  if (bias) y = trace.emit("Add", [viewAs(trace, y, [places * n, o]), bias], [places * n, o], "float32");
   return fromPlanes(trace, y, a.outputShape);
 }
 
@@ -383,7 +383,7 @@ export function winogradFilterGrad(
   const f = widthOf(form);
   if (form.layout === "separable")
     du = trace.emit("ReduceSum", [du, trace.ints([1])], [f, f, o, c], "float32", { keepdims: { int: 0 } });
-  const flat = reshape(trace, du, [f * f, o * c]);
+  const flat = viewAs(trace, du, [f * f, o * c]);
   const dw = multiply(trace, flat, constant(trace, filters(form)), [o * c, 9], { transA: 1 });
-  return reshape(trace, dw, a.filterShape);
+  return viewAs(trace, dw, a.filterShape);
 }

@@ -14,7 +14,8 @@ import {
   winogradForm,
   winogradInputGrad,
 } from "../../../converters/compile/kernels/winograd.ts";
-import { type ConvAttributes, conv } from "../../../converters/kernels/conv.ts";
+import { conv } from "../../../converters/kernels/conv.ts";
+import type { ConvAttributes } from "../../../converters/kernels/window.ts";
 import { outputSpatial, resolveWindow } from "../../../converters/kernels/window.ts";
 import { blockSize } from "../../../src/engine/block.ts";
 
