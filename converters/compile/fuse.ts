@@ -1,6 +1,5 @@
-import { NCHWC } from "./layout.ts";
+import { type EmittedNode, MICROSOFT, NCHWC } from "./graph-builder.ts";
 import { flagOf, type Knowledge, lookups, permOf, rewritten } from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
 
 /**
  * Merges neighbouring nodes into operators that do both in one pass over memory.
@@ -92,7 +91,7 @@ function fuseBias(
       const before = (reshape ?? product).shapes[0]!;
       if (before.at(-1) !== length || before.join() !== node.shapes[0]!.join()) continue;
       if (rows >= MANY_ROWS) {
-        replaced.set(product, [{ ...product, opType: "FusedMatMul", domain: "com.microsoft" }]);
+        replaced.set(product, [{ ...product, opType: "FusedMatMul", domain: MICROSOFT }]);
         break;
       }
       const gemm: EmittedNode = {

@@ -1,8 +1,5 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
-import type { EmittedAttribute, Operand, Trace } from "./trace.ts";
-
-/** ONNX Runtime's blocked layout [N, C/b, H, W, b] and its operators (ReorderInput, Conv, ReorderOutput …). */
-export const NCHWC = "com.microsoft.nchwc";
+import type { EmittedAttribute, EmittedNode, GraphBuilder, Operand } from "./graph-builder.ts";
 
 export const channelBlocks = (channels: number, block: number): number => Math.ceil(channels / block);
 
@@ -57,54 +54,54 @@ const ELEMENTWISE: Readonly<Record<string, boolean>> = {
 };
 
 /** Whether every element of the result depends on the elements at its own place alone. */
-export const isElementwise = ({ opType, domain }: Pick<Emission, "opType" | "domain">): boolean =>
+export const isElementwise = ({ opType, domain }: EmittedNode): boolean =>
   domain === "" && opType in ELEMENTWISE;
 
 interface Emission {
+  /** An operator of ONNX itself. */
   readonly opType: string;
   readonly inputs: readonly Operand[];
   readonly shape: readonly number[];
   readonly dtype: string;
   readonly attributes: Readonly<Record<string, EmittedAttribute>>;
-  readonly domain: string;
 }
 
 const same = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every((d, i) => d === b[i]);
 
 /** Keeps operators on blocked tensors in the blocked layout; undefined where the row-major form is needed. */
-export function lowerBlocked(trace: Trace, emission: Emission): TensorInfo | undefined {
-  const { opType, inputs, domain } = emission;
-  if (trace.block === 0 || domain !== "") return undefined;
-  if (!inputs.some((x) => typeof x !== "string" && x.shape.length === 4 && trace.isBlocked(x)))
+export function lowerBlocked(builder: GraphBuilder, emission: Emission): TensorInfo | undefined {
+  const { opType, inputs } = emission;
+  if (builder.block === 0) return undefined;
+  if (!inputs.some((x) => typeof x !== "string" && x.shape.length === 4 && builder.isBlocked(x)))
     return undefined;
-  if (opType in ELEMENTWISE) return elementwise(trace, emission);
-  if (/^Reduce(Sum|Mean|Max|Min)$/.test(opType)) return reduction(trace, emission);
-  if (opType === "Concat") return concatenation(trace, emission);
+  if (opType in ELEMENTWISE) return elementwise(builder, emission);
+  if (/^Reduce(Sum|Mean|Max|Min)$/.test(opType)) return reduction(builder, emission);
+  if (opType === "Concat") return concatenation(builder, emission);
   return undefined;
 }
 
 function elementwise(
-  trace: Trace,
+  builder: GraphBuilder,
   { opType, inputs, shape, dtype, attributes }: Emission,
 ): TensorInfo | undefined {
-  const { block } = trace;
+  const { block } = builder;
   if (shape.length !== 4) return undefined;
   const [n, c, h, w] = shape as [number, number, number, number];
   const blocks = channelBlocks(c, block);
   if (c % block !== 0 && !ELEMENTWISE[opType]) return undefined;
   const isFull = (x: TensorInfo) => same(x.shape, shape);
-  if (!inputs.some((x) => typeof x !== "string" && isFull(x) && trace.isBlocked(x))) return undefined;
+  if (!inputs.some((x) => typeof x !== "string" && isFull(x) && builder.isBlocked(x))) return undefined;
 
   // Whether the operand is one number, a whole tensor, or one that broadcasts along whole axes.
   let broadcasts = false;
   const plans: { kind: "scalar" | "full" | "broadcast"; operand: Operand }[] = [];
   for (const operand of inputs) {
-    const scalar = trace.scalarName(operand);
+    const scalar = builder.scalarName(operand);
     if (scalar !== undefined) plans.push({ kind: "scalar", operand: scalar });
     else if (typeof operand === "string") return undefined;
     else if (isFull(operand)) {
-      if (!trace.isBlocked(operand) && operand.dtype !== "float32") return undefined;
+      if (!builder.isBlocked(operand) && operand.dtype !== "float32") return undefined;
       plans.push({ kind: "full", operand });
     } else {
       const lifted = [...Array(Math.max(0, 4 - operand.shape.length)).fill(1), ...operand.shape];
@@ -117,20 +114,20 @@ function elementwise(
   const rawShape = [n, blocks * block, h, w];
   if (!broadcasts) {
     const operands = plans.map(({ kind, operand }) =>
-      kind === "full" ? trace.blocked(operand as TensorInfo) : operand,
+      kind === "full" ? builder.blocked(operand as TensorInfo) : operand,
     );
-    return trace.fromBlocked(trace.emit(opType, operands, rawShape, dtype, attributes), shape);
+    return builder.fromBlocked(builder.emit(opType, operands, rawShape, dtype, attributes), shape);
   }
   const view = [n, blocks, h, w, block];
   const operands = plans.map(({ kind, operand }) => {
     if (kind === "scalar") return operand;
     const tensor = operand as TensorInfo;
     if (kind === "full")
-      return trace.emit("Reshape", [trace.blocked(tensor), trace.ints(view)], view, tensor.dtype);
+      return builder.emit("Reshape", [builder.blocked(tensor), builder.ints(view)], view, tensor.dtype);
     const lifted = [...Array(4 - tensor.shape.length).fill(1), ...tensor.shape] as number[];
     if (lifted[1] === 1) {
       const spread = [...lifted, 1];
-      return trace.emit("Reshape", [tensor, trace.ints(spread)], spread, tensor.dtype);
+      return builder.emit("Reshape", [tensor, builder.ints(spread)], spread, tensor.dtype);
     }
     let channels = tensor;
     if (c % block !== 0) {
@@ -138,54 +135,58 @@ function elementwise(
       const axis = tensor.shape.length - 3;
       const pads = [...zeros, ...zeros.map((_, i) => (i === axis ? blocks * block - c : 0))];
       const grown = tensor.shape.map((d, i) => (i === axis ? blocks * block : d));
-      channels = trace.emit("Pad", [tensor, trace.ints(pads)], grown, tensor.dtype);
+      channels = builder.emit("Pad", [tensor, builder.ints(pads)], grown, tensor.dtype);
     }
     const spread = [lifted[0]!, blocks, 1, 1, block];
-    return trace.emit("Reshape", [channels, trace.ints(spread)], spread, tensor.dtype);
+    return builder.emit("Reshape", [channels, builder.ints(spread)], spread, tensor.dtype);
   });
-  const y = trace.emit(opType, operands, view, dtype, attributes);
-  return trace.fromBlocked(trace.emit("Reshape", [y, trace.ints(rawShape)], rawShape, dtype), shape);
+  const y = builder.emit(opType, operands, view, dtype, attributes);
+  return builder.fromBlocked(builder.emit("Reshape", [y, builder.ints(rawShape)], rawShape, dtype), shape);
 }
 
 /** Over the image (one number per sample and channel), over everything but the channels, or over everything. */
 function reduction(
-  trace: Trace,
+  builder: GraphBuilder,
   { opType, inputs: [x, axesName], shape, dtype, attributes }: Emission,
 ): TensorInfo | undefined {
   const tensor = x as TensorInfo;
-  const axes = typeof axesName === "string" ? trace.intsOf(axesName) : undefined;
+  const axes = typeof axesName === "string" ? builder.intsOf(axesName) : undefined;
   if (!axes) return undefined;
-  const { block } = trace;
+  const { block } = builder;
   const [n, c, h, w] = tensor.shape as [number, number, number, number];
   const blocks = channelBlocks(c, block);
   const key = [...axes].sort((a, b) => a - b).join();
   if (key === "0,1,2,3" && c % block === 0)
-    return trace.emit(opType, [trace.blocked(tensor), axesName!], shape, dtype, attributes);
+    return builder.emit(opType, [builder.blocked(tensor), axesName!], shape, dtype, attributes);
   if (key !== "2,3" && key !== "0,2,3") return undefined;
   const over = (t: TensorInfo, axis: number, left: readonly number[]) =>
-    trace.emit(opType, [t, trace.ints([axis])], left, dtype, { keepdims: { int: 0 } });
+    builder.emit(opType, [t, builder.ints([axis])], left, dtype, { keepdims: { int: 0 } });
   const view = [n * blocks, h * w, block];
-  const flat = trace.emit("Reshape", [trace.blocked(tensor), trace.ints(view)], view, dtype);
+  const flat = builder.emit("Reshape", [builder.blocked(tensor), builder.ints(view)], view, dtype);
   let y = over(flat, 1, [n * blocks, block]);
   const rows = key === "2,3" ? n : 1;
-  y = trace.emit("Reshape", [y, trace.ints([n, blocks * block])], [n, blocks * block], dtype);
+  y = builder.emit("Reshape", [y, builder.ints([n, blocks * block])], [n, blocks * block], dtype);
   if (rows === 1 && n > 1) y = over(y, 0, [blocks * block]);
   const narrow = key === "2,3" ? [n, c] : [c];
   if (c % block !== 0) {
     const axis = narrow.length - 1;
     if (y.shape.length !== narrow.length)
-      y = trace.emit("Reshape", [y, trace.ints([blocks * block])], [blocks * block], dtype);
-    y = trace.emit("Slice", [y, trace.ints([0]), trace.ints([c]), trace.ints([axis])], narrow, dtype);
+      y = builder.emit("Reshape", [y, builder.ints([blocks * block])], [blocks * block], dtype);
+    y = builder.emit("Slice", [y, builder.ints([0]), builder.ints([c]), builder.ints([axis])], narrow, dtype);
   }
-  return trace.emit("Reshape", [y, trace.ints(shape)], shape, dtype);
+  return builder.emit("Reshape", [y, builder.ints(shape)], shape, dtype);
 }
 
 /** Along the channels, where every part fills whole blocks. */
-function concatenation(trace: Trace, { inputs, shape, dtype, attributes }: Emission): TensorInfo | undefined {
+function concatenation(
+  builder: GraphBuilder,
+  { inputs, shape, dtype, attributes }: Emission,
+): TensorInfo | undefined {
   const axis = attributes["axis"] as { readonly int: number };
   const parts = inputs as readonly TensorInfo[];
   if (shape.length !== 4 || axis.int !== 1 || dtype !== "float32") return undefined;
-  if (parts.some((part) => typeof part === "string" || part.shape[1]! % trace.block !== 0)) return undefined;
-  const raw = parts.map((part) => trace.blocked(part));
-  return trace.fromBlocked(trace.emit("Concat", raw, shape, dtype, attributes), shape);
+  if (parts.some((part) => typeof part === "string" || part.shape[1]! % builder.block !== 0))
+    return undefined;
+  const raw = parts.map((part) => builder.blocked(part));
+  return builder.fromBlocked(builder.emit("Concat", raw, shape, dtype, attributes), shape);
 }

@@ -1,4 +1,5 @@
 import { elementCount } from "../dims.ts";
+import { type EmittedNode, MICROSOFT } from "./graph-builder.ts";
 import { isElementwise } from "./layout.ts";
 import {
   flagOf,
@@ -9,14 +10,13 @@ import {
   reshapeNode,
   rewritten,
 } from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
 
 /** Smallest right factor, in elements, whose rearranging a product notices. */
 const WORTHWHILE = 2 ** 14;
 
 /** A matrix product of two matrices: MatMul, FusedMatMul or Gemm. */
 const isProduct = ({ opType, domain }: EmittedNode): boolean =>
-  domain === "com.microsoft" ? opType === "FusedMatMul" : /^(MatMul|Gemm)$/.test(opType);
+  domain === MICROSOFT ? opType === "FusedMatMul" : /^(MatMul|Gemm)$/.test(opType);
 
 /** The values that are stored transposed together, all of one shape, and the nodes around them. */
 interface Region {
@@ -138,8 +138,6 @@ function broadcastOf(
   if (height === 1 && width === columns) return [columns, 1];
   return height === rows && width === 1 ? [1, rows] : undefined;
 }
-
-const MICROSOFT = "com.microsoft";
 
 /** The same kind of product of other factors. */
 function productOf(

@@ -1,6 +1,6 @@
 import { elementCount } from "../dims.ts";
+import type { EmittedNode } from "./graph-builder.ts";
 import { type Knowledge, lookups, permOf, reshapeNode } from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
 
 /** Numbers of a row from which on it is worth an index, and of a value from which on it is worth a second thread. */
 const [ROW, WHOLE] = [8, 2 ** 16];

@@ -1,6 +1,6 @@
 import { elementCount } from "../dims.ts";
+import type { EmittedNode } from "./graph-builder.ts";
 import { type Knowledge, lookups } from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
 
 /** Fewest elements of a value for which its memory is worth another node. */
 const LARGE = 2 ** 18;

@@ -1,6 +1,6 @@
 import { elementCount } from "../dims.ts";
+import type { EmittedNode } from "./graph-builder.ts";
 import type { Knowledge } from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
 
 /** Numbers of a weight from which on it matters when its gradient is made, and how many such weights there must be. */
 const [LARGE, MANY] = [2 ** 12, 8];

@@ -1,6 +1,6 @@
 import { elementCount } from "../dims.ts";
+import type { EmittedNode } from "./graph-builder.ts";
 import { alive, type Knowledge, lookups, reshapeNode } from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
 
 /** Numbers from which on a sum is worth other nodes, and fewest numbers that are summed beside each other. */
 const [WHOLE, WIDTH] = [2 ** 14, 8];

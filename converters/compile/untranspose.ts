@@ -1,7 +1,7 @@
 import { elementCount } from "../dims.ts";
+import type { EmittedNode } from "./graph-builder.ts";
 import { isElementwise } from "./layout.ts";
 import { alive, type Knowledge, type Lookups, lookups, makersOf, permOf, reshapeNode } from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
 
 /** A rearrangement of a value's elements: of the value under this shape, by this permutation of its axes. */
 interface Order {

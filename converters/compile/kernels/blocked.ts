@@ -1,8 +1,8 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { elementCount } from "../../dims.ts";
 import type { ConvAttributes } from "../../kernels/window.ts";
-import { channelBlocks, NCHWC } from "../layout.ts";
-import type { Operand, Trace } from "../trace.ts";
+import { type GraphBuilder, MICROSOFT, NCHWC, type Operand } from "../graph-builder.ts";
+import { channelBlocks } from "../layout.ts";
 import { convAttributes, crop, sumFirst, viewAs } from "./window.ts";
 
 /**
@@ -31,52 +31,62 @@ export function blockedKind(a: ConvAttributes, block: number): BlockedKind | und
 }
 
 /** Deals the rows of [A, R, S] out in blocks: [A, R/b, S, b], the last block filled with zeros. */
-function deal(trace: Trace, x: TensorInfo, [a, r, s]: readonly [number, number, number]): TensorInfo {
-  const whole = channelBlocks(r, trace.block) * trace.block;
-  let rows = viewAs(trace, x, [a, r, s, 1]);
+function deal(
+  builder: GraphBuilder,
+  x: TensorInfo,
+  [a, r, s]: readonly [number, number, number],
+): TensorInfo {
+  const whole = channelBlocks(r, builder.block) * builder.block;
+  let rows = viewAs(builder, x, [a, r, s, 1]);
   if (r % 4 !== 0)
-    rows = trace.emit("Pad", [rows, trace.ints([0, 0, 0, 0, 0, whole - r, 0, 0])], [a, whole, s, 1], x.dtype);
-  return trace.emit("ReorderInput", [rows], [a, whole, s, 1], x.dtype, {}, NCHWC);
+    rows = builder.emit(
+      "Pad",
+      [rows, builder.ints([0, 0, 0, 0, 0, whole - r, 0, 0])],
+      [a, whole, s, 1],
+      x.dtype,
+    );
+  return builder.emit([NCHWC, "ReorderInput"], [rows], [a, whole, s, 1], x.dtype);
 }
 
 const rounded = (channels: number, block: number) => channelBlocks(channels, block) * block;
 
 /** Weights for the forward convolution. */
-function forwardFilter(trace: Trace, w: TensorInfo, kind: BlockedKind): TensorInfo {
-  const { block } = trace;
+function forwardFilter(builder: GraphBuilder, w: TensorInfo, kind: BlockedKind): TensorInfo {
+  const { block } = builder;
   const [o, c, kh, kw] = w.shape as [number, number, number, number];
   const k = kh * kw;
-  if (kind === "depthwise") return viewAs(trace, deal(trace, w, [1, o, k]), [rounded(o, block), 1, kh, kw]);
-  if (kind === "image") return viewAs(trace, deal(trace, w, [1, o, c * k]), [rounded(o, block), c, kh, kw]);
+  if (kind === "depthwise")
+    return viewAs(builder, deal(builder, w, [1, o, k]), [rounded(o, block), 1, kh, kw]);
+  if (kind === "image")
+    return viewAs(builder, deal(builder, w, [1, o, c * k]), [rounded(o, block), c, kh, kw]);
   const wide = rounded(c, block);
-  const inner = deal(trace, w, [o, c, k]);
-  return viewAs(trace, deal(trace, inner, [1, o, wide * k]), [rounded(o, block), wide, kh, kw]);
+  const inner = deal(builder, w, [o, c, k]);
+  return viewAs(builder, deal(builder, inner, [1, o, wide * k]), [rounded(o, block), wide, kh, kw]);
 }
 
 export function blockedConv(
-  trace: Trace,
+  builder: GraphBuilder,
   kind: BlockedKind,
   [x, w, bias]: readonly TensorInfo[],
   a: ConvAttributes,
 ): TensorInfo {
-  const { block } = trace;
+  const { block } = builder;
   const o = a.filterShape[0]!;
   const wide = rounded(o, block);
-  const operands: Operand[] = [kind === "image" ? x! : trace.blocked(x!), forwardFilter(trace, w!, kind)];
+  const operands: Operand[] = [kind === "image" ? x! : builder.blocked(x!), forwardFilter(builder, w!, kind)];
   if (bias)
     operands.push(
-      wide === o ? bias : trace.emit("Pad", [bias, trace.ints([0, wide - o])], [wide], bias.dtype),
+      wide === o ? bias : builder.emit("Pad", [bias, builder.ints([0, wide - o])], [wide], bias.dtype),
     );
   const group = kind === "depthwise" ? wide : a.group;
-  const raw = trace.emit(
-    "Conv",
+  const raw = builder.emit(
+    [NCHWC, "Conv"],
     operands,
     [a.outputShape[0]!, wide, ...a.outputShape.slice(2)],
     "float32",
     convAttributes({ ...a, group }),
-    NCHWC,
   );
-  return trace.fromBlocked(raw, a.outputShape);
+  return builder.fromBlocked(raw, a.outputShape);
 }
 
 /**
@@ -84,21 +94,21 @@ export function blockedConv(
  * stands for, or zero. The phases are outermost among the output channels of a group.
  */
 function mirroredFilter(
-  trace: Trace,
+  builder: GraphBuilder,
   w: TensorInfo,
   group: number,
   phases: readonly (readonly (number | undefined)[])[],
   kernel: readonly number[],
 ): TensorInfo {
-  const { block } = trace;
+  const { block } = builder;
   const [o, c, kh, kw] = w.shape as [number, number, number, number];
   const k = kh * kw;
   const [outBlocks, inBlocks] = [channelBlocks(o, block), channelBlocks(c, block)];
   // [O/b, C, k, bo] → [O/b, C/b, k, bo, bc]
-  const outer = deal(trace, w, [1, o, c * k]);
-  const tiles = deal(trace, outer, [outBlocks, c, k * block]);
+  const outer = deal(builder, w, [1, o, c * k]);
+  const tiles = deal(builder, outer, [outBlocks, c, k * block]);
   const count = outBlocks * inBlocks * k;
-  const rows = viewAs(trace, tiles, [count, block * block]);
+  const rows = viewAs(builder, tiles, [count, block * block]);
   const perGroup = outBlocks / group;
   const picks: number[] = [];
   for (let g = 0; g < group; g++)
@@ -108,12 +118,18 @@ function mirroredFilter(
           for (const tap of taps)
             picks.push(tap === undefined ? count : ((g * perGroup + j) * inBlocks + i) * k + tap);
   const source = picks.includes(count)
-    ? trace.emit("Pad", [rows, trace.ints([0, 0, 1, 0])], [count + 1, block * block], "float32")
+    ? builder.emit("Pad", [rows, builder.ints([0, 0, 1, 0])], [count + 1, block * block], "float32")
     : rows;
-  const picked = trace.emit("Gather", [source, trace.ints(picks)], [picks.length, block * block], "float32", {
-    axis: { int: 0 },
-  });
-  return viewAs(trace, picked, [group * phases.length * inBlocks * block, perGroup * block, ...kernel]);
+  const picked = builder.emit(
+    "Gather",
+    [source, builder.ints(picks)],
+    [picks.length, block * block],
+    "float32",
+    {
+      axis: { int: 0 },
+    },
+  );
+  return viewAs(builder, picked, [group * phases.length * inBlocks * block, perGroup * block, ...kernel]);
 }
 
 /** Per axis: for each phase p of the stride, the taps that reach dx[q·s + p], as offsets into dy. */
@@ -140,13 +156,13 @@ function phasesOf(a: ConvAttributes, axis: number) {
 
 /** dx = dy * mirrored W. Undefined where the blocked layout has no form of it. */
 export function blockedInputGrad(
-  trace: Trace,
+  builder: GraphBuilder,
   kind: BlockedKind,
   dy: TensorInfo,
   w: TensorInfo,
   a: ConvAttributes,
 ): TensorInfo | undefined {
-  const { block } = trace;
+  const { block } = builder;
   const [o, c] = a.filterShape as [number, number];
   const n = a.inputShape[0]!;
   const k = elementCount(a.kernel);
@@ -161,26 +177,30 @@ export function blockedInputGrad(
     attributes: { kernel: readonly number[]; dilations: readonly number[]; pads: readonly number[] },
     group: number,
   ) =>
-    trace.emit(
-      "Conv",
+    builder.emit(
+      [NCHWC, "Conv"],
       [x, filter],
       shape,
       "float32",
       convAttributes({ ...attributes, strides: [1, 1], group }),
-      NCHWC,
     );
 
   if (kind === "depthwise") {
     // Zeros between the places of dy turn the stride into 1.
     const [oh, ow] = a.outputShape.slice(2) as [number, number];
-    let spread = trace.blocked(dy);
+    let spread = builder.blocked(dy);
     if (!unitStride) {
       const [sh, sw] = a.strides as [number, number];
       const blocks = channelBlocks(o, block);
-      const apart = viewAs(trace, spread, [n * blocks, oh, 1, ow, 1, block]);
+      const apart = viewAs(builder, spread, [n * blocks, oh, 1, ow, 1, block]);
       const grown = [n * blocks, oh, sh, ow, sw, block];
-      const pads = trace.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0]);
-      spread = viewAs(trace, trace.emit("Pad", [apart, pads], grown, "float32"), [n, wide, oh * sh, ow * sw]);
+      const pads = builder.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0]);
+      spread = viewAs(builder, builder.emit("Pad", [apart, pads], grown, "float32"), [
+        n,
+        wide,
+        oh * sh,
+        ow * sw,
+      ]);
     }
     const spatial = spread.shape.slice(2);
     const begins = a.kernel.map((size, i) => (size - 1) * a.dilations[i]! - a.pads[i]!);
@@ -188,27 +208,30 @@ export function blockedInputGrad(
       (size, i) => a.inputShape[i + 2]! + (size - 1) * a.dilations[i]! - spatial[i]! - begins[i]!,
     );
     if ([...begins, ...ends].some((p) => p < 0)) return undefined;
-    const taps = trace.emit(
+    const taps = builder.emit(
       "Gather",
-      [viewAs(trace, deal(trace, w, [1, o, k]), [channelBlocks(o, block), k, block]), trace.ints(mirrored)],
+      [
+        viewAs(builder, deal(builder, w, [1, o, k]), [channelBlocks(o, block), k, block]),
+        builder.ints(mirrored),
+      ],
       [channelBlocks(o, block), k, block],
       "float32",
       { axis: { int: 1 } },
     );
-    const filter = viewAs(trace, taps, [wide, 1, ...a.kernel]);
+    const filter = viewAs(builder, taps, [wide, 1, ...a.kernel]);
     const shape = [n, wide, ...a.inputShape.slice(2)];
     const raw = convolve(spread, filter, shape, { ...a, pads: [...begins, ...ends] }, wide);
-    return trace.fromBlocked(raw, a.inputShape);
+    return builder.fromBlocked(raw, a.inputShape);
   }
 
   if (unitStride) {
     const begins = a.kernel.map((size, i) => (size - 1) * a.dilations[i]! - a.pads[i]!);
     const ends = a.kernel.map((size, i) => (size - 1) * a.dilations[i]! - a.pads[2 + i]!);
     if ([...begins, ...ends].some((p) => p < 0)) return undefined;
-    const filter = mirroredFilter(trace, w, a.group, [mirrored], a.kernel);
+    const filter = mirroredFilter(builder, w, a.group, [mirrored], a.kernel);
     const shape = [n, wide, ...a.inputShape.slice(2)];
-    const raw = convolve(trace.blocked(dy), filter, shape, { ...a, pads: [...begins, ...ends] }, a.group);
-    return trace.fromBlocked(raw, a.inputShape);
+    const raw = convolve(builder.blocked(dy), filter, shape, { ...a, pads: [...begins, ...ends] }, a.group);
+    return builder.fromBlocked(raw, a.inputShape);
   }
 
   // A stride of s: dx falls into s·s phases, each a convolution of dy with its share of the taps.
@@ -235,9 +258,9 @@ export function blockedInputGrad(
       phases.push(taps);
     }
   const kernel = [rows.kernel, columns.kernel];
-  const filter = mirroredFilter(trace, w, 1, phases, kernel);
+  const filter = mirroredFilter(builder, w, 1, phases, kernel);
   const raw = convolve(
-    trace.blocked(dy),
+    builder.blocked(dy),
     filter,
     [n, phases.length * wide, ...grid],
     { kernel, dilations: [1, 1], pads },
@@ -246,22 +269,22 @@ export function blockedInputGrad(
   const whole = [n * blocks, grid[0], sh, grid[1], sw, block];
   let mixed: TensorInfo;
   if (alone) {
-    const apart = viewAs(trace, raw, [n * blocks, grid[0], 1, grid[1], 1, block]);
-    mixed = trace.emit(
+    const apart = viewAs(builder, raw, [n * blocks, grid[0], 1, grid[1], 1, block]);
+    mixed = builder.emit(
       "Pad",
-      [apart, trace.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0])],
+      [apart, builder.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0])],
       whole,
       "float32",
     );
   } else {
-    const apart = viewAs(trace, raw, [n, sh, sw, blocks, ...grid, block]);
-    mixed = trace.emit("Transpose", [apart], [n, blocks, grid[0], sh, grid[1], sw, block], "float32", {
+    const apart = viewAs(builder, raw, [n, sh, sw, blocks, ...grid, block]);
+    mixed = builder.emit("Transpose", [apart], [n, blocks, grid[0], sh, grid[1], sw, block], "float32", {
       perm: { ints: [0, 3, 4, 1, 5, 2, 6] },
     });
   }
   const size = [n * blocks, grid[0] * sh, grid[1] * sw, block];
-  const cut = crop(trace, viewAs(trace, mixed, size), [n * blocks, ...a.inputShape.slice(2), block]);
-  return trace.fromBlocked(viewAs(trace, cut, [n, wide, ...a.inputShape.slice(2)]), a.inputShape);
+  const cut = crop(builder, viewAs(builder, mixed, size), [n * blocks, ...a.inputShape.slice(2), block]);
+  return builder.fromBlocked(viewAs(builder, cut, [n, wide, ...a.inputShape.slice(2)]), a.inputShape);
 }
 
 /** Pads and places of a convolution whose *kernel* is dy: it meets x at every tap. */
@@ -277,23 +300,23 @@ function tapWindow(a: ConvAttributes) {
 
 /** dW of a depthwise convolution: a depthwise convolution of x with dy as its kernel, every sample on channels of its own. */
 export function blockedDepthwiseFilterGrad(
-  trace: Trace,
+  builder: GraphBuilder,
   x: TensorInfo,
   dy: TensorInfo,
   a: ConvAttributes,
 ): TensorInfo {
-  const { block } = trace;
+  const { block } = builder;
   const o = a.filterShape[0]!;
   const n = a.inputShape[0]!;
   const wide = rounded(o, block);
   const [rows, columns] = tapWindow(a) as [ReturnType<typeof tapWindow>[0], ReturnType<typeof tapWindow>[0]];
   const spatial = a.outputShape.slice(2);
   const places = [rows.places, columns.places];
-  const each = trace.emit(
-    "Conv",
+  const each = builder.emit(
+    [NCHWC, "Conv"],
     [
-      viewAs(trace, trace.blocked(x), [1, n * wide, ...a.inputShape.slice(2)]),
-      viewAs(trace, trace.blocked(dy), [n * wide, 1, ...spatial]),
+      viewAs(builder, builder.blocked(x), [1, n * wide, ...a.inputShape.slice(2)]),
+      viewAs(builder, builder.blocked(dy), [n * wide, 1, ...spatial]),
     ],
     [1, n * wide, ...places],
     "float32",
@@ -304,11 +327,10 @@ export function blockedDepthwiseFilterGrad(
       pads: [rows.begin, columns.begin, rows.end, columns.end],
       group: n * wide,
     }),
-    NCHWC,
   );
-  const sum = sumFirst(trace, viewAs(trace, each, [n, wide * elementCount(places)]));
-  const dw = trace.fromBlocked(viewAs(trace, sum, [1, wide, ...places]), [1, o, ...places]);
-  return viewAs(trace, crop(trace, dw, [1, o, ...a.kernel]), a.filterShape);
+  const sum = sumFirst(builder, viewAs(builder, each, [n, wide * elementCount(places)]));
+  const dw = builder.fromBlocked(viewAs(builder, sum, [1, wide, ...places]), [1, o, ...places]);
+  return viewAs(builder, crop(builder, dw, [1, o, ...a.kernel]), a.filterShape);
 }
 
 /**
@@ -320,7 +342,7 @@ export function blockedDepthwiseFilterGrad(
  * sums over the groups come after. A group of one takes dy as it is, any other wants it transposed.
  */
 export function filterGradByConvolution(
-  trace: Trace,
+  builder: GraphBuilder,
   x: TensorInfo,
   dy: TensorInfo,
   a: ConvAttributes,
@@ -328,13 +350,13 @@ export function filterGradByConvolution(
   const pointwise = a.kernel.every((k) => k === 1) && a.pads.every((p) => p === 0);
   const [n, c, ...size] = a.inputShape as [number, number, number, number];
   if (!pointwise) {
-    const { block } = trace;
-    if (!trace.isBlocked(x) || c % block !== 0 || c === block)
-      return filterGradOfImages(trace, trace.channelsLast(x), dy, a);
-    const blocks = viewAs(trace, trace.blocked(x), [n, c / block, elementCount(size) * block]);
+    const { block } = builder;
+    if (!builder.isBlocked(x) || c % block !== 0 || c === block)
+      return filterGradOfImages(builder, builder.channelsLast(x), dy, a);
+    const blocks = viewAs(builder, builder.blocked(x), [n, c / block, elementCount(size) * block]);
     const shape = [c / block, n, elementCount(size) * block];
-    const apart = trace.emit("Transpose", [blocks], shape, "float32", { perm: { ints: [1, 0, 2] } });
-    return filterGradOfImages(trace, apart, dy, a, block);
+    const apart = builder.emit("Transpose", [blocks], shape, "float32", { perm: { ints: [1, 0, 2] } });
+    return filterGradOfImages(builder, apart, dy, a, block);
   }
   // One tap: only the places that it met matter, and no place between them need be computed.
   const spatial = a.outputShape.slice(2);
@@ -342,37 +364,36 @@ export function filterGradByConvolution(
   const strided = a.strides.some((s) => s !== 1);
   const places = elementCount(spatial);
   const met = () => {
-    const last = trace.channelsLast(x);
+    const last = builder.channelsLast(x);
     if (!strided) return last;
-    const ends = trace.ints(spatial.map((d, i) => (d - 1) * a.strides[i]! + 1));
-    return trace.emit(
+    const ends = builder.ints(spatial.map((d, i) => (d - 1) * a.strides[i]! + 1));
+    return builder.emit(
       "Slice",
-      [last, trace.ints([0, 0]), ends, trace.ints([1, 2]), trace.ints(a.strides)],
+      [last, builder.ints([0, 0]), ends, builder.ints([1, 2]), builder.ints(a.strides)],
       [n, ...spatial, c],
       "float32",
     );
   };
   if (groupsOf(n, c * o, { x: c * places, dy: o * places }) < n)
-    return filterGradOfImages(trace, met(), dy, {
+    return filterGradOfImages(builder, met(), dy, {
       ...a,
       strides: [1, 1],
       dilations: [1, 1],
       inputShape: [n, c, ...spatial],
     });
   // A sample's dW is one small product, which im2col would only hold up; row-major x as it is, or channels last where that is free.
-  const rows = viewAs(trace, dy, [n, o, places]);
+  const rows = viewAs(builder, dy, [n, o, places]);
   const each =
-    strided || (trace.isBlocked(x) && c === trace.block)
-      ? trace.emit("MatMul", [rows, viewAs(trace, met(), [n, places, c])], [n, o, c], "float32")
-      : trace.emit(
-          "FusedMatMul",
-          [rows, viewAs(trace, x, [n, c, places])],
+    strided || (builder.isBlocked(x) && c === builder.block)
+      ? builder.emit("MatMul", [rows, viewAs(builder, met(), [n, places, c])], [n, o, c], "float32")
+      : builder.emit(
+          [MICROSOFT, "FusedMatMul"],
+          [rows, viewAs(builder, x, [n, c, places])],
           [n, o, c],
           "float32",
           { transB: { int: 1 } },
-          "com.microsoft",
         );
-  return viewAs(trace, sumFirst(trace, each), a.filterShape);
+  return viewAs(builder, sumFirst(builder, each), a.filterShape);
 }
 
 /**
@@ -390,7 +411,7 @@ function groupsOf(n: number, filter: number, { x, dy }: { readonly x: number; re
 
 /** @param x the images [C/width, N, H, W·width]: `width` channels of them last, and the others apart */
 function filterGradOfImages(
-  trace: Trace,
+  builder: GraphBuilder,
   x: TensorInfo,
   dy: TensorInfo,
   a: ConvAttributes,
@@ -410,21 +431,21 @@ function filterGradOfImages(
   const each = n / groups;
   const filter =
     each === 1
-      ? viewAs(trace, dy, [n * o, 1, ...spatial])
+      ? viewAs(builder, dy, [n * o, 1, ...spatial])
       : viewAs(
-          trace,
-          trace.emit(
+          builder,
+          builder.emit(
             "Transpose",
-            [viewAs(trace, dy, [groups, each, o, elementCount(spatial)])],
+            [viewAs(builder, dy, [groups, each, o, elementCount(spatial)])],
             [groups, o, each, elementCount(spatial)],
             "float32",
             { perm: { ints: [0, 2, 1, 3] } },
           ),
           [groups * o, each, ...spatial],
         );
-  const y = trace.emit(
+  const y = builder.emit(
     "Conv",
-    [viewAs(trace, x, [apart, n, h, w * width]), filter],
+    [viewAs(builder, x, [apart, n, h, w * width]), filter],
     [apart, groups * o, rowsOut, columnsOut * width],
     "float32",
     convAttributes({
@@ -439,31 +460,31 @@ function filterGradOfImages(
   const sum =
     groups === 1
       ? y
-      : trace.emit(
+      : builder.emit(
           "ReduceSum",
-          [viewAs(trace, y, [apart, groups, numbers]), trace.ints([1])],
+          [viewAs(builder, y, [apart, groups, numbers]), builder.ints([1])],
           [apart, numbers],
           "float32",
           { keepdims: { int: 0 } },
         );
-  let dw = viewAs(trace, sum, [apart * o, rowsOut, columnsOut, width]);
+  let dw = viewAs(builder, sum, [apart * o, rowsOut, columnsOut, width]);
   const [dilation] = a.dilations.slice(1) as [number];
   if (dilation !== 1) {
     const met = Math.ceil(columnsOut / dilation);
-    dw = trace.emit(
+    dw = builder.emit(
       "Slice",
-      [dw, trace.ints([0]), trace.ints([columnsOut]), trace.ints([2]), trace.ints([dilation])],
+      [dw, builder.ints([0]), builder.ints([columnsOut]), builder.ints([2]), builder.ints([dilation])],
       [apart * o, rowsOut, met, width],
       "float32",
     );
   }
-  dw = crop(trace, dw, [apart * o, ...a.kernel, width]);
-  const last = trace.emit(
+  dw = crop(builder, dw, [apart * o, ...a.kernel, width]);
+  const last = builder.emit(
     "Transpose",
-    [viewAs(trace, dw, [apart, o, taps, width])],
+    [viewAs(builder, dw, [apart, o, taps, width])],
     [o, apart, width, taps],
     "float32",
     { perm: { ints: [1, 0, 3, 2] } },
   );
-  return viewAs(trace, last, a.filterShape);
+  return viewAs(builder, last, a.filterShape);
 }

@@ -1,5 +1,5 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
-import type { KernelLowerings, Trace } from "../trace.ts";
+import type { GraphBuilder, KernelLowerings } from "../graph-builder.ts";
 
 const LARGEST = 3.4028234663852886e38;
 
@@ -7,10 +7,10 @@ const LARGEST = 3.4028234663852886e38;
  * 1 where sign·(y − bound) > 0, else 0, as floats in one pass on all threads: a HardSigmoid clip(±2ᵏ·y ∓ 2ᵏ·bound, 0, 1). The
  * powers of two make it exact at the bound; k keeps the products finite.
  */
-function side(trace: Trace, y: TensorInfo, bound: number, sign: 1 | -1): TensorInfo | undefined {
+function side(builder: GraphBuilder, y: TensorInfo, bound: number, sign: 1 | -1): TensorInfo | undefined {
   if (sign * bound <= -LARGEST) return undefined;
   const k = Math.min(100, 125 - Math.ceil(Math.log2(Math.max(1, Math.abs(bound)))));
-  return trace.emit("HardSigmoid", [y], y.shape, "float32", {
+  return builder.emit("HardSigmoid", [y], y.shape, "float32", {
     alpha: { float: sign * 2 ** k },
     beta: { float: bound === 0 ? 0 : -sign * bound * 2 ** k },
   });
@@ -18,13 +18,13 @@ function side(trace: Trace, y: TensorInfo, bound: number, sign: 1 | -1): TensorI
 
 /** Lowerings of converters/kernels/clip.ts. */
 export const clipLowerings = {
-  OnnxClip: ({ inputs: [x], attrs: { low, high }, trace }) => {
-    const bound = (value: number) => trace.constant([value], [], "float32");
-    return trace.emit("Clip", [x!, bound(low), bound(high)], x!.shape, "float32");
+  OnnxClip: ({ inputs: [x], attrs: { low, high }, builder }) => {
+    const bound = (value: number) => builder.constant([value], [], "float32");
+    return builder.emit("Clip", [x!, bound(low), bound(high)], x!.shape, "float32");
   },
-  OnnxClipGrad: ({ inputs: [dy, y], attrs: { low, high }, trace }) =>
-    [side(trace, y!, low, 1), side(trace, y!, high, -1)].reduce<TensorInfo>(
-      (product, mask) => (mask ? trace.emit("Mul", [product, mask], y!.shape, "float32") : product),
+  OnnxClipGrad: ({ inputs: [dy, y], attrs: { low, high }, builder }) =>
+    [side(builder, y!, low, 1), side(builder, y!, high, -1)].reduce<TensorInfo>(
+      (product, mask) => (mask ? builder.emit("Mul", [product, mask], y!.shape, "float32") : product),
       dy!,
     ),
 } satisfies Partial<KernelLowerings>;

@@ -2,7 +2,7 @@ import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { elementCount } from "../../dims.ts";
 import type { PoolAttributes } from "../../kernels/attributes.ts";
 import { taps } from "../../kernels/window.ts";
-import type { KernelLowerings, Operand, Trace } from "../trace.ts";
+import { type GraphBuilder, type KernelLowerings, MICROSOFT, type Operand } from "../graph-builder.ts";
 import {
   blockedConv,
   blockedDepthwiseFilterGrad,
@@ -13,13 +13,13 @@ import {
 import { convAttributes, viewAs } from "./window.ts";
 import { winogradConv, winogradFilterGrad, winogradForm, winogradInputGrad } from "./winograd.ts";
 
-const padZeros = (trace: Trace, x: TensorInfo, pads: readonly number[]): TensorInfo => {
+const padZeros = (builder: GraphBuilder, x: TensorInfo, pads: readonly number[]): TensorInfo => {
   const rank = pads.length / 2;
   if (pads.every((p) => p === 0)) return x;
   const shape = x.shape.map((d, i) => (i < 2 ? d : d + pads[i - 2]! + pads[rank + i - 2]!));
-  return trace.emit(
+  return builder.emit(
     "Pad",
-    [x, trace.ints([0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)])],
+    [x, builder.ints([0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)])],
     shape,
     x.dtype,
   );
@@ -27,7 +27,7 @@ const padZeros = (trace: Trace, x: TensorInfo, pads: readonly number[]): TensorI
 
 /** The part of the padded input that one tap meets. */
 const tapSlice = (
-  trace: Trace,
+  builder: GraphBuilder,
   padded: TensorInfo,
   offset: readonly number[],
   a: { strides: readonly number[]; outputShape: readonly number[] },
@@ -36,14 +36,14 @@ const tapSlice = (
   const shape = [padded.shape[0]!, padded.shape[1]!, ...spatial];
   if (shape.every((d, i) => d === padded.shape[i])) return padded;
   const ends = spatial.map((d, i) => offset[i]! + (d - 1) * a.strides[i]! + 1);
-  return trace.emit(
+  return builder.emit(
     "Slice",
     [
       padded,
-      trace.ints(offset),
-      trace.ints(ends),
-      trace.ints(spatial.map((_, i) => i + 2)),
-      trace.ints(a.strides),
+      builder.ints(offset),
+      builder.ints(ends),
+      builder.ints(spatial.map((_, i) => i + 2)),
+      builder.ints(a.strides),
     ],
     shape,
     padded.dtype,
@@ -52,19 +52,19 @@ const tapSlice = (
 
 /** Lowerings of converters/kernels/conv.ts and pool.ts: direct ONNX operators wherever there is one. */
 export const convolutionLowerings = {
-  OnnxConv: ({ inputs, attrs: a, trace }) => {
+  OnnxConv: ({ inputs, attrs: a, builder }) => {
     const form = winogradForm(a);
-    if (form) return winogradConv(trace, inputs, a, form);
-    const kind = blockedKind(a, trace.block);
-    if (kind) return blockedConv(trace, kind, inputs, a);
-    return trace.emit("Conv", inputs, a.outputShape, "float32", convAttributes(a));
+    if (form) return winogradConv(builder, inputs, a, form);
+    const kind = blockedKind(a, builder.block);
+    if (kind) return blockedConv(builder, kind, inputs, a);
+    return builder.emit("Conv", inputs, a.outputShape, "float32", convAttributes(a));
   },
 
-  OnnxConvInputGrad: ({ inputs: [dy, w], attrs: a, trace }) => {
+  OnnxConvInputGrad: ({ inputs: [dy, w], attrs: a, builder }) => {
     const form = winogradForm(a);
-    if (form) return winogradInputGrad(trace, dy!, w!, a, form);
-    const kind = blockedKind(a, trace.block);
-    const blocked = kind && blockedInputGrad(trace, kind, dy!, w!, a);
+    if (form) return winogradInputGrad(builder, dy!, w!, a, form);
+    const kind = blockedKind(a, builder.block);
+    const blocked = kind && blockedInputGrad(builder, kind, dy!, w!, a);
     if (blocked) return blocked;
     const rank = a.kernel.length;
     const unitStride = a.strides.every((s) => s === 1);
@@ -75,22 +75,24 @@ export const convolutionLowerings = {
       const [o, c] = a.filterShape as [number, number];
       const axes = a.kernel.map((_, i) => i + 2);
       const perm = [1, 0, ...axes];
-      const swapped = trace.emit("Transpose", [w!], [c, o, ...a.kernel], "float32", { perm: { ints: perm } });
+      const swapped = builder.emit("Transpose", [w!], [c, o, ...a.kernel], "float32", {
+        perm: { ints: perm },
+      });
       const flipped = a.kernel.every((k) => k === 1)
         ? swapped
-        : trace.emit(
+        : builder.emit(
             "Slice",
             [
               swapped,
-              trace.ints(axes.map(() => -1)),
-              trace.ints(a.kernel.map((k) => -k - 1)),
-              trace.ints(axes),
-              trace.ints(axes.map(() => -1)),
+              builder.ints(axes.map(() => -1)),
+              builder.ints(a.kernel.map((k) => -k - 1)),
+              builder.ints(axes),
+              builder.ints(axes.map(() => -1)),
             ],
             [c, o, ...a.kernel],
             "float32",
           );
-      return trace.emit("Conv", [dy!, flipped], a.inputShape, "float32", {
+      return builder.emit("Conv", [dy!, flipped], a.inputShape, "float32", {
         ...convAttributes(a),
         pads: { ints: [...mirrored, ...mirroredEnd] },
       });
@@ -115,112 +117,109 @@ export const convolutionLowerings = {
       }
     });
     const shape = a.inputShape.map((d, i) => (i < 2 ? d : d - Math.max(0, missing[i - 2]!)));
-    const y = trace.emit("ConvTranspose", [dy!, w!], shape, "float32", {
+    const y = builder.emit("ConvTranspose", [dy!, w!], shape, "float32", {
       ...convAttributes(a),
       pads: { ints: pads },
     });
-    return padZeros(trace, y, [...a.kernel.map(() => 0), ...missing.map((m) => Math.max(0, m))]);
+    return padZeros(builder, y, [...a.kernel.map(() => 0), ...missing.map((m) => Math.max(0, m))]);
   },
 
-  OnnxConvFilterGrad: ({ inputs: [x, dy], attrs: a, trace }) => {
+  OnnxConvFilterGrad: ({ inputs: [x, dy], attrs: a, builder }) => {
     const form = winogradForm(a);
-    if (form) return winogradFilterGrad(trace, x!, dy!, a, form);
-    if (blockedKind(a, trace.block) === "depthwise") return blockedDepthwiseFilterGrad(trace, x!, dy!, a);
-    if (a.group === 1 && a.kernel.length === 2) return filterGradByConvolution(trace, x!, dy!, a);
+    if (form) return winogradFilterGrad(builder, x!, dy!, a, form);
+    if (blockedKind(a, builder.block) === "depthwise") return blockedDepthwiseFilterGrad(builder, x!, dy!, a);
+    if (a.group === 1 && a.kernel.length === 2) return filterGradByConvolution(builder, x!, dy!, a);
     const [o, c] = a.filterShape as [number, number];
     const n = a.inputShape[0]!;
     const l = elementCount(a.outputShape.slice(2));
     const g = a.group;
     const offsets = taps(a);
-    const padded = padZeros(trace, x!, a.pads);
+    const padded = padZeros(builder, x!, a.pads);
     const count = offsets.length;
     if (g === 1 && c >= 128) {
       // Channels first, all taps side by side, one product: fastest at production widths.
       const columns = offsets.map((offset) => {
-        const piece = viewAs(trace, tapSlice(trace, padded, offset, a), [n, c, l]);
-        return trace.emit("Transpose", [piece], [c, n, l], "float32", { perm: { ints: [1, 0, 2] } });
+        const piece = viewAs(builder, tapSlice(builder, padded, offset, a), [n, c, l]);
+        return builder.emit("Transpose", [piece], [c, n, l], "float32", { perm: { ints: [1, 0, 2] } });
       });
       const side =
         count === 1
           ? columns[0]!
-          : trace.emit("Concat", columns, [count * c, n, l], "float32", { axis: { int: 0 } });
+          : builder.emit("Concat", columns, [count * c, n, l], "float32", { axis: { int: 0 } });
       const rows = viewAs(
-        trace,
-        trace.emit("Transpose", [viewAs(trace, dy!, [n, o, l])], [o, n, l], "float32", {
+        builder,
+        builder.emit("Transpose", [viewAs(builder, dy!, [n, o, l])], [o, n, l], "float32", {
           perm: { ints: [1, 0, 2] },
         }),
         [o, n * l],
       );
-      const dw = trace.emit(
+      const dw = builder.emit(
         "Gemm",
-        [rows, viewAs(trace, side, [count * c, n * l])],
+        [rows, viewAs(builder, side, [count * c, n * l])],
         [o, count * c],
         "float32",
         { transB: { int: 1 } },
       );
-      const stacked = viewAs(trace, dw, [o, count, c]);
-      const ordered = trace.emit("Transpose", [stacked], [o, c, count], "float32", {
+      const stacked = viewAs(builder, dw, [o, count, c]);
+      const ordered = builder.emit("Transpose", [stacked], [o, c, count], "float32", {
         perm: { ints: [0, 2, 1] },
       });
-      return viewAs(trace, ordered, a.filterShape);
+      return viewAs(builder, ordered, a.filterShape);
     }
-    const rows = viewAs(trace, dy!, [n, g, o / g, l]);
+    const rows = viewAs(builder, dy!, [n, g, o / g, l]);
     const pieces = offsets.map((offset) => {
-      const piece = viewAs(trace, tapSlice(trace, padded, offset, a), [n, g, c, l]);
-      const each = trace.emit(
-        "FusedMatMul",
-        [rows, piece],
-        [n, g, o / g, c],
-        "float32",
-        { transB: { int: 1 } },
-        "com.microsoft",
-      );
-      const sum = trace.emit("ReduceSum", [each, trace.ints([0])], [g, o / g, c], "float32", {
+      const piece = viewAs(builder, tapSlice(builder, padded, offset, a), [n, g, c, l]);
+      const each = builder.emit([MICROSOFT, "FusedMatMul"], [rows, piece], [n, g, o / g, c], "float32", {
+        transB: { int: 1 },
+      });
+      const sum = builder.emit("ReduceSum", [each, builder.ints([0])], [g, o / g, c], "float32", {
         keepdims: { int: 0 },
       });
-      return viewAs(trace, sum, [o, c, 1]);
+      return viewAs(builder, sum, [o, c, 1]);
     });
     const dw =
-      count === 1 ? pieces[0]! : trace.emit("Concat", pieces, [o, c, count], "float32", { axis: { int: 2 } });
-    return viewAs(trace, dw, a.filterShape);
+      count === 1
+        ? pieces[0]!
+        : builder.emit("Concat", pieces, [o, c, count], "float32", { axis: { int: 2 } });
+    return viewAs(builder, dw, a.filterShape);
   },
 
-  OnnxMaxPool: ({ inputs: [x], attrs, trace }) => maxPoolWithIndices(trace, x!, attrs)[0]!,
-  OnnxMaxPoolIndices: ({ inputs: [x], attrs: a, trace }) => {
-    const indices = maxPoolWithIndices(trace, x!, a)[1]!;
-    return trace.emit("Cast", [indices], a.outputShape, "int32", { to: { int: 6 } });
+  OnnxMaxPool: ({ inputs: [x], attrs, builder }) => maxPoolWithIndices(builder, x!, attrs)[0]!,
+  OnnxMaxPoolIndices: ({ inputs: [x], attrs: a, builder }) => {
+    const indices = maxPoolWithIndices(builder, x!, a)[1]!;
+    return builder.emit("Cast", [indices], a.outputShape, "int32", { to: { int: 6 } });
   },
-  OnnxMaxPoolGrad: ({ inputs: [x, , dy], attrs: a, trace }) => {
-    const indices = maxPoolWithIndices(trace, x!, a)[1]!;
+  OnnxMaxPoolGrad: ({ inputs: [x, , dy], attrs: a, builder }) => {
+    const indices = maxPoolWithIndices(builder, x!, a)[1]!;
     const flat = [elementCount(a.inputShape)];
     const places = [elementCount(a.outputShape)];
-    const y = trace.emit(
+    const y = builder.emit(
       "ScatterElements",
-      [trace.splat(0, flat, "float32"), viewAs(trace, indices, places), viewAs(trace, dy!, places)],
+      [builder.splat(0, flat, "float32"), viewAs(builder, indices, places), viewAs(builder, dy!, places)],
       flat,
       "float32",
       { axis: { int: 0 }, reduction: { string: "add" } },
     );
-    return viewAs(trace, y, a.inputShape);
+    return viewAs(builder, y, a.inputShape);
   },
 
-  OnnxSumPool: ({ inputs: [x], attrs: a, trace }) => {
+  OnnxSumPool: ({ inputs: [x], attrs: a, builder }) => {
     if (a.dilations.every((d) => d === 1)) {
-      const padded = padZeros(trace, x!, a.pads);
-      const mean = trace.emit("AveragePool", [padded], a.outputShape, "float32", {
+      const padded = padZeros(builder, x!, a.pads);
+      const mean = builder.emit("AveragePool", [padded], a.outputShape, "float32", {
         kernel_shape: { ints: a.kernel },
         strides: { ints: a.strides },
       });
-      return trace.emit(
+      return builder.emit(
         "Mul",
-        [mean, trace.constant([elementCount(a.kernel)], [], "float32")],
+        [mean, builder.constant([elementCount(a.kernel)], [], "float32")],
         a.outputShape,
         "float32",
       );
     }
-    return depthwiseOnes(trace, "Conv", x!, a, a.outputShape);
+    return depthwiseOnes(builder, "Conv", x!, a, a.outputShape);
   },
-  OnnxSumPoolGrad: ({ inputs: [dy], attrs: a, trace }) => {
+  OnnxSumPoolGrad: ({ inputs: [dy], attrs: a, builder }) => {
     const rank = a.kernel.length;
     const reach = a.kernel.map(
       (k, i) => (a.outputShape[i + 2]! - 1) * a.strides[i]! + (k - 1) * a.dilations[i]! + 1,
@@ -228,32 +227,35 @@ export const convolutionLowerings = {
     const [n, c] = a.inputShape as [number, number];
     // Each channel on its own: one channel of N·C images.
     const one = { ...a, pads: a.pads.map(() => 0) };
-    const flat = viewAs(trace, dy!, [n * c, 1, ...a.outputShape.slice(2)]);
-    const spread = depthwiseOnes(trace, "ConvTranspose", flat, one, [n * c, 1, ...reach]);
+    const flat = viewAs(builder, dy!, [n * c, 1, ...a.outputShape.slice(2)]);
+    const spread = depthwiseOnes(builder, "ConvTranspose", flat, one, [n * c, 1, ...reach]);
     const whole = a.inputShape.slice(2).map((d, i) => d + a.pads[i]! + a.pads[rank + i]!);
-    const grown = padZeros(trace, spread, [...a.kernel.map(() => 0), ...whole.map((d, i) => d - reach[i]!)]);
+    const grown = padZeros(builder, spread, [
+      ...a.kernel.map(() => 0),
+      ...whole.map((d, i) => d - reach[i]!),
+    ]);
     const inner = [n * c, 1, ...a.inputShape.slice(2)];
     const starts = a.pads.slice(0, rank);
     const cut = a.pads.every((p) => p === 0)
       ? grown
-      : trace.emit(
+      : builder.emit(
           "Slice",
           [
             grown,
-            trace.ints(starts),
-            trace.ints(starts.map((s, i) => s + a.inputShape[i + 2]!)),
-            trace.ints(starts.map((_, i) => i + 2)),
+            builder.ints(starts),
+            builder.ints(starts.map((s, i) => s + a.inputShape[i + 2]!)),
+            builder.ints(starts.map((_, i) => i + 2)),
           ],
           inner,
           "float32",
         );
-    return viewAs(trace, cut, a.inputShape);
+    return viewAs(builder, cut, a.inputShape);
   },
 } satisfies Partial<KernelLowerings>;
 
 /** Emitted once for the forward and shared by the gradient, which needs the indices. */
-function maxPoolWithIndices(trace: Trace, x: TensorInfo, a: PoolAttributes): TensorInfo[] {
-  return trace.emitMany(
+function maxPoolWithIndices(builder: GraphBuilder, x: TensorInfo, a: PoolAttributes): TensorInfo[] {
+  return builder.emitMany(
     "MaxPool",
     [x],
     [
@@ -270,19 +272,19 @@ function maxPoolWithIndices(trace: Trace, x: TensorInfo, a: PoolAttributes): Ten
 }
 
 function depthwiseOnes(
-  trace: Trace,
+  builder: GraphBuilder,
   opType: "Conv" | "ConvTranspose",
   x: TensorInfo,
   a: PoolAttributes,
   shape: readonly number[],
 ): TensorInfo {
   const channels = x.shape[1]!;
-  const ones: Operand = trace.constant(
+  const ones: Operand = builder.constant(
     new Float32Array(channels * elementCount(a.kernel)).fill(1),
     [channels, 1, ...a.kernel],
     "float32",
   );
-  return trace.emit(opType, [x, ones], shape, "float32", {
+  return builder.emit(opType, [x, ones], shape, "float32", {
     kernel_shape: { ints: a.kernel },
     strides: { ints: a.strides },
     dilations: { ints: a.dilations },

@@ -1,4 +1,4 @@
-import type { KernelLowerings, Lowering } from "../trace.ts";
+import type { KernelLowerings, Lowering } from "../graph-builder.ts";
 import { clipLowerings } from "./clip.ts";
 import { convolutionLowerings } from "./convolution.ts";
 import { elementaryLowerings } from "./elementary.ts";

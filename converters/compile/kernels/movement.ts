@@ -1,10 +1,10 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { elementCount } from "../../dims.ts";
-import type { KernelLowerings } from "../trace.ts";
+import type { KernelLowerings } from "../graph-builder.ts";
 
 /** Lowerings of converters/kernels/movement.ts. */
 export const movementLowerings = {
-  OnnxSlice: ({ inputs: [x], attrs: { begin, shape, stride }, trace }) => {
+  OnnxSlice: ({ inputs: [x], attrs: { begin, shape, stride }, builder }) => {
     const axes = begin
       .map((_, i) => i)
       .filter((i) => begin[i] !== 0 || stride[i] !== 1 || shape[i] !== x!.shape[i]);
@@ -12,20 +12,20 @@ export const movementLowerings = {
       const last = begin[i]! + shape[i]! * stride[i]!;
       return last < 0 ? -x!.shape[i]! - 1 : last;
     });
-    return trace.emit(
+    return builder.emit(
       "Slice",
       [
         x!,
-        trace.ints(axes.map((i) => begin[i]!)),
-        trace.ints(end),
-        trace.ints(axes),
-        trace.ints(axes.map((i) => stride[i]!)),
+        builder.ints(axes.map((i) => begin[i]!)),
+        builder.ints(end),
+        builder.ints(axes),
+        builder.ints(axes.map((i) => stride[i]!)),
       ],
       shape,
       x!.dtype,
     );
   },
-  OnnxSliceGrad: ({ inputs: [dy], attrs: { begin, shape, stride, source }, trace }) => {
+  OnnxSliceGrad: ({ inputs: [dy], attrs: { begin, shape, stride, source }, builder }) => {
     let y: TensorInfo = dy!;
     // A step other than 1 becomes a Gather along its axis from dy with one zero appended; plain pieces are padded at the end.
     stride.forEach((step, axis) => {
@@ -34,31 +34,31 @@ export const movementLowerings = {
       const places = new Map(Array.from({ length: shape[axis]! }, (_, i) => [begin[axis]! + i * step, i]));
       const withZero = y.shape.map((d, i) => (i === axis ? d + 1 : d));
       const pads = [...y.shape.map(() => 0), ...y.shape.map((_, i) => (i === axis ? 1 : 0))];
-      const padded = trace.emit("Pad", [y, trace.ints(pads)], withZero, "float32");
+      const padded = builder.emit("Pad", [y, builder.ints(pads)], withZero, "float32");
       const order = Array.from({ length: source[axis]! }, (_, i) => places.get(i) ?? zeroAt);
       const grown = y.shape.map((d, i) => (i === axis ? source[axis]! : d));
-      y = trace.emit("Gather", [padded, trace.ints(order)], grown, "float32", { axis: { int: axis } });
+      y = builder.emit("Gather", [padded, builder.ints(order)], grown, "float32", { axis: { int: axis } });
     });
     const before = source.map((_, i) => (stride[i] === 1 ? begin[i]! : 0));
     const after = source.map((d, i) => (stride[i] === 1 ? d - begin[i]! - shape[i]! : 0));
     if ([...before, ...after].every((p) => p === 0)) return y;
-    return trace.emit("Pad", [y, trace.ints([...before, ...after])], source, "float32");
+    return builder.emit("Pad", [y, builder.ints([...before, ...after])], source, "float32");
   },
-  OnnxGather: ({ inputs: [x, indices], attrs: { axis }, trace }) => {
+  OnnxGather: ({ inputs: [x, indices], attrs: { axis }, builder }) => {
     const shape = [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)];
-    return trace.emit("Gather", [x!, indices!], shape, x!.dtype, { axis: { int: axis } });
+    return builder.emit("Gather", [x!, indices!], shape, x!.dtype, { axis: { int: axis } });
   },
   // ScatterND(add) loses updates on equal indices with two threads; ScatterElements(add) does not.
-  OnnxGatherGrad: ({ inputs: [dy, indices], attrs: { axis, source }, trace }) => {
+  OnnxGatherGrad: ({ inputs: [dy, indices], attrs: { axis, source }, builder }) => {
     const count = elementCount(indices!.shape);
     const shape = source.map((d, i) => (i === axis ? count : d));
-    const updates = trace.emit("Reshape", [dy!, trace.ints(shape)], shape, "float32");
+    const updates = builder.emit("Reshape", [dy!, builder.ints(shape)], shape, "float32");
     const column = source.map((_, i) => (i === axis ? count : 1));
-    const lifted = trace.emit("Reshape", [indices!, trace.ints(column)], column, "int32");
-    const where = trace.emit("Expand", [lifted, trace.ints(shape)], shape, "int32");
-    return trace.emit(
+    const lifted = builder.emit("Reshape", [indices!, builder.ints(column)], column, "int32");
+    const where = builder.emit("Expand", [lifted, builder.ints(shape)], shape, "int32");
+    return builder.emit(
       "ScatterElements",
-      [trace.splat(0, source, "float32"), where, updates],
+      [builder.splat(0, source, "float32"), where, updates],
       source,
       "float32",
       {
@@ -67,11 +67,11 @@ export const movementLowerings = {
       },
     );
   },
-  OnnxExpand: ({ inputs: [x], attrs: { shape }, trace }) => {
-    const splat = trace.splatValue(x!);
-    if (splat !== undefined) return trace.splat(splat, shape, x!.dtype as "float32");
-    return trace.emit("Expand", [x!, trace.ints(shape)], shape, x!.dtype);
+  OnnxExpand: ({ inputs: [x], attrs: { shape }, builder }) => {
+    const splat = builder.splatValue(x!);
+    if (splat !== undefined) return builder.splat(splat, shape, x!.dtype as "float32");
+    return builder.emit("Expand", [x!, builder.ints(shape)], shape, x!.dtype);
   },
-  OnnxWhere: ({ inputs: [c, a, b], trace }) =>
-    trace.emit("Where", [c!, trace.scalarOf(a!), trace.scalarOf(b!)], a!.shape, a!.dtype),
+  OnnxWhere: ({ inputs: [c, a, b], builder }) =>
+    builder.emit("Where", [c!, builder.scalarOf(a!), builder.scalarOf(b!)], a!.shape, a!.dtype),
 } satisfies Partial<KernelLowerings>;

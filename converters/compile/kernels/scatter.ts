@@ -1,30 +1,30 @@
-import type { KernelLowerings } from "../trace.ts";
+import type { KernelLowerings } from "../graph-builder.ts";
 
 /** Lowerings of converters/kernels/scatter.ts. */
 export const scatterLowerings = {
-  OnnxScatterRows: ({ inputs: [data, indices, updates], attrs: { reduction }, trace }) => {
+  OnnxScatterRows: ({ inputs: [data, indices, updates], attrs: { reduction }, builder }) => {
     const [count, width] = updates!.shape as [number, number];
-    const column = trace.emit("Reshape", [indices!, trace.ints([count, 1])], [count, 1], "int32");
+    const column = builder.emit("Reshape", [indices!, builder.ints([count, 1])], [count, 1], "int32");
     const places =
       width === 1
         ? column
-        : trace.emit("Expand", [column, trace.ints([count, width])], [count, width], "int32");
-    return trace.emit("ScatterElements", [data!, places, updates!], data!.shape, data!.dtype, {
+        : builder.emit("Expand", [column, builder.ints([count, width])], [count, width], "int32");
+    return builder.emit("ScatterElements", [data!, places, updates!], data!.shape, data!.dtype, {
       axis: { int: 0 },
       reduction: { string: reduction },
     });
   },
-  OnnxTopKIndices: ({ inputs: [x], attrs: { k, axis, largest }, trace }) => {
+  OnnxTopKIndices: ({ inputs: [x], attrs: { k, axis, largest }, builder }) => {
     const shape = x!.shape.map((d, i) => (i === axis ? k : d));
-    const [, indices] = trace.emitMany(
+    const [, indices] = builder.emitMany(
       "TopK",
-      [x!, trace.ints([k])],
+      [x!, builder.ints([k])],
       [
         { shape, dtype: x!.dtype },
         { shape, dtype: "int64" },
       ],
       { axis: { int: axis }, largest: { int: largest ? 1 : 0 } },
     );
-    return trace.emit("Cast", [indices!], shape, "int32", { to: { int: 6 } });
+    return builder.emit("Cast", [indices!], shape, "int32", { to: { int: 6 } });
   },
 } satisfies Partial<KernelLowerings>;

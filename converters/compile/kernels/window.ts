@@ -1,6 +1,6 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { ConvAttributes } from "../../kernels/window.ts";
-import type { EmittedAttribute, Operand, Trace } from "../trace.ts";
+import type { EmittedAttribute, GraphBuilder, Operand } from "../graph-builder.ts";
 
 export const convAttributes = (
   a: Pick<ConvAttributes, "kernel" | "strides" | "dilations" | "pads" | "group">,
@@ -12,21 +12,26 @@ export const convAttributes = (
   group: { int: a.group },
 });
 
-export const viewAs = (trace: Trace, x: TensorInfo, shape: readonly number[]): TensorInfo =>
+export const viewAs = (builder: GraphBuilder, x: TensorInfo, shape: readonly number[]): TensorInfo =>
   shape.length === x.shape.length && shape.every((d, i) => d === x.shape[i])
     ? x
-    : trace.emit("Reshape", [x, trace.ints(shape)], shape, x.dtype);
+    : builder.emit("Reshape", [x, builder.ints(shape)], shape, x.dtype);
 
 /** Sum over the first axis. */
-export const sumFirst = (trace: Trace, x: TensorInfo): TensorInfo =>
+export const sumFirst = (builder: GraphBuilder, x: TensorInfo): TensorInfo =>
   x.shape[0] === 1
-    ? viewAs(trace, x, x.shape.slice(1))
-    : trace.emit("ReduceSum", [x, trace.ints([0])], x.shape.slice(1), x.dtype, { keepdims: { int: 0 } });
+    ? viewAs(builder, x, x.shape.slice(1))
+    : builder.emit("ReduceSum", [x, builder.ints([0])], x.shape.slice(1), x.dtype, { keepdims: { int: 0 } });
 
 /** The first `shape[i]` places of every axis. */
-export const crop = (trace: Trace, x: TensorInfo, shape: readonly number[]): TensorInfo => {
+export const crop = (builder: GraphBuilder, x: TensorInfo, shape: readonly number[]): TensorInfo => {
   const axes = shape.map((_, i) => i).filter((i) => shape[i] !== x.shape[i]);
   if (axes.length === 0) return x;
-  const ends: Operand = trace.ints(axes.map((i) => shape[i]!));
-  return trace.emit("Slice", [x, trace.ints(axes.map(() => 0)), ends, trace.ints(axes)], shape, x.dtype);
+  const ends: Operand = builder.ints(axes.map((i) => shape[i]!));
+  return builder.emit(
+    "Slice",
+    [x, builder.ints(axes.map(() => 0)), ends, builder.ints(axes)],
+    shape,
+    x.dtype,
+  );
 };

@@ -1,7 +1,7 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { elementCount } from "../../dims.ts";
 import type { ConvAttributes } from "../../kernels/window.ts";
-import type { Trace } from "../trace.ts";
+import { type GraphBuilder, MICROSOFT } from "../graph-builder.ts";
 import { viewAs } from "./window.ts";
 
 /**
@@ -118,31 +118,31 @@ export function winogradForm(a: ConvAttributes): WinogradForm | undefined {
 }
 
 /** [N, C, H, W] → [H·W, N·C] */
-function toPlanes(trace: Trace, x: TensorInfo): TensorInfo {
+function toPlanes(builder: GraphBuilder, x: TensorInfo): TensorInfo {
   const [n, c, h, w] = x.shape as [number, number, number, number];
-  const { block } = trace;
-  if (trace.isBlocked(x) && c % block === 0) {
-    const raw = viewAs(trace, trace.blocked(x), [n, c / block, h * w, block]);
+  const { block } = builder;
+  if (builder.isBlocked(x) && c % block === 0) {
+    const raw = viewAs(builder, builder.blocked(x), [n, c / block, h * w, block]);
     const shape = [h * w, n, c / block, block];
-    const moved = trace.emit("Transpose", [raw], shape, "float32", { perm: { ints: [2, 0, 1, 3] } });
-    return viewAs(trace, moved, [h * w, n * c]);
+    const moved = builder.emit("Transpose", [raw], shape, "float32", { perm: { ints: [2, 0, 1, 3] } });
+    return viewAs(builder, moved, [h * w, n * c]);
   }
-  const moved = trace.emit("Transpose", [x], [h, w, n, c], "float32", { perm: { ints: [2, 3, 0, 1] } });
-  return viewAs(trace, moved, [h * w, n * c]);
+  const moved = builder.emit("Transpose", [x], [h, w, n, c], "float32", { perm: { ints: [2, 3, 0, 1] } });
+  return viewAs(builder, moved, [h * w, n * c]);
 }
 
 /** [H·W, N·C] → [N, C, H, W] */
-function fromPlanes(trace: Trace, y: TensorInfo, shape: readonly number[]): TensorInfo {
+function fromPlanes(builder: GraphBuilder, y: TensorInfo, shape: readonly number[]): TensorInfo {
   const [n, c, h, w] = shape as [number, number, number, number];
-  const { block } = trace;
+  const { block } = builder;
   if (block > 0 && c % block === 0) {
-    const cut = viewAs(trace, y, [h * w, n, c / block, block]);
+    const cut = viewAs(builder, y, [h * w, n, c / block, block]);
     const dims = [n, c / block, h * w, block];
-    const moved = trace.emit("Transpose", [cut], dims, "float32", { perm: { ints: [1, 2, 0, 3] } });
-    return trace.fromBlocked(viewAs(trace, moved, shape), shape);
+    const moved = builder.emit("Transpose", [cut], dims, "float32", { perm: { ints: [1, 2, 0, 3] } });
+    return builder.fromBlocked(viewAs(builder, moved, shape), shape);
   }
-  const cut = viewAs(trace, y, [h, w, n, c]);
-  return trace.emit("Transpose", [cut], shape, "float32", { perm: { ints: [2, 3, 0, 1] } });
+  const cut = viewAs(builder, y, [h, w, n, c]);
+  return builder.emit("Transpose", [cut], shape, "float32", { perm: { ints: [2, 3, 0, 1] } });
 }
 
 /** A matrix by its entries. */
@@ -157,8 +157,8 @@ interface Axis extends Matrix {
   readonly spreads: boolean;
 }
 
-const constant = (trace: Trace, { rows, columns, at }: Matrix): TensorInfo =>
-  trace.constant(
+const constant = (builder: GraphBuilder, { rows, columns, at }: Matrix): TensorInfo =>
+  builder.constant(
     Float32Array.from({ length: rows * columns }, (_, i) => at(Math.floor(i / columns), i % columns)),
     [rows, columns],
     "float32",
@@ -226,26 +226,22 @@ function dense([down, across]: readonly [Axis, Axis], [h, w]: readonly [number, 
 }
 
 const multiply = (
-  trace: Trace,
+  builder: GraphBuilder,
   a: TensorInfo,
   b: TensorInfo,
   shape: readonly number[],
   { transA = 0, transB = 0 } = {},
 ): TensorInfo =>
   transA || transB
-    ? trace.emit(
-        "FusedMatMul",
-        [a, b],
-        shape,
-        "float32",
-        { transA: { int: transA }, transB: { int: transB } },
-        "com.microsoft",
-      )
-    : trace.emit("MatMul", [a, b], shape, "float32");
+    ? builder.emit([MICROSOFT, "FusedMatMul"], [a, b], shape, "float32", {
+        transA: { int: transA },
+        transB: { int: transB },
+      })
+    : builder.emit("MatMul", [a, b], shape, "float32");
 
 /** A transform of both axes: [rows·columns, M] by way of the form's layout to the like. */
 function transform(
-  trace: Trace,
+  builder: GraphBuilder,
   x: TensorInfo,
   axes: readonly [Axis, Axis],
   a: ConvAttributes,
@@ -255,19 +251,19 @@ function transform(
   const count = elementCount(x.shape) / (down.columns * across.columns);
   const places = down.rows * across.rows;
   if (form.layout === "dense") {
-    const flat = viewAs(trace, x, [down.columns * across.columns, count]);
-    return multiply(trace, constant(trace, dense(axes, tilesOf(a, form), widthOf(form))), flat, [
+    const flat = viewAs(builder, x, [down.columns * across.columns, count]);
+    return multiply(builder, constant(builder, dense(axes, tilesOf(a, form), widthOf(form))), flat, [
       places,
       count,
     ]);
   }
   const rowsOf = (value: TensorInfo, columns: number) =>
-    multiply(trace, constant(trace, down), viewAs(trace, value, [down.columns, columns * count]), [
+    multiply(builder, constant(builder, down), viewAs(builder, value, [down.columns, columns * count]), [
       down.rows,
       columns * count,
     ]);
   const columnsOf = (value: TensorInfo, rows: number) =>
-    multiply(trace, constant(trace, across), viewAs(trace, value, [rows, across.columns, count]), [
+    multiply(builder, constant(builder, across), viewAs(builder, value, [rows, across.columns, count]), [
       rows,
       across.rows,
       count,
@@ -293,18 +289,28 @@ function spreadShape(a: ConvAttributes, form: WinogradForm, channels: number): r
 }
 
 /** V. */
-const spreadInput = (trace: Trace, x: TensorInfo, a: ConvAttributes, form: WinogradForm): TensorInfo =>
+const spreadInput = (
+  builder: GraphBuilder,
+  x: TensorInfo,
+  a: ConvAttributes,
+  form: WinogradForm,
+): TensorInfo =>
   viewAs(
-    trace,
-    transform(trace, toPlanes(trace, x), inputAxes(a, form), a, form),
+    builder,
+    transform(builder, toPlanes(builder, x), inputAxes(a, form), a, form),
     spreadShape(a, form, a.filterShape[1]!),
   );
 
 /** dM. */
-const spreadGradient = (trace: Trace, dy: TensorInfo, a: ConvAttributes, form: WinogradForm): TensorInfo =>
+const spreadGradient = (
+  builder: GraphBuilder,
+  dy: TensorInfo,
+  a: ConvAttributes,
+  form: WinogradForm,
+): TensorInfo =>
   viewAs(
-    trace,
-    transform(trace, toPlanes(trace, dy), adjoint(outputAxes(a, form)), a, form),
+    builder,
+    transform(builder, toPlanes(builder, dy), adjoint(outputAxes(a, form)), a, form),
     spreadShape(a, form, a.filterShape[0]!),
   );
 
@@ -314,7 +320,7 @@ const spreadGradient = (trace: Trace, dy: TensorInfo, a: ConvAttributes, form: W
  * ResNet-18 at batch 32: 472 MB resident instead of 589, for 1 % of the time.
  */
 function spreadFilter(
-  trace: Trace,
+  builder: GraphBuilder,
   w: TensorInfo,
   a: ConvAttributes,
   form: WinogradForm,
@@ -322,68 +328,70 @@ function spreadFilter(
 ): TensorInfo {
   const [o, c] = a.filterShape as [number, number];
   const f = widthOf(form);
-  const flat = viewAs(trace, w, [o * c, 9]);
+  const flat = viewAs(builder, w, [o * c, 9]);
   const table = filters(form);
   const u = multiply(
-    trace,
-    constant(trace, again ? turned(table) : table),
+    builder,
+    constant(builder, again ? turned(table) : table),
     flat,
     [f * f, o * c],
     again ? { transA: 1, transB: 1 } : { transB: 1 },
   );
-  return viewAs(trace, u, form.layout === "dense" ? [f * f, o, c] : [f, 1, f, o, c]);
+  return viewAs(builder, u, form.layout === "dense" ? [f * f, o, c] : [f, 1, f, o, c]);
 }
 
 export function winogradConv(
-  trace: Trace,
+  builder: GraphBuilder,
   [x, w, bias]: readonly TensorInfo[],
   a: ConvAttributes,
   form: WinogradForm,
 ): TensorInfo {
   const [n, o] = a.outputShape as [number, number];
-  const v = spreadInput(trace, x!, a, form);
-  const m = multiply(trace, v, spreadFilter(trace, w!, a, form), spreadShape(a, form, o), { transB: 1 });
-  let y = transform(trace, m, outputAxes(a, form), a, form);
+  const v = spreadInput(builder, x!, a, form);
+  const m = multiply(builder, v, spreadFilter(builder, w!, a, form), spreadShape(a, form, o), { transB: 1 });
+  let y = transform(builder, m, outputAxes(a, form), a, form);
   const places = elementCount(a.outputShape.slice(2));
-  if (bias) y = trace.emit("Add", [viewAs(trace, y, [places * n, o]), bias], [places * n, o], "float32");
-  return fromPlanes(trace, y, a.outputShape);
+  if (bias) y = builder.emit("Add", [viewAs(builder, y, [places * n, o]), bias], [places * n, o], "float32");
+  return fromPlanes(builder, y, a.outputShape);
 }
 
 export function winogradInputGrad(
-  trace: Trace,
+  builder: GraphBuilder,
   dy: TensorInfo,
   w: TensorInfo,
   a: ConvAttributes,
   form: WinogradForm,
 ): TensorInfo {
-  const dm = spreadGradient(trace, dy, a, form);
+  const dm = spreadGradient(builder, dy, a, form);
   const [o, c] = a.filterShape as [number, number];
   const u = spreadFilter(
-    trace,
+    builder,
     w,
     a,
     form,
     o * c > elementCount(spreadShape(a, form, c)) / widthOf(form) ** 2,
   );
-  const dv = multiply(trace, dm, u, spreadShape(a, form, c));
-  return fromPlanes(trace, transform(trace, dv, adjoint(inputAxes(a, form)), a, form), a.inputShape);
+  const dv = multiply(builder, dm, u, spreadShape(a, form, c));
+  return fromPlanes(builder, transform(builder, dv, adjoint(inputAxes(a, form)), a, form), a.inputShape);
 }
 
 export function winogradFilterGrad(
-  trace: Trace,
+  builder: GraphBuilder,
   x: TensorInfo,
   dy: TensorInfo,
   a: ConvAttributes,
   form: WinogradForm,
 ): TensorInfo {
   const [o, c] = a.filterShape as [number, number];
-  const [dm, v] = [spreadGradient(trace, dy, a, form), spreadInput(trace, x, a, form)];
+  const [dm, v] = [spreadGradient(builder, dy, a, form), spreadInput(builder, x, a, form)];
   const batch = dm.shape.slice(0, -2);
-  let du = multiply(trace, dm, v, [...batch, o, c], { transA: 1 });
+  let du = multiply(builder, dm, v, [...batch, o, c], { transA: 1 });
   const f = widthOf(form);
   if (form.layout === "separable")
-    du = trace.emit("ReduceSum", [du, trace.ints([1])], [f, f, o, c], "float32", { keepdims: { int: 0 } });
-  const flat = viewAs(trace, du, [f * f, o * c]);
-  const dw = multiply(trace, flat, constant(trace, filters(form)), [o * c, 9], { transA: 1 });
-  return viewAs(trace, dw, a.filterShape);
+    du = builder.emit("ReduceSum", [du, builder.ints([1])], [f, f, o, c], "float32", {
+      keepdims: { int: 0 },
+    });
+  const flat = viewAs(builder, du, [f * f, o * c]);
+  const dw = multiply(builder, flat, constant(builder, filters(form)), [o * c, 9], { transA: 1 });
+  return viewAs(builder, dw, a.filterShape);
 }

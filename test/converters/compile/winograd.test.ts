@@ -60,11 +60,11 @@ test.each([
   for (const [form, block] of forms.flatMap((form) => blocks.map((block) => [form, block] as const))) {
     const graph = compileStep(
       (_, batch) => {
-        const [trace, { x, w, b, dy }] = [tracingBackend(), batch];
+        const [builder, { x, w, b, dy }] = [tracingBackend(), batch];
         const results = {
-          y: winogradConv(trace, [x!, w!, b!], a, form),
-          dx: winogradInputGrad(trace, dy!, w!, a, form),
-          dw: winogradFilterGrad(trace, x!, dy!, a, form),
+          y: winogradConv(builder, [x!, w!, b!], a, form),
+          dx: winogradInputGrad(builder, dy!, w!, a, form),
+          dw: winogradFilterGrad(builder, x!, dy!, a, form),
         };
         const tensor = (info: tf.TensorInfo) => tf.engine().makeTensorFromTensorInfo(info);
         return {

@@ -1,9 +1,17 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import type { KernelAttributes, KernelName } from "../kernels/attributes.ts";
 
-export type TraceType = "float32" | "int32" | "bool";
+/** ONNX Runtime's own operators (FusedMatMul, FusedConv, Inverse …). */
+export const MICROSOFT = "com.microsoft";
+/** ONNX Runtime's operators on its blocked layout [N, ⌈C/b⌉, H, W, b] (ReorderInput, Conv, ReorderOutput …). */
+export const NCHWC = "com.microsoft.nchwc";
 
-/** ONNX attribute of an emitted node: integers, floats and strings are told apart by kind. */
+/** An operator of ONNX itself by its name, one of another domain as [domain, name]. */
+export type Operator = string | readonly [domain: string, opType: string];
+
+export type TensorType = "float32" | "int32" | "bool";
+
+/** ONNX attribute of an emitted node. */
 export type EmittedAttribute =
   | { readonly int: number }
   | { readonly ints: readonly number[] }
@@ -24,65 +32,63 @@ export interface EmittedNode {
   readonly attributes: Readonly<Record<string, EmittedAttribute>>;
 }
 
-/** An operand: a symbolic tensor made by a kernel, or the name of an ONNX value (a constant from `ints`/`constant`). "" omits it. */
+/** A symbolic tensor made by a kernel, or the name of an ONNX value (a constant from `ints`); "" leaves an input out. */
 export type Operand = TensorInfo | string;
 
 /**
- * What a lowering gets to emit ONNX nodes with (opset 21 of ai.onnx plus com.microsoft 1).
- * Identical emissions return the same value (common subexpressions), and nodes no output needs are dropped at the end.
+ * Builds the ONNX graph node by node: what a lowering is given (opset 21 of ai.onnx, com.microsoft 1).
+ * Emitting the same node twice returns the value of the first. Nodes that no output needs are dropped at the end.
  */
-export interface Trace {
+export interface GraphBuilder {
   /** Emits a node with one output and returns its symbolic tensor. */
   emit(
-    opType: string,
+    operator: Operator,
     inputs: readonly Operand[],
     shape: readonly number[],
-    dtype: TraceType | string,
+    dtype: TensorType | string,
     attributes?: Readonly<Record<string, EmittedAttribute>>,
-    domain?: string,
   ): TensorInfo;
   /** Emits a node with several outputs. */
   emitMany(
-    opType: string,
+    operator: Operator,
     inputs: readonly Operand[],
-    outputs: readonly { readonly shape: readonly number[]; readonly dtype: TraceType | string }[],
+    outputs: readonly { readonly shape: readonly number[]; readonly dtype: TensorType | string }[],
     attributes?: Readonly<Record<string, EmittedAttribute>>,
-    domain?: string,
   ): TensorInfo[];
   /** Name of a constant 1-D int64 tensor. */
   ints(values: readonly number[]): string;
   /** A constant tensor. */
-  constant(values: ArrayLike<number>, shape: readonly number[], dtype: TraceType): TensorInfo;
-  /** A tensor with one value everywhere; folded away where a kernel can. */
-  splat(value: number, shape: readonly number[], dtype: TraceType): TensorInfo;
-  /** The value of a splat or of a one-element constant; undefined if it is not known while tracing. */
+  constant(values: ArrayLike<number>, shape: readonly number[], dtype: TensorType): TensorInfo;
+  /** A tensor with one value everywhere; kernels fold it away where they can. */
+  splat(value: number, shape: readonly number[], dtype: TensorType): TensorInfo;
+  /** The value of a tensor known to have one value everywhere; undefined otherwise. */
   splatValue(tensor: TensorInfo): number | undefined;
-  /** A tensor broadcast to a larger shape; made whole where an operator does not broadcast by itself. */
+  /** A tensor broadcast to a larger shape; an Expand is emitted only for a reader that does not broadcast by itself. */
   spread(tensor: TensorInfo, shape: readonly number[]): TensorInfo;
   /** The tensor of which this one is the `spread`. */
   spreadOf(tensor: TensorInfo): TensorInfo | undefined;
-  /** Channels per block of ONNX Runtime's blocked layout on this machine (8, 16 …); 0: lowerings stay row-major. */
+  /** Channels per block of ONNX Runtime's blocked layout on this machine (8, 16 …); 0: row-major only. */
   readonly block: number;
-  /** Whether a tensor [N, C, H, W] already stands in the blocked layout, so that going on in it costs nothing. */
+  /** Whether a tensor [N, C, H, W] exists in the blocked layout already, so that reading it there costs nothing. */
   isBlocked(tensor: TensorInfo): boolean;
   /**
-   * A float tensor [N, C, H, W] in the blocked layout: memory [N, ⌈C/b⌉, H, W, b], stated to ONNX as [N, ⌈C/b⌉·b, H, W].
-   * Made when first asked for; the channels that fill the last block hold any finite numbers.
+   * A float tensor [N, C, H, W] in the blocked layout: memory [N, ⌈C/b⌉, H, W, b], declared as [N, ⌈C/b⌉·b, H, W].
+   * Converted when first asked for. Channels that pad the last block hold arbitrary finite numbers.
    */
   blocked(tensor: TensorInfo): TensorInfo;
-  /** The tensor of this shape whose blocked form is `raw`; its row-major form is made when first asked for. */
+  /** The tensor of this shape whose blocked form is `raw`; converted to row-major when first asked for. */
   fromBlocked(raw: TensorInfo, shape: readonly number[]): TensorInfo;
   /** A tensor [N, C, H, W] as [N, H, W, C]. */
   channelsLast(tensor: TensorInfo): TensorInfo;
-  /** A scalar operand that broadcasts like the splat it stands for; other tensors stay as they are. */
+  /** A splat as a scalar operand, for operators that broadcast; any other tensor unchanged. */
   scalarOf(tensor: TensorInfo): Operand;
-  /** Name of a one-element operand, undefined where it has more elements. */
+  /** Name of an operand with one element; undefined for any other. */
   scalarName(operand: Operand): string | undefined;
   /** The integers of a constant made by `ints`. */
   intsOf(name: string): readonly number[] | undefined;
-  /** The node that made a value, so that a lowering can cancel inverse pairs. */
+  /** The node that makes a value, so that a lowering can cancel inverse pairs. */
   producerOf(tensor: TensorInfo): EmittedNode | undefined;
-  /** Wraps an existing value name again, for a lowering that found its result already there. */
+  /** The symbolic tensor of an existing value, for a lowering whose result is there already. */
   reuse(name: string, shape: readonly number[], dtype: string): TensorInfo;
 }
 
@@ -90,12 +96,12 @@ export interface Trace {
 type TfjsAttributes = Readonly<Record<string, unknown>>;
 
 export interface LoweringArguments<Attributes = TfjsAttributes> {
-  /** The inputs in order, those left out skipped. */
+  /** The inputs in order, without those left out. */
   readonly inputs: readonly TensorInfo[];
   /** The inputs by their tfjs names. */
   readonly named: Readonly<Record<string, TensorInfo>>;
   readonly attrs: Attributes;
-  readonly trace: Trace;
+  readonly builder: GraphBuilder;
 }
 
 /** Emits the ONNX nodes of one kernel and returns its symbolic output(s). */
