@@ -42,7 +42,10 @@ export const ELEMENT_TYPE: Readonly<Record<string, number>> = {
   bool: 9,
 };
 
-/** Equal constants up to this size become one, and so do equal nodes that read them. Larger ones are not compared. */
+/**
+ * Equal constants up to this size become one, and so do equal nodes that read them. Larger ones are not
+ * compared.
+ */
 const SHARED_BYTES = 2 ** 20;
 
 interface Symbolic {
@@ -71,9 +74,9 @@ const bytesOf = (values: ArrayLike<number>, dtype: string): Uint8Array => {
 };
 
 /**
- * A tfjs backend that computes nothing: its kernels emit ONNX nodes and return symbolic tensors. Calling a step function
- * on it, with tfjs's autodiff inside, records the whole training step as one graph.
- * Its state is one graph under construction; `begin` starts a new one.
+ * A tfjs backend that computes nothing: its kernels emit ONNX nodes and return symbolic tensors. Calling a
+ * step function on it, with tfjs's autodiff inside, records the whole training step as one graph. Its state
+ * is one graph under construction; `begin` starts a new one.
  */
 export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
   private symbols = new WeakMap<object, Symbolic>();
@@ -253,8 +256,8 @@ export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
       const raw = this.blocked(tensor);
       const { block } = this;
       if (channels % block === 0) {
-        // A single block is channels-last already. To interleave several, Transpose copies whole blocks, where
-        // ReorderOutput copies number by number on one thread.
+        // A single block is channels-last already. To interleave several, Transpose copies whole blocks,
+        // where ReorderOutput copies number by number on one thread.
         const apart = this.emit(
           "Reshape",
           [raw, this.ints([n, channels / block, h * w, block])],
@@ -398,7 +401,10 @@ export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
     return this.info({ name, shape, dtype });
   }
 
-  /** Names a graph output. Where the value is an input, a constant or an output already, an Identity makes a new one. */
+  /**
+   * Names a graph output. Where the value is an input, a constant or an output already, an Identity makes a
+   * new one.
+   */
   output(tensor: tf.TensorInfo): string {
     const name = this.nameOf(tensor);
     if (this.producers.has(name) && !this.outputs.has(name)) {
@@ -604,9 +610,9 @@ export function tracingBackend(): OnnxBackend {
           attrs: (attrs ?? {}) as never,
           builder: created,
         });
-        // A lowering may return its input. tfjs records an output that is a Tensor as it is: on the tape that input
-        // would be both operand and result of the kernel, and the backward pass would add its gradient twice. A plain
-        // TensorInfo with the same data becomes a new tensor instead.
+        // A lowering may return its input. tfjs records an output that is a Tensor as it is: on the tape that
+        // input would be both operand and result of the kernel, and the backward pass would add its gradient
+        // twice. A plain TensorInfo with the same data becomes a new tensor instead.
         const own = ({ dataId, shape, dtype }: tf.TensorInfo): tf.TensorInfo => ({ dataId, shape, dtype });
         return Array.isArray(lowered) ? lowered.map(own) : own(lowered);
       },

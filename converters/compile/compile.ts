@@ -9,13 +9,14 @@ const STOP = "stop";
 
 export interface CompileOptions {
   /**
-   * Channels per block of ONNX Runtime's blocked convolution layout on the machine that will run the graph; 0 (default)
-   * compiles row-major only. A wrong number gives wrong results: probe it (src/engine/block.ts).
+   * Channels per block of ONNX Runtime's blocked convolution layout on the machine that will run the graph; 0
+   * (default) compiles row-major only. A wrong number gives wrong results: probe it (src/engine/block.ts).
    */
   readonly block?: number;
   /**
-   * The caller allocates the memory of all inputs and outputs, as src/engine/onnxruntime.ts does. The graph then has
-   * further inputs and outputs that share memory (see {@link CompiledGraph}), and its first output is a sequence.
+   * The caller allocates the memory of all inputs and outputs, as src/engine/onnxruntime.ts does. The graph
+   * then has further inputs and outputs that share memory (see {@link CompiledGraph}), and its first output
+   * is a sequence.
    */
   readonly preallocated?: boolean;
 }
@@ -50,7 +51,8 @@ const specsOf = (tensors: Tensors): Readonly<Record<string, TensorSpec>> =>
   );
 
 /**
- * Shapes and types of a step's results, from one call on symbolic tensors. No graph is made; the step must not differentiate.
+ * Shapes and types of a step's results, from one call on symbolic tensors. No graph is made; the step must
+ * not differentiate.
  * @throws as {@link compileStep}
  */
 export const traceShapes = (
@@ -64,8 +66,10 @@ export const traceShapes = (
   });
 
 /**
- * Records one call of a step function, with the autodiff and the optimiser update inside it, as one ONNX graph.
- * @throws Error if the step reads a tensor's value, or uses a kernel without a lowering (the message names it)
+ * Records one call of a step function, with the autodiff and the optimiser update inside it, as one ONNX
+ * graph.
+ * @throws Error if the step reads a tensor's value, or uses a kernel without a lowering (the message names
+ * it)
  */
 export function compileStep(
   step: StepFunction,

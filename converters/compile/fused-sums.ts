@@ -6,7 +6,9 @@ import { alive, type Knowledge, type Lookups, lookups, reshapeNode } from "./loo
 /** Fewest elements of a sum for which a pass over memory costs more than the further nodes. */
 const MIN_ELEMENTS = 2 ** 14;
 
-/** Most elements of a weight that is paired with its velocity: a pair takes a second buffer for the velocity. */
+/**
+ * Most elements of a weight that is paired with its velocity: a pair takes a second buffer for the velocity.
+ */
 const MAX_PAIRED = 2 ** 20;
 
 /** sum ± factor · scaled */
@@ -21,16 +23,17 @@ interface ScaledSum {
 }
 
 /**
- * Computes a + s·b in one pass over memory instead of two, and in place of a, as ONNX Runtime's FusedConv: the convolution
- * of b with a kernel of the single number s, added to the operand `Sum` = a. No other node may need a or s·b. Weight
- * decay and momentum are sums of this kind. The result is the same to the last bit.
+ * Computes a + s·b in one pass over memory instead of two, and in place of a, as ONNX Runtime's FusedConv:
+ * the convolution of b with a kernel of the single number s, added to the operand `Sum` = a. No other node
+ * may need a or s·b. Weight decay and momentum are sums of this kind. The result is the same to the last bit.
  *
- * A carry output that overwrites a carry input must be computed where that input lies, or it would be copied at the end.
- * So a is chosen to lie there: for the new weight p − s·v the old weight p; for the new velocity s·v + g the product s·v,
- * itself computed in place, to which g is added with factor 1.
+ * A carry output that overwrites a carry input must be computed where that input lies, or it would be copied
+ * at the end. So a is chosen to lie there: for the new weight p − s·v the old weight p; for the new velocity
+ * s·v + g the product s·v, itself computed in place, to which g is added with factor 1.
  *
- * The new velocity s·v + (g + d·p) takes one pass for both products where v and p lie side by side (in-place.ts,
- * VelocityPair): a convolution of two channels added to g. This adds in another order, so the last bits may differ.
+ * The new velocity s·v + (g + d·p) takes one pass for both products where v and p lie side by side
+ * (in-place.ts, VelocityPair): a convolution of two channels added to g. This adds in another order, so the
+ * last bits may differ.
  */
 export function fuseSums(
   nodes: readonly EmittedNode[],
@@ -145,8 +148,8 @@ interface DecayedVelocity {
 }
 
 /**
- * Recognises the update of a velocity with weight decay. Velocity and weight must be carry inputs, and the new weight must be
- * able to overwrite the old one, for the pair's weight has a single buffer.
+ * Recognises the update of a velocity with weight decay. Velocity and weight must be carry inputs, and the
+ * new weight must be able to overwrite the old one, for the pair's weight has a single buffer.
  */
 function decayedVelocity(
   node: EmittedNode,
@@ -190,7 +193,8 @@ function decayedVelocity(
 
 /**
  * Recognises a + s·b and a − s·b.
- * @param takesOver whether `output` may have the memory of a graph input, where `written` is the first value written there
+ * @param takesOver whether `output` may have the memory of a graph input, where `written` is the first value
+ * written there
  */
 function scaledSumOf(
   node: EmittedNode,
@@ -210,7 +214,8 @@ function scaledSumOf(
   if (!negative) orders.push([b, a]);
   const candidates = orders.map(([sum, value]) => ({ sum, value, scaling: scalingOf(value, dims, known) }));
   for (const { sum, value, scaling } of candidates) {
-    // FusedConv may read any element of `scaled` at any time, so `scaled` must not be the memory that it writes.
+    // FusedConv may read any element of `scaled` at any time, so `scaled` must not be the memory that it
+    // writes.
     if (scaling && scaling.scaled !== sum && takesOver(sum, output, output))
       return { sum, ...scaling, negative };
     const old = negative ? undefined : scalingOf(sum, dims, known)?.scaled;

@@ -3,7 +3,9 @@ import type { KernelAttributes, KernelName } from "../kernels/attributes.ts";
 
 /** ONNX Runtime's own operators (FusedMatMul, FusedConv, Inverse …). */
 export const MICROSOFT = "com.microsoft";
-/** ONNX Runtime's operators on its blocked layout [N, ⌈C/b⌉, H, W, b] (ReorderInput, Conv, ReorderOutput …). */
+/**
+ * ONNX Runtime's operators on its blocked layout [N, ⌈C/b⌉, H, W, b] (ReorderInput, Conv, ReorderOutput …).
+ */
 export const NCHWC = "com.microsoft.nchwc";
 
 /** An operator of ONNX itself by its name, one of another domain as [domain, name]. */
@@ -32,12 +34,16 @@ export interface EmittedNode {
   readonly attributes: Readonly<Record<string, EmittedAttribute>>;
 }
 
-/** A symbolic tensor made by a kernel, or the name of an ONNX value (a constant from `ints`); "" leaves an input out. */
+/**
+ * A symbolic tensor made by a kernel, or the name of an ONNX value (a constant from `ints`); "" leaves an
+ * input out.
+ */
 export type Operand = TensorInfo | string;
 
 /**
  * Builds the ONNX graph node by node: what a lowering is given (opset 21 of ai.onnx, com.microsoft 1).
- * Emitting the same node twice returns the value of the first. Nodes that no output needs are dropped at the end.
+ * Emitting the same node twice returns the value of the first. Nodes that no output needs are dropped at the
+ * end.
  */
 export interface GraphBuilder {
   /** Emits a node with one output and returns its symbolic tensor. */
@@ -63,17 +69,23 @@ export interface GraphBuilder {
   splat(value: number, shape: readonly number[], dtype: TensorType): TensorInfo;
   /** The value of a tensor known to have one value everywhere; undefined otherwise. */
   splatValue(tensor: TensorInfo): number | undefined;
-  /** A tensor broadcast to a larger shape; an Expand is emitted only for a reader that does not broadcast by itself. */
+  /**
+   * A tensor broadcast to a larger shape; an Expand is emitted only for a reader that does not broadcast by
+   * itself.
+   */
   spread(tensor: TensorInfo, shape: readonly number[]): TensorInfo;
   /** The tensor of which this one is the `spread`. */
   spreadOf(tensor: TensorInfo): TensorInfo | undefined;
   /** Channels per block of ONNX Runtime's blocked layout on this machine (8, 16 …); 0: row-major only. */
   readonly block: number;
-  /** Whether a tensor [N, C, H, W] exists in the blocked layout already, so that reading it there costs nothing. */
+  /**
+   * Whether a tensor [N, C, H, W] exists in the blocked layout already, so that reading it there costs
+   * nothing.
+   */
   isBlocked(tensor: TensorInfo): boolean;
   /**
-   * A float tensor [N, C, H, W] in the blocked layout: memory [N, ⌈C/b⌉, H, W, b], declared as [N, ⌈C/b⌉·b, H, W].
-   * Converted when first asked for. Channels that pad the last block hold arbitrary finite numbers.
+   * A float tensor [N, C, H, W] in the blocked layout: memory [N, ⌈C/b⌉, H, W, b], declared as [N, ⌈C/b⌉·b,
+   * H, W]. Converted when first asked for. Channels that pad the last block hold arbitrary finite numbers.
    */
   blocked(tensor: TensorInfo): TensorInfo;
   /** The tensor of this shape whose blocked form is `raw`; converted to row-major when first asked for. */

@@ -6,7 +6,10 @@ import { type Knowledge, makersOf, readersOf } from "./lookups.ts";
 const SUM = 3;
 /** Operators whose result is never their operand's memory under another name. */
 const READS_ONLY = new Set(["Add", "Sub", "Mul", "Div", "Sum", "FusedConv", "Gemm", "MatMul", "FusedMatMul"]);
-/** Of those, the ones that read an element before they write the result at its place. FusedConv: its `Sum` alone. */
+/**
+ * Of those, the ones that read an element before they write the result at its place. FusedConv: its `Sum`
+ * alone.
+ */
 const BY_ELEMENT = new Set(["Add", "Sub", "Mul", "Div"]);
 
 /** The operands of which a node may read any element after it has begun to write its result. */
@@ -14,9 +17,9 @@ const readAnywhere = ({ opType, inputs }: EmittedNode): readonly string[] =>
   BY_ELEMENT.has(opType) ? [] : opType === "FusedConv" ? inputs.slice(0, SUM) : inputs;
 
 /**
- * Decides whether a graph output may be written into the memory of a graph input of the same size. In any order in
- * which ONNX Runtime may run the nodes, every reader of the input must have run before the node that makes the output:
- * each reader is an ancestor of that node, or is that node and works element by element.
+ * Decides whether a graph output may be written into the memory of a graph input of the same size. In any
+ * order in which ONNX Runtime may run the nodes, every reader of the input must have run before the node that
+ * makes the output: each reader is an ancestor of that node, or is that node and works element by element.
  * @param outputs names of the graph's outputs
  */
 export function overwritable(
@@ -61,9 +64,9 @@ export interface Precursor {
 }
 
 /**
- * The values from which these outputs develop through FusedConv's `Sum`, for each output from first to last. Each has one
- * reader, which adds to it in place, and the output is a view of the last. In any other memory than the output's, the
- * first of them would have to be copied.
+ * The values from which these outputs develop through FusedConv's `Sum`, for each output from first to last.
+ * Each has one reader, which adds to it in place, and the output is a view of the last. In any other memory
+ * than the output's, the first of them would have to be copied.
  * @param graphOutputs names of all outputs of the graph
  */
 export function precursors(
@@ -95,7 +98,10 @@ export function precursors(
   });
 }
 
-/** The first rows of a graph input: they are the beginning of its memory, so they can be an input without a copy. */
+/**
+ * The first rows of a graph input: they are the beginning of its memory, so they can be an input without a
+ * copy.
+ */
 export interface LeadingRows {
   readonly name: string;
   readonly of: string;
@@ -140,9 +146,9 @@ export function cutLeadingRows(
 }
 
 /**
- * A weight that lies between two copies of its velocity, [v0 | w | v1], so that one node can read both at once. Steps
- * alternate between reading v0 and writing v1, and reading v1 and writing v0; the weight is updated in place. What a
- * step reads is therefore one value of two rows: [v0 | w] or [w | v1].
+ * A weight that lies between two copies of its velocity, [v0 | w | v1], so that one node can read both at
+ * once. Steps alternate between reading v0 and writing v1, and reading v1 and writing v0; the weight is
+ * updated in place. What a step reads is therefore one value of two rows: [v0 | w] or [w | v1].
  */
 export interface VelocityPair {
   readonly velocity: string;

@@ -4,8 +4,8 @@ import type { EmittedAttribute, EmittedNode, GraphBuilder, Operand } from "./gra
 export const channelBlocks = (channels: number, block: number): number => Math.ceil(channels / block);
 
 /**
- * Element-wise operators, which do not care in which order the elements stand. `true`: finite inputs give finite outputs,
- * so the operator may also run over the channels that merely fill the last block.
+ * Element-wise operators, which give the same results in any order of the elements. `true`: finite inputs
+ * give finite outputs, so the operator may also run over the channels that pad the last block.
  */
 const ELEMENTWISE: Readonly<Record<string, boolean>> = {
   Abs: true,
@@ -53,7 +53,7 @@ const ELEMENTWISE: Readonly<Record<string, boolean>> = {
   Where: true,
 };
 
-/** Whether every element of the result depends on the elements at its own place alone. */
+/** Whether every element of the result depends only on the operands' elements at its own index. */
 export const isElementwise = ({ opType, domain }: EmittedNode): boolean =>
   domain === "" && opType in ELEMENTWISE;
 
@@ -69,7 +69,7 @@ interface Emission {
 const same = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every((d, i) => d === b[i]);
 
-/** Keeps operators on blocked tensors in the blocked layout; undefined where the row-major form is needed. */
+/** Emits an operator on blocked tensors in the blocked layout; undefined if it needs them row-major. */
 export function lowerBlocked(builder: GraphBuilder, emission: Emission): TensorInfo | undefined {
   const { opType, inputs } = emission;
   if (builder.block === 0) return undefined;
@@ -93,7 +93,7 @@ function elementwise(
   const isFull = (x: TensorInfo) => same(x.shape, shape);
   if (!inputs.some((x) => typeof x !== "string" && isFull(x) && builder.isBlocked(x))) return undefined;
 
-  // Whether the operand is one number, a whole tensor, or one that broadcasts along whole axes.
+  // Each operand is one number, a tensor of the result's shape, or one that broadcasts along whole axes.
   let broadcasts = false;
   const plans: { kind: "scalar" | "full" | "broadcast"; operand: Operand }[] = [];
   for (const operand of inputs) {
@@ -144,7 +144,7 @@ function elementwise(
   return builder.fromBlocked(builder.emit("Reshape", [y, builder.ints(rawShape)], rawShape, dtype), shape);
 }
 
-/** Over the image (one number per sample and channel), over everything but the channels, or over everything. */
+/** A reduction over the pixels, over everything but the channels, or over everything. */
 function reduction(
   builder: GraphBuilder,
   { opType, inputs: [x, axesName], shape, dtype, attributes }: Emission,
@@ -177,7 +177,7 @@ function reduction(
   return builder.emit("Reshape", [y, builder.ints(shape)], shape, dtype);
 }
 
-/** Along the channels, where every part fills whole blocks. */
+/** A Concat along the channels, if every part fills whole blocks. */
 function concatenation(
   builder: GraphBuilder,
   { inputs, shape, dtype, attributes }: Emission,

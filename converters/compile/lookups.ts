@@ -19,7 +19,8 @@ export interface Knowledge {
   /** The carry output that replaces a carry input in the next step, and could be written into its memory. */
   readonly successorOf: (name: string) => string | undefined;
   /**
-   * Asks that a velocity lie beside its weight in memory, see {@link VelocityPair}. Undefined unless `preallocated`.
+   * Asks that a velocity lie beside its weight in memory, see {@link VelocityPair}. Undefined unless
+   * `preallocated`.
    * @param factors what the velocity and the weight are multiplied by
    * @returns names of two graph inputs: both values as one [1, 2, elements], and their factors [1, 2, 1]
    */
@@ -36,7 +37,9 @@ export interface Lookups {
   readonly maker: ReadonlyMap<string, EmittedNode>;
   /** Shape of any value. */
   readonly shape: (name: string) => readonly number[] | undefined;
-  /** Whether exactly one node reads a value, once, and it is no graph output: that node may absorb its maker. */
+  /**
+   * Whether exactly one node reads a value, once, and it is no graph output: that node may absorb its maker.
+   */
   readonly once: (name: string) => boolean;
 }
 
@@ -76,7 +79,9 @@ export function readersOf(nodes: readonly EmittedNode[]): ReadonlyMap<string, re
   return readers;
 }
 
-/** The nodes that these values depend on. ONNX Runtime runs every node of a graph, also those no output needs. */
+/**
+ * The nodes that these values depend on. ONNX Runtime runs every node of a graph, also those no output needs.
+ */
 export function alive(nodes: readonly EmittedNode[], values: Iterable<string>): readonly EmittedNode[] {
   const needed = new Set(values);
   const found: EmittedNode[] = [];

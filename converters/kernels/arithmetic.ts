@@ -5,7 +5,7 @@ import { defineKernel } from "./custom.ts";
 
 type Binary = (a: tf.Tensor, b: tf.Tensor) => tf.Tensor;
 
-/** Reads the operands: these kernels are plain JavaScript on every eager backend. */
+/** Computes in plain JavaScript, on every eager backend. */
 const onNumbers = (
   [a, b]: readonly tf.Tensor[],
   f: (x: number, y: number) => number,
@@ -79,7 +79,10 @@ const rootKernel = defineKernel({
     },
   ],
 });
-/** √x of a sum of squares: at 0 its gradient is 0 by choice, where the root's own would be infinite and spoil the rest. */
+/**
+ * √x of a sum of squares. Its gradient at 0 is defined as 0; the root's own is infinite and would give NaN
+ * upstream.
+ */
 export const normRoot = (x: tf.Tensor): tf.Tensor => rootKernel([x], {});
 
 const matMulKernel = defineKernel({
@@ -108,7 +111,7 @@ const truncateKernel = defineKernel({
   composed: ([x], { to }) => tf.cast(x!, to),
   gradient: () => [],
 });
-/** Float32 as integer or boolean: piecewise constant, where tfjs's cast hands the gradient straight through. */
+/** Casts float32 to int32 or bool, with gradient zero; tfjs's own cast would pass the gradient through. */
 export const truncate = (x: tf.Tensor, to: "int32" | "bool"): tf.Tensor => truncateKernel([x], { to });
 
 const absoluteKernel = defineKernel({
@@ -116,5 +119,5 @@ const absoluteKernel = defineKernel({
   composed: ([x]) => tf.abs(x!),
   gradient: (dy, [x]) => [() => tf.mul(dy, tf.sign(x!))],
 });
-/** |x| on float32. Its gradient at 0 is 0, the middle of what it may be; tfjs takes −1, its edge. */
+/** |x| on float32. Its gradient at 0 is 0, as in PyTorch; tfjs's is −1. */
 export const absolute = (x: tf.Tensor): tf.Tensor => absoluteKernel([x], {});

@@ -2,7 +2,10 @@ import { tf } from "../tf.ts";
 import type { ClipAttributes } from "./attributes.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 
-/** dy where low < y < high: read off the output, so that the input need not be kept. The bounds themselves pass nothing, as 0 in ReLU. */
+/**
+ * dy where low < y < high, else 0. Depends on the output, so that the input can be freed. At a bound it is 0,
+ * as ReLU's at 0.
+ */
 const clipGradKernel: Kernel<ClipAttributes> = defineKernel({
   name: "OnnxClipGrad",
   composed: ([dy, y], { low, high }) => {

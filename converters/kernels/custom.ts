@@ -3,8 +3,8 @@ import type { KernelAttributes, KernelName } from "./attributes.ts";
 import "./piecewise.ts";
 
 /**
- * tfjs backends on which a composed implementation (made of tfjs ops) is registered, and whether `native` is asked first:
- * not on the JavaScript backend, which stays the reference.
+ * tfjs backends on which the composed implementation is registered, and whether `native` is tried first: not
+ * on the JavaScript backend, which is the reference.
  */
 const EAGER_BACKENDS = { cpu: false, tensorflow: true } as const;
 
@@ -12,10 +12,11 @@ const EAGER_BACKENDS = { cpu: false, tensorflow: true } as const;
 export type Kernel<Attributes> = (inputs: readonly tf.Tensor[], attributes: Attributes) => tf.Tensor;
 
 /**
- * Defines a kernel with ONNX semantics that tfjs itself lacks. Its composed implementation runs on any tfjs backend;
- * the compiler registers a direct lowering for backend "onnx" in converters/compile/kernels.
- * @param composed made of tfjs ops; runs inside tf.tidy, off the tape
- * @param native the same through a kernel that the backend has compiled; undefined for attributes it cannot take
+ * Defines a kernel with ONNX semantics that tfjs lacks. The composed implementation runs on any eager tfjs
+ * backend; for the compiler's backend, converters/compile/kernels holds a lowering to ONNX nodes.
+ * @param composed the kernel in tfjs ops; runs inside tf.tidy, unrecorded by the autodiff
+ * @param native the same by a compiled kernel of the backend; returns undefined for attributes it does not
+ * support
  * @param gradient cotangent of each input, built of kernels and tfjs ops that are themselves traceable;
  *   `undefined` marks an input without gradient
  */
@@ -64,7 +65,7 @@ export function defineKernel<Name extends KernelName>(spec: {
   return (inputs, attributes) =>
     tf.engine().runKernel(
       spec.name,
-      // An array, so that the engine may save all inputs; it then keys gradients by index.
+      // As an array, so that tfjs can save all inputs; it then names gradients by index.
       [...inputs] as unknown as tf.NamedTensorMap,
       attributes as unknown as tf.NamedAttrMap,
     ) as tf.Tensor;

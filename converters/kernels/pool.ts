@@ -57,7 +57,7 @@ function coordinatesOf(place: number, dims: readonly number[]): number[] {
 const flatPlace = (at: readonly number[], dims: readonly number[]) =>
   at.reduce((sum, v, i) => sum * dims[i]! + v, 0);
 
-/** Places of the maxima, int32, counted row-major over the whole [N, C, spatial…] input; the first of equals. */
+/** Indices of the maxima, int32, row-major over the whole input [N, C, spatial…]; the first of equal ones. */
 const maxIndicesKernel = defineKernel({
   name: "OnnxMaxPoolIndices",
   composed: ([x], a) => {

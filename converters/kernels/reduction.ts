@@ -2,7 +2,10 @@ import { tf } from "../tf.ts";
 import type { CumulativeAttributes } from "./attributes.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 
-/** Equal extremes share the gradient, so that it stays a directional derivative; tfjs gives each of them all of it. */
+/**
+ * Elements that are equally extreme share the gradient, as in PyTorch's amax; tfjs would give all of it to
+ * each.
+ */
 const extreme = (
   name: "OnnxReduceMax" | "OnnxReduceMin",
   find: (x: tf.Tensor, axes: number[], keep: boolean) => tf.Tensor,
@@ -31,7 +34,9 @@ const peakKernel = defineKernel({
   },
   gradient: () => [],
 });
-/** The largest finite value, as a constant to subtract before an exponential: what it cancels has no gradient. */
+/**
+ * The maximum, 0 where it is infinite: a constant to subtract before an exponential, hence without gradient.
+ */
 export const peak = (x: tf.Tensor, axes: readonly number[]): tf.Tensor => peakKernel([x], { axes });
 
 const cumulativeSumKernel: Kernel<CumulativeAttributes> = defineKernel({

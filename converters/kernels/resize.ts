@@ -24,7 +24,10 @@ export interface ResizeAxis {
 
 const f = Math.fround;
 
-/** Place in the input that an output position stands for; float32 throughout, since ties of "nearest" hang on it. */
+/**
+ * Input coordinate of an output index. In float32 as in ONNX Runtime: ties of "nearest" depend on the
+ * rounding.
+ */
 function source(at: number, { scale, input, output, start, end }: ResizeAxis, mode: string): number {
   const s = f(scale);
   // ONNX Runtime leaves an axis of scale 1 alone, whatever the region of interest.
@@ -125,8 +128,8 @@ function repetition({ matrix }: AxisWeights, { input, output }: ResizeAxis): num
 }
 
 /**
- * Interpolation is linear in x and separable: one [output, input] matrix per axis, made on the host. Its gradient is
- * the transposed matrix, which tfjs's own autodiff supplies.
+ * ONNX Resize. Interpolation is linear in x and separable: one matrix [output, input] per axis, computed on
+ * the host. tfjs derives the gradient, the transposed matrices.
  */
 export function resize(x: tf.Tensor, axes: readonly ResizeAxis[], options: ResizeOptions): tf.Tensor {
   let y = x;

@@ -28,9 +28,9 @@ const empty = ({ shape, dtype }: TensorSpec): NumberArray =>
       : new Uint8Array(elementCount(shape));
 
 /**
- * Most bytes of values for which ONNX Runtime plans their memory ahead (`enableMemPattern`): it then takes one block for
- * all of them instead of allocating per node. This saves time where nodes are short, but the block is taken in addition
- * to the memory of the first run.
+ * Most bytes of values for which ONNX Runtime plans their memory ahead (`enableMemPattern`): it then takes
+ * one block for all of them instead of allocating per node. This saves time where nodes are short, but the
+ * block is taken in addition to the memory of the first run.
  */
 const MAX_PLANNED_BYTES = 2 ** 26;
 
@@ -38,10 +38,11 @@ const MAX_PLANNED_BYTES = 2 ** 26;
 const NO_TENSOR = /non tensor type/i;
 
 /**
- * Runs a session that writes its outputs into preallocated buffers, without copying them. onnxruntime-node fills the
- * buffers, but afterwards also copies every output into a new tensor: all weights, each step. The graph's first output
- * is therefore a sequence (converters/compile/schedule.ts), which onnxruntime-node refuses to return: it throws there,
- * when everything is computed and nothing copied. If a version should accept the sequence, it would only copy again.
+ * Runs a session that writes its outputs into preallocated buffers, without copying them. onnxruntime-node
+ * fills the buffers, but afterwards also copies every output into a new tensor: all weights, each step. The
+ * graph's first output is therefore a sequence (converters/compile/schedule.ts), which onnxruntime-node
+ * refuses to return: it throws there, when everything is computed and nothing copied. If a version should
+ * accept the sequence, it would only copy again.
  */
 async function runInto(
   session: ort.InferenceSession,
@@ -55,10 +56,12 @@ async function runInto(
   }
 }
 
+const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
+
 /** The default engine: compiles the step to one ONNX graph, which ONNX Runtime optimises and runs. */
 export const onnxruntimeEngine = (): Engine => ({
   name: "onnxruntime",
-  version: `onnxruntime ${(createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string }).version}`,
+  version: `onnxruntime ${version}`,
   async prepare(step, initial, batchSpecs, options = {}) {
     const started = performance.now();
     const graph = compileStep(

@@ -6,7 +6,8 @@ import type { Engine } from "./engine.ts";
 const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
 
 /**
- * TensorFlow's kernels through tfjs-node(-gpu), which the user installs: looked up beside this package, then in the working folder.
+ * TensorFlow's kernels through tfjs-node-gpu or tfjs-node: optional peer dependencies, because they download
+ * libtensorflow when they are installed. Looked up beside this package, then in `folder`.
  * @throws OnnxUnlearnError ENGINE_MISSING (exit 2) if neither is installed, ENGINE_BROKEN if it does not load
  */
 export async function tensorflowEngine(folder: string = process.cwd()): Promise<Engine> {
@@ -37,6 +38,7 @@ export async function tensorflowEngine(folder: string = process.cwd()): Promise<
   }
   throw badInput(
     "ENGINE_MISSING",
-    `The engine tensorflow needs ${PACKAGES[1]} or ${PACKAGES[0]}, and neither is installed: npm install ${PACKAGES[1]}@4.22.0, or use --engine onnxruntime.`,
+    `The engine tensorflow needs ${PACKAGES[1]} or ${PACKAGES[0]}, and neither is installed: ` +
+      `npm install ${PACKAGES[1]}@4.22.0, or use --engine onnxruntime.`,
   );
 }

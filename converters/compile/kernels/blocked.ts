@@ -6,21 +6,19 @@ import { channelBlocks } from "../layout.ts";
 import { convAttributes, crop, sumFirst, viewAs } from "./window.ts";
 
 /**
- * Convolutions in ONNX Runtime's blocked layout. Weights [O, C/g, kernel…] become [O/b, C/g/b, kernel…, b, b] (input channel
- * before output channel) in the graph; the input gradient is the same operator with mirrored weights.
+ * How a convolution runs in ONNX Runtime's blocked layout. Weights [O, C/g, kernel…] become [O/b, C/g/b,
+ * kernel…, b, b] (input channel before output channel); the input gradient is the same operator with mirrored
+ * weights. - `dense`: every group fills whole blocks, or there is one group - `image`: the input is row-major
+ * and has fewer channels than one block - `depthwise`: one channel per group
  */
-
 export type BlockedKind = "dense" | "image" | "depthwise";
 
-/**
- * How a convolution runs in blocked layout: `dense` (every group fills whole blocks, or there is one group), `image` (a
- * row-major input of fewer channels than one block), `depthwise` (one channel per group); undefined: not at all.
- */
+/** The kind of a convolution; undefined if the blocked layout has no form of it, or would not pay. */
 export function blockedKind(a: ConvAttributes, block: number): BlockedKind | undefined {
   if (block === 0 || a.kernel.length !== 2 || a.outputShape.length !== 4) return undefined;
   const { group } = a;
   const [o, perGroup] = a.filterShape as [number, number];
-  // A last block that is mostly filling costs more than the layout gains.
+  // A last block that is mostly padding costs more than the layout gains.
   const full = (channels: number) => channels >= 0.6 * channelBlocks(channels, block) * block;
   if (group === 1) {
     if (!full(o)) return undefined;
@@ -30,8 +28,8 @@ export function blockedKind(a: ConvAttributes, block: number): BlockedKind | und
   return perGroup % block === 0 && (o / group) % block === 0 ? "dense" : undefined;
 }
 
-/** Deals the rows of [A, R, S] out in blocks: [A, R/b, S, b], the last block filled with zeros. */
-function deal(
+/** [A, R, S] → [A, R/b, S, b]: the rows in blocks, the last block padded with zeros. */
+function toBlocks(
   builder: GraphBuilder,
   x: TensorInfo,
   [a, r, s]: readonly [number, number, number],
@@ -56,12 +54,12 @@ function forwardFilter(builder: GraphBuilder, w: TensorInfo, kind: BlockedKind):
   const [o, c, kh, kw] = w.shape as [number, number, number, number];
   const k = kh * kw;
   if (kind === "depthwise")
-    return viewAs(builder, deal(builder, w, [1, o, k]), [rounded(o, block), 1, kh, kw]);
+    return viewAs(builder, toBlocks(builder, w, [1, o, k]), [rounded(o, block), 1, kh, kw]);
   if (kind === "image")
-    return viewAs(builder, deal(builder, w, [1, o, c * k]), [rounded(o, block), c, kh, kw]);
+    return viewAs(builder, toBlocks(builder, w, [1, o, c * k]), [rounded(o, block), c, kh, kw]);
   const wide = rounded(c, block);
-  const inner = deal(builder, w, [o, c, k]);
-  return viewAs(builder, deal(builder, inner, [1, o, wide * k]), [rounded(o, block), wide, kh, kw]);
+  const inner = toBlocks(builder, w, [o, c, k]);
+  return viewAs(builder, toBlocks(builder, inner, [1, o, wide * k]), [rounded(o, block), wide, kh, kw]);
 }
 
 export function blockedConv(
@@ -90,8 +88,10 @@ export function blockedConv(
 }
 
 /**
- * Weights of the input gradient: W [O, C/g, k] as [g·C/g·P, O/g, taps], for each of P phases and each new tap the old tap it
- * stands for, or zero. The phases are outermost among the output channels of a group.
+ * Weights of the input gradient as a convolution of dy: W [O, C/g, k] as [g·C/g·P, O/g, taps].
+ * @param phases for each of the P phases of a stride (1 without stride), which output channels of a group
+ * they become,
+ *   phase before channel: the tap of W at each tap of the new kernel, undefined for zero
  */
 function mirroredFilter(
   builder: GraphBuilder,
@@ -105,8 +105,8 @@ function mirroredFilter(
   const k = kh * kw;
   const [outBlocks, inBlocks] = [channelBlocks(o, block), channelBlocks(c, block)];
   // [O/b, C, k, bo] → [O/b, C/b, k, bo, bc]
-  const outer = deal(builder, w, [1, o, c * k]);
-  const tiles = deal(builder, outer, [outBlocks, c, k * block]);
+  const outer = toBlocks(builder, w, [1, o, c * k]);
+  const tiles = toBlocks(builder, outer, [outBlocks, c, k * block]);
   const count = outBlocks * inBlocks * k;
   const rows = viewAs(builder, tiles, [count, block * block]);
   const perGroup = outBlocks / group;
@@ -132,7 +132,10 @@ function mirroredFilter(
   return viewAs(builder, picked, [group * phases.length * inBlocks * block, perGroup * block, ...kernel]);
 }
 
-/** Per axis: for each phase p of the stride, the taps that reach dx[q·s + p], as offsets into dy. */
+/**
+ * For one axis and each phase p of the stride s: the taps that contribute to dx[q·s + p], and from which dy[q
+ * + offset].
+ */
 function phasesOf(a: ConvAttributes, axis: number) {
   const [s, pad, k] = [a.strides[axis]!, a.pads[axis]!, a.kernel[axis]!];
   const [size, out] = [a.inputShape[axis + 2]!, a.outputShape[axis + 2]!];
@@ -154,7 +157,7 @@ function phasesOf(a: ConvAttributes, axis: number) {
   };
 }
 
-/** dx = dy * mirrored W. Undefined where the blocked layout has no form of it. */
+/** dx as a convolution of dy with mirrored weights; undefined if the blocked layout has no form of it. */
 export function blockedInputGrad(
   builder: GraphBuilder,
   kind: BlockedKind,
@@ -186,7 +189,7 @@ export function blockedInputGrad(
     );
 
   if (kind === "depthwise") {
-    // Zeros between the places of dy turn the stride into 1.
+    // Zeros between the pixels of dy turn the stride into 1.
     const [oh, ow] = a.outputShape.slice(2) as [number, number];
     let spread = builder.blocked(dy);
     if (!unitStride) {
@@ -211,7 +214,7 @@ export function blockedInputGrad(
     const taps = builder.emit(
       "Gather",
       [
-        viewAs(builder, deal(builder, w, [1, o, k]), [channelBlocks(o, block), k, block]),
+        viewAs(builder, toBlocks(builder, w, [1, o, k]), [channelBlocks(o, block), k, block]),
         builder.ints(mirrored),
       ],
       [channelBlocks(o, block), k, block],
@@ -234,7 +237,7 @@ export function blockedInputGrad(
     return builder.fromBlocked(raw, a.inputShape);
   }
 
-  // A stride of s: dx falls into s·s phases, each a convolution of dy with its share of the taps.
+  // With stride s the pixels of dx fall into s·s phases, each a convolution of dy with some of the taps.
   if (a.group !== 1 || a.dilations.some((d) => d !== 1)) return undefined;
   const [rows, columns] = [phasesOf(a, 0), phasesOf(a, 1)];
   const pads = [rows.pads[0], columns.pads[0], rows.pads[1], columns.pads[1]];
@@ -287,7 +290,7 @@ export function blockedInputGrad(
   return builder.fromBlocked(viewAs(builder, cut, [n, wide, ...a.inputShape.slice(2)]), a.inputShape);
 }
 
-/** Pads and places of a convolution whose *kernel* is dy: it meets x at every tap. */
+/** Per axis, pads and output size of the convolution of x with dy as its kernel: one output per tap of W. */
 function tapWindow(a: ConvAttributes) {
   return a.kernel.map((k, i) => {
     const [size, out] = [a.inputShape[i + 2]!, a.outputShape[i + 2]!];
@@ -298,7 +301,10 @@ function tapWindow(a: ConvAttributes) {
   });
 }
 
-/** dW of a depthwise convolution: a depthwise convolution of x with dy as its kernel, every sample on channels of its own. */
+/**
+ * dW of a depthwise convolution: a depthwise convolution of x with dy as its kernel, each sample as further
+ * channels.
+ */
 export function blockedDepthwiseFilterGrad(
   builder: GraphBuilder,
   x: TensorInfo,
@@ -334,12 +340,13 @@ export function blockedDepthwiseFilterGrad(
 }
 
 /**
- * dW as ONE convolution without a shifted copy: each sample's x stands channels-last as an image of H rows and W·C columns
- * (or, in the blocked layout, each block of its channels),
- * and dy is the kernel, dilated by C along the columns (and by the stride):
+ * dW as a single convolution, without shifted copies of x in memory. Each sample of x, channels-last, is
+ * taken as an image of H rows and W·C columns (in the blocked layout, each block of its channels is), and dy
+ * is the kernel, dilated by C along the columns and by the stride:
  *   dW[o, i, j, c] = Σ_{n,h,w} dy[n, o, h, w] · x[n, h·s + i − p, (w·s + j − p)·C + c]
- * ONNX Runtime's im2col then makes the nine shifts in its cache. The samples of a group are the input channels of its convolution, and the
- * sums over the groups come after. A group of one takes dy as it is, any other wants it transposed.
+ * ONNX Runtime's im2col then makes the shifts in its cache. The samples are dealt into groups: the samples of
+ * a group are the input channels of one convolution, and the groups' results are summed afterwards. A group
+ * of one sample takes dy as it is, a larger one needs it transposed.
  */
 export function filterGradByConvolution(
   builder: GraphBuilder,
@@ -358,7 +365,7 @@ export function filterGradByConvolution(
     const apart = builder.emit("Transpose", [blocks], shape, "float32", { perm: { ints: [1, 0, 2] } });
     return filterGradOfImages(builder, apart, dy, a, block);
   }
-  // One tap: only the places that it met matter, and no place between them need be computed.
+  // A single tap reads only every s-th pixel of x: slice those out, and compute without stride.
   const spatial = a.outputShape.slice(2);
   const o = a.filterShape[0]!;
   const strided = a.strides.some((s) => s !== 1);
@@ -381,7 +388,8 @@ export function filterGradByConvolution(
       dilations: [1, 1],
       inputShape: [n, c, ...spatial],
     });
-  // A sample's dW is one small product, which im2col would only hold up; row-major x as it is, or channels last where that is free.
+  // dW of each sample is one small matrix product, for which im2col would only cost time. x is read row-major
+  // as it is, or channels-last where that costs nothing.
   const rows = viewAs(builder, dy, [n, o, places]);
   const each =
     strided || (builder.isBlocked(x) && c === builder.block)
@@ -397,9 +405,10 @@ export function filterGradByConvolution(
 }
 
 /**
- * Into how many groups the samples fall: threads share the work best by whole groups, yet each makes a dW of its own, to be summed afterwards. A sample
- * alone needs no transposition. 32 channels, 16×16, batch 128: one group 6.4 ms, as many as samples 4.1.
- * @param filter numbers of dW, beside those that one sample has of x and of dy
+ * The number of groups of samples for filterGradByConvolution. More groups let threads share the work, but
+ * each group makes a dW of its own that must be stored and summed. Groups of one sample save the
+ * transposition of dy.
+ * @param filter elements of dW; `x` and `dy` are elements of one sample
  */
 function groupsOf(n: number, filter: number, { x, dy }: { readonly x: number; readonly dy: number }): number {
   if (filter <= 1.5 * dy) return n;
@@ -409,7 +418,7 @@ function groupsOf(n: number, filter: number, { x, dy }: { readonly x: number; re
   return groups;
 }
 
-/** @param x the images [C/width, N, H, W·width]: `width` channels of them last, and the others apart */
+/** @param x the images [C/width, N, H, W·width]: `width` channels last, and the blocks of channels first */
 function filterGradOfImages(
   builder: GraphBuilder,
   x: TensorInfo,

@@ -71,7 +71,8 @@ export const convolutionLowerings = {
     const mirrored = a.kernel.map((k, i) => (k - 1) * a.dilations[i]! - a.pads[i]!);
     const mirroredEnd = a.kernel.map((k, i) => (k - 1) * a.dilations[i]! - a.pads[rank + i]!);
     if (unitStride && a.group === 1 && [...mirrored, ...mirroredEnd].every((p) => p >= 0)) {
-      // A convolution with transposed, spatially flipped weights runs at the forward's speed; ConvTranspose at half of it.
+      // A convolution with transposed, flipped weights is as fast as the forward pass; ConvTranspose is
+      // slower.
       const [o, c] = a.filterShape as [number, number];
       const axes = a.kernel.map((_, i) => i + 2);
       const perm = [1, 0, ...axes];
@@ -97,7 +98,7 @@ export const convolutionLowerings = {
         pads: { ints: [...mirrored, ...mirroredEnd] },
       });
     }
-    // What the strided windows never reached stays zero: output_padding makes the shape exact.
+    // Pixels that no window reads get a gradient of zero: output_padding makes the shape exact.
     const reached = a.kernel.map(
       (k, i) =>
         (a.outputShape[i + 2]! - 1) * a.strides[i]! +
@@ -137,7 +138,7 @@ export const convolutionLowerings = {
     const padded = padZeros(builder, x!, a.pads);
     const count = offsets.length;
     if (g === 1 && c >= 128) {
-      // Channels first, all taps side by side, one product: fastest at production widths.
+      // Channels first and all taps side by side in one product: faster with many channels.
       const columns = offsets.map((offset) => {
         const piece = viewAs(builder, tapSlice(builder, padded, offset, a), [n, c, l]);
         return builder.emit("Transpose", [piece], [c, n, l], "float32", { perm: { ints: [1, 0, 2] } });
@@ -253,7 +254,7 @@ export const convolutionLowerings = {
   },
 } satisfies Partial<KernelLowerings>;
 
-/** Emitted once for the forward and shared by the gradient, which needs the indices. */
+/** One node for the forward pass and the gradient, which needs the indices: equal nodes are emitted once. */
 function maxPoolWithIndices(builder: GraphBuilder, x: TensorInfo, a: PoolAttributes): TensorInfo[] {
   return builder.emitMany(
     "MaxPool",

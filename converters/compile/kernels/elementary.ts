@@ -39,8 +39,9 @@ const extreme =
   };
 
 /**
- * One node with all three outputs, whichever of them is asked for: equal emissions are one node. On [rows, row length]:
- * behind an Add, ONNX Runtime would otherwise make it a SkipLayerNormalization, which takes five times as long (1.30, AVX2).
+ * LayerNormalization with all three outputs, of which one is returned: kernels that ask for different ones
+ * share the node. On [rows, row length], through a Reshape: directly after an Add, ONNX Runtime would make a
+ * SkipLayerNormalization of it, which is several times slower.
  */
 const layerNormalization =
   (output: 0 | 2): Lowering<NormalizationAttributes> =>

@@ -27,7 +27,7 @@ export const movementLowerings = {
   },
   OnnxSliceGrad: ({ inputs: [dy], attrs: { begin, shape, stride, source }, builder }) => {
     let y: TensorInfo = dy!;
-    // A step other than 1 becomes a Gather along its axis from dy with one zero appended; plain pieces are padded at the end.
+    // An axis with a step is filled by a Gather from dy with one zero appended; the others are padded below.
     stride.forEach((step, axis) => {
       if (step === 1) return;
       const zeroAt = shape[axis]!;
@@ -48,7 +48,8 @@ export const movementLowerings = {
     const shape = [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)];
     return builder.emit("Gather", [x!, indices!], shape, x!.dtype, { axis: { int: axis } });
   },
-  // ScatterND(add) loses updates on equal indices with two threads; ScatterElements(add) does not.
+  // ONNX Runtime's ScatterND(add) loses updates on equal indices when it uses threads; ScatterElements(add)
+  // does not.
   OnnxGatherGrad: ({ inputs: [dy, indices], attrs: { axis, source }, builder }) => {
     const count = elementCount(indices!.shape);
     const shape = source.map((d, i) => (i === axis ? count : d));

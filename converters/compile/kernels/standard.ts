@@ -13,7 +13,7 @@ import {
 const sameShape = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every((d, i) => d === b[i]);
 
-/** ONNX scalar operand instead of an expanded splat, where the other operand already has the result's shape. */
+/** A splat as a scalar, if the other operand has the result's shape, so that it need not be expanded. */
 const broadcastOperand = (
   builder: GraphBuilder,
   tensor: TensorInfo,
@@ -32,7 +32,7 @@ export const cast = (builder: GraphBuilder, x: TensorInfo, dtype: string): Tenso
   return builder.emit("Cast", [x], x.shape, dtype, { to: { int: to } });
 };
 
-/** The operand without the axes along which it merely repeats itself, where that is known. */
+/** The operand before it was broadcast, if it is known to have been. */
 const narrow = (builder: GraphBuilder, x: TensorInfo): TensorInfo => {
   const splat = builder.splatValue(x);
   return splat === undefined ? (builder.spreadOf(x) ?? x) : builder.splat(splat, [], x.dtype as "float32");
@@ -52,7 +52,7 @@ const binary = (
     }
     if (sb !== undefined && sb === neutral.right && sameShape(a!.shape, shape)) return a!;
     if (sa !== undefined && sa === neutral.left && sameShape(b!.shape, shape)) return b!;
-    // Gradients of sums are full of such: what repeats itself is computed once, and then broadcast.
+    // Gradients of sums are broadcast values: compute on the smaller operands, then broadcast the result.
     const inputs = [narrow(builder, a!), narrow(builder, b!)] as [TensorInfo, TensorInfo];
     const within = tf.broadcast_util.assertAndGetBroadcastShape(inputs[0].shape, inputs[1].shape);
     if (elementCount(within) < elementCount(shape))
@@ -121,13 +121,17 @@ const booleanReduce =
     return cast(args.builder, reduce(opType)({ ...args, inputs: [x] }) as TensorInfo, "bool");
   };
 
+/**
+ * Another shape of the same elements. Emits at most one node: sees through a Reshape, and a splat stays a
+ * splat.
+ */
 export const reshape = (builder: GraphBuilder, x: TensorInfo, shape: readonly number[]): TensorInfo => {
   if (sameShape(x.shape, shape)) return x;
   const splat = builder.splatValue(x);
   if (splat !== undefined) return builder.splat(splat, shape, x.dtype as "float32");
   const producer = builder.producerOf(x);
   const source: Operand = producer?.opType === "Reshape" ? producer.inputs[0]! : x;
-  // A 0 among the dimensions means 0 here, not "as the input".
+  // A dimension of 0 means 0 elements here; ONNX would otherwise copy the input's dimension.
   const attributes: Record<string, EmittedAttribute> = shape.includes(0) ? { allowzero: { int: 1 } } : {};
   return builder.emit("Reshape", [source, builder.ints(shape)], shape, x.dtype, attributes);
 };
@@ -164,7 +168,7 @@ const matMul: Lowering = ({ named, attrs, builder }) => {
   const m = ta ? a.shape[rank - 1]! : a.shape[rank - 2]!;
   const n = tb ? b.shape[b.shape.length - 2]! : b.shape[b.shape.length - 1]!;
   const shape = [...batch, m, n];
-  // Products of rank 3 that are really of rank 2 (tf.matMul adds a batch of 1) run as one Gemm-shaped product.
+  // tf.matMul makes matrices rank 3 by a batch of 1; rank 2 is what the passes recognise.
   if (rank === 3 && batch.length === 1 && batch[0] === 1) {
     const flat = matMul({
       inputs: [],
@@ -174,8 +178,8 @@ const matMul: Lowering = ({ named, attrs, builder }) => {
     }) as TensorInfo;
     return reshape(builder, flat, shape);
   }
-  // ONNX Runtime copies a transposed first operand strip by strip: over many rows it costs less to let the narrower matrix be
-  // the second one and to transpose the small result (128 × 512 over 4096 rows: 7.8 ms instead of 9.4).
+  // ONNX Runtime copies a transposed left factor. Over many rows it costs less to swap the factors, so that
+  // the narrower matrix is on the right, and to transpose the small result.
   if (ta && !tb && rank === 2 && n >= 2 * m && a.shape[0]! >= 16 * m)
     return transpose(
       builder,
@@ -192,7 +196,7 @@ const matMul: Lowering = ({ named, attrs, builder }) => {
 const scalar = (builder: GraphBuilder, value: number, dtype: "float32" | "int32" = "float32") =>
   builder.constant([value], [], dtype);
 
-/** Lowerings of the kernels that come with tfjs, as far as operators, losses, optimisers and their gradients use them. */
+/** Lowerings of tfjs's own kernels: those that operators, losses, optimisers and their gradients use. */
 export const standardLowerings: Readonly<Record<string, Lowering>> = {
   Add: binary("Add", (a, b) => a + b, { left: 0, right: 0 }),
   Sub: binary("Sub", (a, b) => a - b, { right: 0 }),
@@ -312,8 +316,9 @@ export const standardLowerings: Readonly<Record<string, Lowering>> = {
   },
   Step: ({ inputs: [x], attrs, builder }) => {
     const alpha = (attrs["alpha"] as number | undefined) ?? 0;
-    // As a ReLU's gradient it reads the ReLU's output, which is there already: what went in need not be kept. A steep
-    // HardSigmoid clip(3e38·y, 0, 1) makes the float mask in one pass on all threads; a comparison and a cast take two.
+    // The gradient of a ReLU. It reads the ReLU's output, which exists already, so that the input can be
+    // freed. A steep HardSigmoid clip(3e38·y, 0, 1) makes the mask as floats in one pass; a comparison and a
+    // cast take two.
     if (alpha === 0 && x!.dtype === "float32") {
       const y = builder.emit("Relu", [x!], x!.shape, "float32");
       return builder.emit("HardSigmoid", [y], x!.shape, "float32", {

@@ -12,6 +12,10 @@ export const convAttributes = (
   group: { int: a.group },
 });
 
+/**
+ * Another shape of the same elements, as a node of its own: unlike `reshape` of standard.ts it does not merge
+ * with a Reshape before it.
+ */
 export const viewAs = (builder: GraphBuilder, x: TensorInfo, shape: readonly number[]): TensorInfo =>
   shape.length === x.shape.length && shape.every((d, i) => d === x.shape[i])
     ? x
@@ -23,7 +27,7 @@ export const sumFirst = (builder: GraphBuilder, x: TensorInfo): TensorInfo =>
     ? viewAs(builder, x, x.shape.slice(1))
     : builder.emit("ReduceSum", [x, builder.ints([0])], x.shape.slice(1), x.dtype, { keepdims: { int: 0 } });
 
-/** The first `shape[i]` places of every axis. */
+/** The first `shape[i]` elements along every axis. */
 export const crop = (builder: GraphBuilder, x: TensorInfo, shape: readonly number[]): TensorInfo => {
   const axes = shape.map((_, i) => i).filter((i) => shape[i] !== x.shape[i]);
   if (axes.length === 0) return x;

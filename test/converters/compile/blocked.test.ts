@@ -17,7 +17,7 @@ type Weights = Readonly<Record<string, tf.Tensor>>;
 const convolve = (x: tf.Tensor, w: tf.Tensor, bias?: tf.Tensor, strides = [1, 1]) =>
   convolution(x, w, bias, { pads: [1, 1, 1, 1], strides });
 
-/** What networks do between convolutions: each must give the same in the blocked layout as in row-major order. */
+/** Operators between convolutions: each must give the same in the blocked layout as in row-major order. */
 const nets: Readonly<Record<string, (x: tf.Tensor, w: Weights, c: number) => tf.Tensor>> = {
   "residual block": (x, { first, second, third, bias }) => {
     const y = tf.relu(convolve(x, first!, bias!));

@@ -16,8 +16,9 @@ const wave = (size: number, phase: number) =>
 const block = await blockSize();
 
 /**
- * x, output channels, kernel, window, and what the gradient must be made of: groups of a convolution, or products per sample. The two
- * convolutions before and after bring x and dy into the blocked layout, where there is one.
+ * x, output channels, kernel, window, and what the gradient must be made of: groups of a convolution, or
+ * products per sample. The two convolutions before and after bring x and dy into the blocked layout, where
+ * there is one.
  */
 test.each([
   ["every sample a group", [4, 3, 8, 8], 4, [3, 3], {}, { groups: 4 }],
