@@ -42,10 +42,7 @@ export const ELEMENT_TYPE: Readonly<Record<string, number>> = {
   bool: 9,
 };
 
-/**
- * Equal constants up to this size become one, and so do equal nodes that read them. Larger ones are not
- * compared.
- */
+/** Equal constants up to this size become one, and so do equal nodes that read them. Larger ones do not. */
 const SHARED_BYTES = 2 ** 20;
 
 interface Symbolic {
@@ -179,7 +176,7 @@ export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
               [this.rowMajor(symbolic), this.ints(operand.shape)],
               operand.shape,
               operand.dtype,
-              // A dimension of 0 means 0 elements here; ONNX would take it as "as in the input".
+              // A dimension of 0 means 0 elements here; ONNX would otherwise copy the input's dimension.
               operand.shape.includes(0) ? { allowzero: { int: 1 } } : {},
             ),
       );
@@ -401,10 +398,7 @@ export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
     return this.info({ name, shape, dtype });
   }
 
-  /**
-   * Names a graph output. Where the value is an input, a constant or an output already, an Identity makes a
-   * new one.
-   */
+  /** A name for a graph output, which must be the result of a node and no output yet: else of an Identity. */
   output(tensor: tf.TensorInfo): string {
     const name = this.nameOf(tensor);
     if (this.producers.has(name) && !this.outputs.has(name)) {
@@ -425,8 +419,8 @@ export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
   }
 
   /**
-   * Runs the passes and serialises the graph, without the nodes that no output needs.
-   * The options are those of a graph whose inputs and outputs the caller allocates:
+   * Runs the passes and serialises the graph, without the nodes that no output needs. The options are for a
+   * graph whose inputs and outputs the caller allocates.
    * @param stop name of the sequence that becomes the first output
    * @param successors for each carry input the output that replaces it in the next step
    * @param batchInputs the inputs that are never overwritten

@@ -51,8 +51,8 @@ const specsOf = (tensors: Tensors): Readonly<Record<string, TensorSpec>> =>
   );
 
 /**
- * Shapes and types of a step's results, from one call on symbolic tensors. No graph is made; the step must
- * not differentiate.
+ * Shapes and types of a step's results, from one call on symbolic tensors. No graph is made, and nothing may
+ * be differentiated in the step.
  * @throws as {@link compileStep}
  */
 export const traceShapes = (
@@ -66,8 +66,7 @@ export const traceShapes = (
   });
 
 /**
- * Records one call of a step function, with the autodiff and the optimiser update inside it, as one ONNX
- * graph.
+ * Records one call of a step function, with the autodiff and the optimiser update in it, as one ONNX graph.
  * @throws Error if the step reads a tensor's value, or uses a kernel without a lowering (the message names
  * it)
  */

@@ -70,10 +70,7 @@ function fuseNormalization(
   return rewritten(nodes, gone, replaced);
 }
 
-/**
- * From so many rows on, the bias is added by a separate Add: Gemm first copies it to every row, on one
- * thread.
- */
+/** From so many rows on, the bias stays a separate Add: Gemm first copies it to every row, on one thread. */
 const MANY_ROWS = 1024;
 
 /**

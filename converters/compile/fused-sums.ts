@@ -6,9 +6,7 @@ import { alive, type Knowledge, type Lookups, lookups, reshapeNode } from "./loo
 /** Fewest elements of a sum for which a pass over memory costs more than the further nodes. */
 const MIN_ELEMENTS = 2 ** 14;
 
-/**
- * Most elements of a weight that is paired with its velocity: a pair takes a second buffer for the velocity.
- */
+/** Most elements of a weight that is paired with its velocity, which then takes a second buffer. */
 const MAX_PAIRED = 2 ** 20;
 
 /** sum ± factor · scaled */
@@ -214,8 +212,7 @@ function scaledSumOf(
   if (!negative) orders.push([b, a]);
   const candidates = orders.map(([sum, value]) => ({ sum, value, scaling: scalingOf(value, dims, known) }));
   for (const { sum, value, scaling } of candidates) {
-    // FusedConv may read any element of `scaled` at any time, so `scaled` must not be the memory that it
-    // writes.
+    // FusedConv may read any element of `scaled` at any time, so that must not be the memory it writes.
     if (scaling && scaling.scaled !== sum && takesOver(sum, output, output))
       return { sum, ...scaling, negative };
     const old = negative ? undefined : scalingOf(sum, dims, known)?.scaled;

@@ -3,9 +3,7 @@ import type { KernelAttributes, KernelName } from "../kernels/attributes.ts";
 
 /** ONNX Runtime's own operators (FusedMatMul, FusedConv, Inverse …). */
 export const MICROSOFT = "com.microsoft";
-/**
- * ONNX Runtime's operators on its blocked layout [N, ⌈C/b⌉, H, W, b] (ReorderInput, Conv, ReorderOutput …).
- */
+/** ONNX Runtime's operators on its blocked layout [N, ⌈C/b⌉, H, W, b]: ReorderInput, Conv, ReorderOutput … */
 export const NCHWC = "com.microsoft.nchwc";
 
 /** An operator of ONNX itself by its name, one of another domain as [domain, name]. */
@@ -34,10 +32,7 @@ export interface EmittedNode {
   readonly attributes: Readonly<Record<string, EmittedAttribute>>;
 }
 
-/**
- * A symbolic tensor made by a kernel, or the name of an ONNX value (a constant from `ints`); "" leaves an
- * input out.
- */
+/** A symbolic tensor, or the name of an ONNX value (a constant from `ints`); "" leaves an input out. */
 export type Operand = TensorInfo | string;
 
 /**
@@ -70,22 +65,19 @@ export interface GraphBuilder {
   /** The value of a tensor known to have one value everywhere; undefined otherwise. */
   splatValue(tensor: TensorInfo): number | undefined;
   /**
-   * A tensor broadcast to a larger shape; an Expand is emitted only for a reader that does not broadcast by
-   * itself.
+   * A tensor broadcast to a larger shape; expanded only for operators that do not broadcast by themselves.
    */
   spread(tensor: TensorInfo, shape: readonly number[]): TensorInfo;
   /** The tensor of which this one is the `spread`. */
   spreadOf(tensor: TensorInfo): TensorInfo | undefined;
   /** Channels per block of ONNX Runtime's blocked layout on this machine (8, 16 …); 0: row-major only. */
   readonly block: number;
-  /**
-   * Whether a tensor [N, C, H, W] exists in the blocked layout already, so that reading it there costs
-   * nothing.
-   */
+  /** Whether a tensor [N, C, H, W] exists in the blocked layout already: reading it there is free. */
   isBlocked(tensor: TensorInfo): boolean;
   /**
-   * A float tensor [N, C, H, W] in the blocked layout: memory [N, ⌈C/b⌉, H, W, b], declared as [N, ⌈C/b⌉·b,
-   * H, W]. Converted when first asked for. Channels that pad the last block hold arbitrary finite numbers.
+   * A float tensor [N, C, H, W] in the blocked layout: in memory [N, ⌈C/b⌉, H, W, b], declared to ONNX as [N,
+   * ⌈C/b⌉·b, H, W]. Converted when first asked for. Channels that pad the last block hold arbitrary finite
+   * numbers.
    */
   blocked(tensor: TensorInfo): TensorInfo;
   /** The tensor of this shape whose blocked form is `raw`; converted to row-major when first asked for. */

@@ -6,10 +6,7 @@ import { type Knowledge, makersOf, readersOf } from "./lookups.ts";
 const SUM = 3;
 /** Operators whose result is never their operand's memory under another name. */
 const READS_ONLY = new Set(["Add", "Sub", "Mul", "Div", "Sum", "FusedConv", "Gemm", "MatMul", "FusedMatMul"]);
-/**
- * Of those, the ones that read an element before they write the result at its place. FusedConv: its `Sum`
- * alone.
- */
+/** Of those, the ones that read an element before they write the result there. FusedConv: only its `Sum`. */
 const BY_ELEMENT = new Set(["Add", "Sub", "Mul", "Div"]);
 
 /** The operands of which a node may read any element after it has begun to write its result. */
@@ -98,10 +95,7 @@ export function precursors(
   });
 }
 
-/**
- * The first rows of a graph input: they are the beginning of its memory, so they can be an input without a
- * copy.
- */
+/** The first rows of a graph input. They are the beginning of its memory, so no copy is needed for them. */
 export interface LeadingRows {
   readonly name: string;
   readonly of: string;

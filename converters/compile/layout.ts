@@ -144,7 +144,7 @@ function elementwise(
   return builder.fromBlocked(builder.emit("Reshape", [y, builder.ints(rawShape)], rawShape, dtype), shape);
 }
 
-/** A reduction over the pixels, over everything but the channels, or over everything. */
+/** A reduction over the pixels, over all axes but the channels, or over all axes; undefined for others. */
 function reduction(
   builder: GraphBuilder,
   { opType, inputs: [x, axesName], shape, dtype, attributes }: Emission,

@@ -19,8 +19,8 @@ export interface Knowledge {
   /** The carry output that replaces a carry input in the next step, and could be written into its memory. */
   readonly successorOf: (name: string) => string | undefined;
   /**
-   * Asks that a velocity lie beside its weight in memory, see {@link VelocityPair}. Undefined unless
-   * `preallocated`.
+   * Asks that a velocity lie beside its weight in memory, see {@link VelocityPair}; undefined unless the
+   * caller allocates the memory.
    * @param factors what the velocity and the weight are multiplied by
    * @returns names of two graph inputs: both values as one [1, 2, elements], and their factors [1, 2, 1]
    */
@@ -37,9 +37,7 @@ export interface Lookups {
   readonly maker: ReadonlyMap<string, EmittedNode>;
   /** Shape of any value. */
   readonly shape: (name: string) => readonly number[] | undefined;
-  /**
-   * Whether exactly one node reads a value, once, and it is no graph output: that node may absorb its maker.
-   */
+  /** Whether a value is read once and is no graph output, so that its reader may absorb its maker. */
   readonly once: (name: string) => boolean;
 }
 
@@ -79,9 +77,7 @@ export function readersOf(nodes: readonly EmittedNode[]): ReadonlyMap<string, re
   return readers;
 }
 
-/**
- * The nodes that these values depend on. ONNX Runtime runs every node of a graph, also those no output needs.
- */
+/** The nodes that these values depend on. ONNX Runtime would also run those that no output needs. */
 export function alive(nodes: readonly EmittedNode[], values: Iterable<string>): readonly EmittedNode[] {
   const needed = new Set(values);
   const found: EmittedNode[] = [];

@@ -25,10 +25,11 @@ interface Region {
 }
 
 /**
- * Stores the activations of wide dense layers transposed, [features, rows] instead of [rows, features]. ONNX
- * Runtime's matrix product first copies its right factor into blocks. With few rows x and a large W, y = x Wᵀ
- * is therefore faster as yᵀ = W xᵀ, whose right factor is the small one. No Transpose is needed where yᵀ goes
- * only through element-wise operators, sums and other products, which take a factor either way. The
+ * Stores the activations of wide dense layers transposed, [features, rows] instead of [rows, features].
+ *
+ * ONNX Runtime's matrix product first copies its right factor into blocks. With few rows x and a large W, y =
+ * x Wᵀ is therefore faster as yᵀ = W xᵀ, whose right factor is the small one. No Transpose is needed where yᵀ
+ * goes only through element-wise operators, sums and other products, which take a factor either way. The
  * activation and its gradient D are then stored transposed too, and the weight's gradient Dᵀ x no longer has
  * to transpose its left factor.
  */
@@ -90,10 +91,7 @@ function grow({
   const values = new Set<string>();
   const members = new Set<EmittedNode>();
   const open = [seed.outputs[0]!];
-  /**
-   * Adds an operand that must be transposed with the result, or checks that it broadcasts; false if neither
-   * is possible.
-   */
+  /** Adds an operand that must be transposed too; false if it can neither be transposed nor broadcast. */
   const follows = (name: string): boolean => {
     if (!name) return true;
     if (same(name)) return open.push(name) > 0;
@@ -138,8 +136,7 @@ const isSplat = ({ opType, inputs }: EmittedNode, shape: Lookups["shape"]): bool
   opType === "Expand" && elementCount(shape(inputs[0]!) ?? []) === 1;
 
 /**
- * The shape that an operand which broadcasts to a matrix needs for the transposed one; undefined if it has
- * another shape.
+ * The shape in which an operand that broadcasts to a matrix broadcasts to the transposed one, if it has one.
  */
 function broadcastOf(
   dims: readonly number[],

@@ -2,9 +2,7 @@ import { elementCount } from "../dims.ts";
 import type { EmittedNode } from "./graph-builder.ts";
 import { type Knowledge, lookups, permOf, reshapeNode } from "./lookups.ts";
 
-/**
- * Fewest elements of a row for which copying it by index pays, and of a value for which a second thread pays.
- */
+/** Fewest elements of a row that is worth an index, and of a value that is worth a second thread. */
 const [MIN_ROW, MIN_ELEMENTS] = [8, 2 ** 16];
 
 /**
@@ -22,9 +20,7 @@ export function permute(
 
 /** Which rows of the source the result consists of, in row-major order of `axes`. */
 interface RowOrder {
-  /**
-   * The result's axes before those of a row: length, distance in the source and first index there, in rows.
-   */
+  /** Axes of the result before those of a row: length, and stride and first index in rows of the source. */
   readonly axes: readonly { readonly count: number; readonly stride: number; readonly start: number }[];
   /** Elements of a row. */
   readonly row: number;

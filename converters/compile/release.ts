@@ -10,10 +10,11 @@ const MAKERS = new Set(["MatMul", "FusedMatMul", "Gather", "ReorderInput", "Tran
 /**
  * Makes ONNX Runtime free large values as soon as they have been read, by hiding their shape from its memory
  * planner. The planner reserves the memory of a dead value for the next value of the same shape, however late
- * in the step that comes. A value whose shape it does not know is not planned: its memory is free for any
- * other at once. The shape of a large value is hidden by a Reshape of its maker's first operand to the shape
- * it has already, stated by numbers that are known only when the graph runs. This copies nothing. The value's
- * readers must all be Reshapes, which state its shape again.
+ * in the step that comes. A value whose shape it does not know is not planned: its memory is free at once.
+ *
+ * The shape of a large value is hidden by a Reshape of its maker's first operand to the shape it has already,
+ * stated by numbers that are known only when the graph runs. This copies nothing. All readers of the value
+ * must be Reshapes, which state its shape again.
  * @param graphOutputs names that must stay values of the graph
  */
 export function releaseEarly(

@@ -2,19 +2,18 @@ import { elementCount } from "../dims.ts";
 import type { EmittedNode } from "./graph-builder.ts";
 import type { Knowledge } from "./lookups.ts";
 
-/**
- * Fewest elements of a weight for which the moment of its update matters, and how many such weights there
- * must be.
- */
+/** Fewest elements of a weight whose update is worth scheduling, and fewest such weights. */
 const [MIN_ELEMENTS, MIN_WEIGHTS] = [2 ** 12, 8];
 
 /**
- * Adds a last node that depends on one element of each updated weight, so that ONNX Runtime updates the last
- * layers first. ONNX Runtime orders the nodes by a depth-first search from the last node of the graph, which
- * follows the operand that stands last in the graph first: here the last layer's weights, whose gradients the
- * backward pass computes first. Without this node the search may start with a second forward pass, and with
- * it at the first layers. Their gradients need those of all later layers, whose filter gradients would wait
- * meanwhile, with all their operands in memory.
+ * Makes ONNX Runtime update the last layers first, by a last node that depends on one element of each updated
+ * weight. ONNX Runtime orders the nodes by a depth-first search from the last node of the graph, which at
+ * each node visits first the operand that stands last in the graph: here the last layer's weights, whose
+ * gradients the backward pass computes first.
+ *
+ * Without this node, the search may start with a second forward pass, and so at the first layers. Their
+ * gradients need those of all later layers, whose filter gradients would wait meanwhile, with all operands in
+ * memory.
  * @param updated the graph's outputs for the next step, in the order of the layers
  * @param output name of the sequence of those elements, the graph's first output
  */

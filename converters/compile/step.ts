@@ -10,7 +10,7 @@ export interface TensorSpec {
 
 /**
  * One training step as a pure function of tfjs ops, compiled to a graph or run eagerly. `carry` (weights,
- * optimiser state, dual variable) is what the next step starts from: returned under the same keys. `results`
+ * optimiser state, dual variable) is what the next step starts from, returned under the same keys; `results`
  * (losses, logits) are what the caller reads after each step.
  */
 export type StepFunction = (
@@ -36,24 +36,15 @@ export interface CompiledGraph {
     readonly carry: Readonly<Record<string, string>>;
     readonly results: Readonly<Record<string, string>>;
   };
-  /**
-   * With `preallocated`: the first graph output, a sequence, at which onnxruntime-node stops copying outputs.
-   */
+  /** With `preallocated`: the first graph output, at which onnxruntime-node stops copying outputs. */
   readonly stop?: string;
-  /**
-   * Intermediate values, float32 graph outputs too, which must be computed in the memory of a carry output.
-   */
+  /** Intermediate values (float32 graph outputs) that must be computed in the memory of a carry output. */
   readonly precursors: readonly Precursor[];
-  /**
-   * Carry keys whose new value may overwrite the old one: by then every node that reads the old one has run.
-   */
+  /** Carry keys whose new value may overwrite the old one: all its readers have run by then. */
   readonly inPlace: readonly string[];
   /** Graph inputs that are the first rows of a batch entry: a view of its memory, not a copy. */
   readonly leadingRows: readonly { readonly name: string; readonly key: string; readonly spec: TensorSpec }[];
-  /**
-   * Weights and velocities (carry keys) that must share a buffer, and the graph inputs that read both at
-   * once.
-   */
+  /** Weights and velocities (carry keys) that must share a buffer, and the inputs that read both at once. */
   readonly velocityPairs: readonly VelocityPair[];
   /** Bytes of all computed values, counted as 4 per element and without any reuse of memory. */
   readonly valueBytes: number;

@@ -39,8 +39,7 @@ export function untranspose(
   let best = now;
   for (const add of crossingsOf(nodes, graphOutputs).slice(0, MOST_CROSSINGS)) {
     const tried = through(add(now.crossings));
-    // Also accept a crossing that changes no cost: after a residual sum, say, it lets a later crossing save
-    // something.
+    // Also accept a crossing of no cost: after a residual sum, say, it makes a later one pay.
     if (tried.cost <= now.cost) now = tried;
     if (now.cost < best.cost) best = now;
   }
@@ -53,18 +52,16 @@ const TRANSPOSING = 4;
 /** Most crossings that are tried: each rewrites the whole graph once. */
 const MOST_CROSSINGS = 100;
 
-/** Transpositions added at these values because they make more transpositions elsewhere unnecessary. */
+/** Where a Transpose is added because it makes more of them unnecessary elsewhere. */
 interface Crossings {
   /** Results of element-wise operators that are computed in this order and then transposed back. */
   readonly exits: ReadonlyMap<string, Order>;
-  /**
-   * Transpositions of a result of element-wise operators that are replaced by transpositions of its operands.
-   */
+  /** Transposed results of element-wise operators whose operands are transposed instead. */
   readonly entries: ReadonlySet<string>;
 }
 
 /**
- * Crossings that may pay, one by one: after and before element-wise operators on transposed values; the last
+ * Crossings that may pay, one by one: after and before element-wise operators on transposed values, the last
  * exits first.
  */
 function crossingsOf(
@@ -205,10 +202,7 @@ function inOrder(
     return output;
   };
 
-  /**
-   * An operand that broadcasts along whole axes of the view, and whose other axes stay in sequence: a Reshape
-   * suffices.
-   */
+  /** An operand that broadcasts along whole axes of the view, in an order that a Reshape alone gives it. */
   const broadcast = (
     operand: string,
     size: readonly number[],
@@ -308,8 +302,8 @@ const transposeNode = ([from, to]: readonly [string, string], order: Order, dtyp
 });
 
 /**
- * Recognises a reduction over the pixels of a blocked value (layout.ts), reshaped to `view` [images · blocks,
- * pixels, block].
+ * Recognises a reduction over the pixels of a blocked value (layout.ts), reshaped to `view`
+ * [images · blocks, pixels, block].
  */
 function overPixels(
   { opType, inputs: [name, axes], shapes }: EmittedNode,

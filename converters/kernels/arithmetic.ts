@@ -79,10 +79,7 @@ const rootKernel = defineKernel({
     },
   ],
 });
-/**
- * √x of a sum of squares. Its gradient at 0 is defined as 0; the root's own is infinite and would give NaN
- * upstream.
- */
+/** √x of a sum of squares. Its gradient at 0 is 0 by definition; the root's own is infinite and gives NaN. */
 export const normRoot = (x: tf.Tensor): tf.Tensor => rootKernel([x], {});
 
 const matMulKernel = defineKernel({

@@ -2,10 +2,7 @@ import { tf } from "../tf.ts";
 import type { ClipAttributes } from "./attributes.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 
-/**
- * dy where low < y < high, else 0. Depends on the output, so that the input can be freed. At a bound it is 0,
- * as ReLU's at 0.
- */
+/** dy where low < y < high, else 0 (also at the bounds). Reads the output, so that the input can be freed. */
 const clipGradKernel: Kernel<ClipAttributes> = defineKernel({
   name: "OnnxClipGrad",
   composed: ([dy, y], { low, high }) => {
@@ -24,6 +21,6 @@ const clipKernel = defineKernel({
   gradient: (dy, _x, y, attributes) => [() => clipGradKernel([dy, y], attributes)],
 });
 
-/** Floats between two known bounds; where low > high, high wins. */
+/** Float x clipped to two known bounds; where low > high, high wins. */
 export const clipBetween = (x: tf.Tensor, low: number, high: number): tf.Tensor =>
   clipKernel([x], { low: Math.fround(low), high: Math.fround(high) });

@@ -5,7 +5,7 @@ import { slice } from "./movement.ts";
 import { nativeConv, nativeFilterGrad, nativeInputGrad } from "./native.ts";
 import { type ConvAttributes, taps } from "./window.ts";
 
-/** Pads the spatial axes with zeros by concatenation: tf.pad stops at rank 4 on some backends. */
+/** Pads the spatial axes with one value, by concatenation: tf.pad stops at rank 4 on some backends. */
 function padSpatial(x: tf.Tensor, pads: readonly number[], value = 0): tf.Tensor {
   const rank = pads.length / 2;
   let y = x;
@@ -90,7 +90,7 @@ const forwardKernel: Kernel<ConvAttributes> = defineKernel({
   ],
 });
 
-/** dx = Σ_taps W[tap]ᵀ · dy, added at the places the tap read from */
+/** dx = Σ_taps W[tap]ᵀ · dy, added to the elements that the tap read */
 const inputGradKernel: Kernel<ConvAttributes> = defineKernel({
   name: "OnnxConvInputGrad",
   composed: ([dy, w], a) => {
@@ -166,7 +166,7 @@ const filterGradKernel: Kernel<ConvAttributes> = defineKernel({
 export const conv = (x: tf.Tensor, w: tf.Tensor, bias: tf.Tensor | undefined, a: ConvAttributes): tf.Tensor =>
   forwardKernel(bias ? [x, w, bias] : [x, w], a);
 
-/** The transpose of `conv` in x: what ConvTranspose computes from its input in the place of dy. */
+/** The gradient of `conv` in x, which is also ONNX ConvTranspose with dy as its input. */
 export const convInputGrad = (dy: tf.Tensor, w: tf.Tensor, a: ConvAttributes): tf.Tensor =>
   inputGradKernel([dy, w], a);
 

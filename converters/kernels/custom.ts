@@ -15,7 +15,7 @@ export type Kernel<Attributes> = (inputs: readonly tf.Tensor[], attributes: Attr
  * Defines a kernel with ONNX semantics that tfjs lacks. The composed implementation runs on any eager tfjs
  * backend; for the compiler's backend, converters/compile/kernels holds a lowering to ONNX nodes.
  * @param composed the kernel in tfjs ops; runs inside tf.tidy, unrecorded by the autodiff
- * @param native the same by a compiled kernel of the backend; returns undefined for attributes it does not
+ * @param native the same by a compiled kernel of the backend; undefined for attributes that it does not
  * support
  * @param gradient cotangent of each input, built of kernels and tfjs ops that are themselves traceable;
  *   `undefined` marks an input without gradient

@@ -14,9 +14,9 @@ function eliminate(matrix: Float64Array, n: number): number {
     if (pivot !== column) {
       value = -value;
       for (let k = 0; k < n; k++) {
-        const kept = matrix[column * n + k]!;
+        const above = matrix[column * n + k]!;
         matrix[column * n + k] = matrix[pivot * n + k]!;
-        matrix[pivot * n + k] = kept;
+        matrix[pivot * n + k] = above;
       }
     }
     value *= largest;
@@ -50,9 +50,9 @@ function cofactors(x: tf.Tensor): tf.Tensor {
   if (n === 1) return tf.onesLike(x);
   const batch = x.shape.slice(0, -2);
   const count = elementCount(batch);
-  const kept = Array.from({ length: n }, (_, i) => [...Array(n).keys()].filter((k) => k !== i));
-  const places = kept.flatMap((rows) =>
-    kept.flatMap((columns) => rows.flatMap((row) => columns.map((column) => row * n + column))),
+  const others = Array.from({ length: n }, (_, i) => [...Array(n).keys()].filter((k) => k !== i));
+  const places = others.flatMap((rows) =>
+    others.flatMap((columns) => rows.flatMap((row) => columns.map((column) => row * n + column))),
   );
   const flat = tf.reshape(x, [count, n * n]);
   const minors = tf.reshape(tf.gather(flat, tf.tensor1d(places, "int32"), 1), [count * n * n, n - 1, n - 1]);

@@ -37,5 +37,5 @@ const kernel = defineKernel({
   // Y = X⁻¹: dX = −Yᵀ dY Yᵀ
   gradient: (dy, _x, y) => [() => tf.neg(tf.matMul(tf.matMul(y, dy, true, false), y, false, true))],
 });
-/** Of every matrix in the last two axes. */
+/** The inverse of every matrix in the last two axes. */
 export const inverse = (x: tf.Tensor): tf.Tensor => kernel([x], {});

@@ -6,7 +6,7 @@ import { defineKernel, type Kernel } from "./custom.ts";
 const taken = (begin: number, length: number, stride: number) =>
   Array.from({ length }, (_, i) => begin + i * stride);
 
-/** [source, taken] selection matrix of one axis; used only where a step is not 1. */
+/** Gathers the indices taken along each axis in turn. */
 const sliceKernel = defineKernel({
   name: "OnnxSlice",
   composed: ([x], { begin, shape, stride }) => {
@@ -19,7 +19,7 @@ const sliceKernel = defineKernel({
   },
   gradient: (dy, _inputs, _y, attributes) => [() => sliceGradKernel([dy], attributes)],
 });
-/** Zeros of the source's shape with dy at the sliced places. */
+/** Zeros of the source's shape with dy at the sliced indices. */
 const sliceGradKernel = defineKernel({
   name: "OnnxSliceGrad",
   composed: ([dy], { begin, shape, stride, source }) => {

@@ -22,8 +22,8 @@ const DEPTHWISE = {
 const isDepthwise = ({ group, filterShape }: ConvAttributes) => group > 1 && filterShape[1] === 1;
 
 /**
- * Whether tfjs has this convolution: ungrouped, or depthwise with equal strides; not dilated; and of the output size
- * that its pads give.
+ * Whether tfjs has this convolution: ungrouped, or depthwise with equal strides; not dilated; and of the
+ * output size that its pads give.
  */
 function isNative(a: ConvAttributes): boolean {
   const [spatial, windows] = [a.inputShape.slice(2), a.outputShape.slice(2)];

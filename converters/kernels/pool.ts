@@ -8,7 +8,7 @@ import { taps } from "./window.ts";
 
 const LOWEST = -3.4028234663852886e38;
 
-/** Puts each window's value at the first place that holds the maximum, as ONNX Runtime's indices do. */
+/** Adds dy of each window at the first element that holds its maximum, as ONNX Runtime's indices do. */
 const maxGradKernel = defineKernel({
   name: "OnnxMaxPoolGrad",
   composed: ([x, y, dy], a) => {
@@ -42,7 +42,7 @@ const maxKernel = defineKernel({
   gradient: (dy, [x], y, a) => [() => maxGradKernel([x!, y, dy], a)],
 });
 
-/** Row-major coordinates of a flat place. */
+/** Row-major coordinates of a flat index. */
 function coordinatesOf(place: number, dims: readonly number[]): number[] {
   let rest = place;
   return [...dims]
@@ -69,7 +69,7 @@ const maxIndicesKernel = defineKernel({
     const planes = indices.length / count;
     const offsets = taps(a);
     for (let at = 0; at < count; at++) {
-      // The places that this window meets are the same in every plane.
+      // A window reads the same elements in every plane.
       const start = coordinatesOf(at, out).map((v, d) => v * a.strides[d]! - a.pads[d]!);
       const places = offsets
         .map((offset) => start.map((v, d) => v + offset[d]!))

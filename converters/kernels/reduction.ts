@@ -2,10 +2,7 @@ import { tf } from "../tf.ts";
 import type { CumulativeAttributes } from "./attributes.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 
-/**
- * Elements that are equally extreme share the gradient, as in PyTorch's amax; tfjs would give all of it to
- * each.
- */
+/** Equally extreme elements share the gradient, as in PyTorch's amax; tfjs gives all of it to each. */
 const extreme = (
   name: "OnnxReduceMax" | "OnnxReduceMin",
   find: (x: tf.Tensor, axes: number[], keep: boolean) => tf.Tensor,
@@ -22,7 +19,7 @@ const extreme = (
   });
   return (x: tf.Tensor, axes: readonly number[]): tf.Tensor => kernel([x], { axes });
 };
-/** Reduced axes are kept with length 1. */
+/** Maximum over the axes, which stay with length 1. */
 export const reduceMax = extreme("OnnxReduceMax", tf.max);
 export const reduceMin = extreme("OnnxReduceMin", tf.min);
 
@@ -34,9 +31,7 @@ const peakKernel = defineKernel({
   },
   gradient: () => [],
 });
-/**
- * The maximum, 0 where it is infinite: a constant to subtract before an exponential, hence without gradient.
- */
+/** The maximum, or 0 if infinite: a constant to subtract before an exponential, hence without gradient. */
 export const peak = (x: tf.Tensor, axes: readonly number[]): tf.Tensor => peakKernel([x], { axes });
 
 const cumulativeSumKernel: Kernel<CumulativeAttributes> = defineKernel({
@@ -46,7 +41,7 @@ const cumulativeSumKernel: Kernel<CumulativeAttributes> = defineKernel({
     () => cumulativeSumKernel([dy], { ...attributes, reverse: !attributes.reverse }),
   ],
 });
-/** tfjs's own gradient transposes its result where the axis is not the last. */
+/** ONNX CumSum. tfjs has a cumsum, but its gradient is transposed where the axis is not the last. */
 export const cumulativeSum = (x: tf.Tensor, attributes: CumulativeAttributes): tf.Tensor =>
   cumulativeSumKernel([x], attributes);
 
@@ -64,6 +59,6 @@ const softmaxKernel = defineKernel({
         : tf.mul(y, tf.sub(dy, tf.sum(tf.mul(dy, y), axis, true))),
   ],
 });
-/** Along one axis, counted from the front. */
+/** Softmax, or its logarithm, along one axis counted from the front. */
 export const softmax = (x: tf.Tensor, axis: number, log = false): tf.Tensor =>
   softmaxKernel([x], { axis, log });

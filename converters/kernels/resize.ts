@@ -24,10 +24,7 @@ export interface ResizeAxis {
 
 const f = Math.fround;
 
-/**
- * Input coordinate of an output index. In float32 as in ONNX Runtime: ties of "nearest" depend on the
- * rounding.
- */
+/** Input coordinate of an output index. In float32, for ties of "nearest" depend on the rounding. */
 function source(at: number, { scale, input, output, start, end }: ResizeAxis, mode: string): number {
   const s = f(scale);
   // ONNX Runtime leaves an axis of scale 1 alone, whatever the region of interest.

@@ -6,7 +6,7 @@ import { gather } from "./movement.ts";
 
 export type Reduction = ScatterAttributes["reduction"];
 
-/** What a place holds after an update. */
+/** The value of an element after an update. */
 export const COMBINE: Readonly<Record<Reduction, (old: number, update: number) => number>> = {
   none: (_, u) => u,
   add: (a, u) => a + u,
@@ -92,7 +92,7 @@ export const scatterRows = (
   reduction: Reduction,
 ): tf.Tensor => scatterKernel([data, indices, updates], { reduction });
 
-/** Places of the k first values along an axis, sorted; of equal values the earlier one comes first. */
+/** Indices of the k first values along an axis, sorted; of equal values the earlier one comes first. */
 export function topPlaces(
   values: ArrayLike<number>,
   shape: readonly number[],
@@ -124,6 +124,8 @@ const topKKernel = defineKernel({
     ),
   gradient: () => [undefined],
 });
-/** int32 places of the k largest or smallest values; piecewise constant, the values are gathered by them. */
+/**
+ * int32 indices of the k largest or smallest values. Without gradient: the caller gathers the values by them.
+ */
 export const topKIndices = (x: tf.Tensor, attributes: TopKAttributes): tf.Tensor =>
   topKKernel([x], attributes);

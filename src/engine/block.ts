@@ -39,8 +39,7 @@ async function probe(): Promise<number> {
     const { y } = await session.run({ x: new ort.Tensor("float32", x, [1, CHANNELS, 1, 2]) });
     await session.release();
     const out = y!.data as Float32Array;
-    // x holds 2·channel + pixel. In blocked order the second pixel of channel 0 (1) follows the first pixel
-    // of `block` channels.
+    // x holds 2·channel + pixel. In blocked order the 1 (channel 0, pixel 1) follows `block` first pixels.
     const block = out.indexOf(1);
     const ordered = out.every((v, i) => {
       const [pixel, channel] = [Math.floor(i / block) % 2, Math.floor(i / (2 * block)) * block + (i % block)];

@@ -8,18 +8,20 @@ export type EngineName = (typeof ENGINES)[number];
 export type NumberArray = Float32Array | Int32Array | Uint8Array;
 export type Arrays = Readonly<Record<string, NumberArray>>;
 
-/**
- * A step function prepared for one batch shape. It owns the carry: weights, optimiser state, dual variable.
- */
+/** A step function prepared for one batch shape. It owns the carry (see StepFunction). */
 export interface Runner {
   readonly compileSeconds: number;
   /**
-   * Runs the step once: replaces the carry and returns the results. @throws Error if the batch lacks a key
+   * Runs the step once: replaces the carry and returns the results.
+   * @throws Error if the batch lacks a key
    */
   run(batch: Arrays): Promise<Record<string, NumberArray>>;
   /** Copies of the carry. */
   read(): Promise<Record<string, NumberArray>>;
-  /** Overwrites the given entries of the carry. @throws Error if the carry has no such key */
+  /**
+   * Overwrites entries of the carry.
+   * @throws Error if the carry has no such key
+   */
   write(carry: Arrays): Promise<void>;
   dispose(): Promise<void>;
 }

@@ -3,7 +3,8 @@ import { badInput } from "../../converters/errors.ts";
 import { eagerEngine } from "./eager.ts";
 import type { Engine } from "./engine.ts";
 
-const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
+/** Also the optional peer dependencies of package.json; the GPU build is tried first. */
+export const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
 
 /**
  * TensorFlow's kernels through tfjs-node-gpu or tfjs-node: optional peer dependencies, because they download
@@ -38,7 +39,8 @@ export async function tensorflowEngine(folder: string = process.cwd()): Promise<
   }
   throw badInput(
     "ENGINE_MISSING",
-    `The engine tensorflow needs ${PACKAGES[1]} or ${PACKAGES[0]}, and neither is installed: ` +
+    `The engine tensorflow needs ${PACKAGES[1]} or ${PACKAGES[0]}, and neither is installed ` +
+      `(they are optional, for they download libtensorflow): ` +
       `npm install ${PACKAGES[1]}@4.22.0, or use --engine onnxruntime.`,
   );
 }

@@ -6,10 +6,12 @@ import { channelBlocks } from "../layout.ts";
 import { convAttributes, crop, sumFirst, viewAs } from "./window.ts";
 
 /**
- * How a convolution runs in ONNX Runtime's blocked layout. Weights [O, C/g, kernel…] become [O/b, C/g/b,
- * kernel…, b, b] (input channel before output channel); the input gradient is the same operator with mirrored
- * weights. - `dense`: every group fills whole blocks, or there is one group - `image`: the input is row-major
- * and has fewer channels than one block - `depthwise`: one channel per group
+ * How a convolution runs in ONNX Runtime's blocked layout. Weights [O, C/g, kernel…] become
+ * [O/b, C/g/b, kernel…, b, b] (input channel before output channel); the input gradient is the same operator
+ * with mirrored weights.
+ *   dense      every group fills whole blocks, or there is one group
+ *   image      the input is row-major and has fewer channels than one block
+ *   depthwise  one channel per group
  */
 export type BlockedKind = "dense" | "image" | "depthwise";
 
@@ -88,10 +90,9 @@ export function blockedConv(
 }
 
 /**
- * Weights of the input gradient as a convolution of dy: W [O, C/g, k] as [g·C/g·P, O/g, taps].
- * @param phases for each of the P phases of a stride (1 without stride), which output channels of a group
- * they become,
- *   phase before channel: the tap of W at each tap of the new kernel, undefined for zero
+ * Weights of the input gradient as a convolution of dy: W [O, C/g, k] as [g·C/g·P, O/g, taps]. The P phases
+ * of a stride (1 without stride) become output channels of a group, the phase before the channel.
+ * @param phases for each phase and each tap of the new kernel the tap of W, undefined for zero
  */
 function mirroredFilter(
   builder: GraphBuilder,
@@ -133,8 +134,8 @@ function mirroredFilter(
 }
 
 /**
- * For one axis and each phase p of the stride s: the taps that contribute to dx[q·s + p], and from which dy[q
- * + offset].
+ * For one axis and each phase p of the stride s: the taps that contribute to dx[q·s + p], and the offset of
+ * the element dy[q + offset] that they multiply.
  */
 function phasesOf(a: ConvAttributes, axis: number) {
   const [s, pad, k] = [a.strides[axis]!, a.pads[axis]!, a.kernel[axis]!];
@@ -435,7 +436,7 @@ function filterGradOfImages(
   const [rows, columns] = tapWindow(a) as [ReturnType<typeof tapWindow>[0], ReturnType<typeof tapWindow>[0]];
   const groups = groupsOf(n, taps * c * o, { x: h * w * c, dy: o * elementCount(spatial) });
   const rowsOut = rows.places;
-  // Along the columns the places come with stride 1: a dilated kernel's are picked afterwards.
+  // Along the columns the stride is 1 here; the taps of a dilated kernel are sliced out afterwards.
   const columnsOut = w + columns.begin + columns.end - columns.reach + 1;
   const each = n / groups;
   const filter =

@@ -71,8 +71,7 @@ export const convolutionLowerings = {
     const mirrored = a.kernel.map((k, i) => (k - 1) * a.dilations[i]! - a.pads[i]!);
     const mirroredEnd = a.kernel.map((k, i) => (k - 1) * a.dilations[i]! - a.pads[rank + i]!);
     if (unitStride && a.group === 1 && [...mirrored, ...mirroredEnd].every((p) => p >= 0)) {
-      // A convolution with transposed, flipped weights is as fast as the forward pass; ConvTranspose is
-      // slower.
+      // A convolution with transposed, flipped weights: as fast as the forward pass. ConvTranspose is slower.
       const [o, c] = a.filterShape as [number, number];
       const axes = a.kernel.map((_, i) => i + 2);
       const perm = [1, 0, ...axes];

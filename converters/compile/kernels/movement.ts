@@ -48,8 +48,7 @@ export const movementLowerings = {
     const shape = [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)];
     return builder.emit("Gather", [x!, indices!], shape, x!.dtype, { axis: { int: axis } });
   },
-  // ONNX Runtime's ScatterND(add) loses updates on equal indices when it uses threads; ScatterElements(add)
-  // does not.
+  // Not ScatterND(add): with threads, ONNX Runtime's loses updates on equal indices.
   OnnxGatherGrad: ({ inputs: [dy, indices], attrs: { axis, source }, builder }) => {
     const count = elementCount(indices!.shape);
     const shape = source.map((d, i) => (i === axis ? count : d));

@@ -121,10 +121,7 @@ const booleanReduce =
     return cast(args.builder, reduce(opType)({ ...args, inputs: [x] }) as TensorInfo, "bool");
   };
 
-/**
- * Another shape of the same elements. Emits at most one node: sees through a Reshape, and a splat stays a
- * splat.
- */
+/** Another shape of the same elements, by at most one Reshape; a splat stays a splat. */
 export const reshape = (builder: GraphBuilder, x: TensorInfo, shape: readonly number[]): TensorInfo => {
   if (sameShape(x.shape, shape)) return x;
   const splat = builder.splatValue(x);

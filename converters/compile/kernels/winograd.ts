@@ -6,17 +6,17 @@ import { viewAs } from "./window.ts";
 
 /*
  * 3×3 convolutions of many channels as Winograd's F(m×m, 3×3), m = 2 or 4 (Lavin & Gray, "Fast Algorithms for
- * Convolutional Neural Networks", CVPR 2016). Every tile of x, f = m + 2 pixels wide, is transformed to V = BᵀxB,
- * every filter to U = GwGᵀ. For each of the f² entries ("frequencies") follows one matrix product over the
- * channels, M = V Uᵀ, and y = AᵀMA gives the m×m outputs of a tile. That is 16 products per tile instead of 36
- * (m = 2), or 36 instead of 144 (m = 4).
+ * Convolutional Neural Networks", CVPR 2016). Every tile of x, f = m + 2 pixels wide, is transformed to
+ * V = BᵀxB, every filter to U = GwGᵀ. For each of the f² entries ("frequencies") follows one matrix product
+ * over the channels, M = V Uᵀ, and y = AᵀMA gives the m×m outputs of a tile. That is 16 products per tile
+ * instead of 36 (m = 2), or 36 instead of 144 (m = 4).
  *
  * All steps are linear, so the gradients are the same steps transposed: dM = A dy Aᵀ, dU = dMᵀV, dV = dM U.
  *
- * The transforms are matrix products over the pixels of an image, in the layout [H·W, N·C], so no tile is ever
- * copied. With few pixels one product transforms both axes (`dense`: V is [i, j, tiles·N, C]). With more it is
- * cheaper to transform the rows and then the columns (`separable`: V is [i, tile rows, j, tile columns·N, C], U
- * the same for every tile row).
+ * The transforms are matrix products over the pixels of an image, in the layout [H·W, N·C], so no tile is
+ * ever copied. With few pixels one product transforms both axes (`dense`: V is [i, j, tiles·N, C]). With more
+ * it is cheaper to transform the rows and then the columns (`separable`: V is
+ * [i, tile rows, j, tile columns·N, C], U the same for every tile row).
  */
 
 type Table = readonly (readonly number[])[];
@@ -102,7 +102,7 @@ function costOf(a: ConvAttributes, form: WinogradForm): number {
   return product + 2 * 1.5 * n * Math.max(c, o) * transforms + filters;
 }
 
-/** Time to transform a filter, per frequency, in floating-point operations of a matrix product. Measured. */
+/** Time to transform a filter, per frequency, in floating-point operations of a matrix product. */
 const FILTER_TIME = 40;
 
 const FORMS: readonly WinogradForm[] = ([2, 4] as const).flatMap((tile) =>
@@ -214,8 +214,8 @@ function filters({ tile }: WinogradForm): Matrix {
 }
 
 /**
- * The transforms of both axes as one matrix, frequencies (i, j) before tiles: [f²·tiles, H·W], or that
- * transposed.
+ * The transforms of both axes as one matrix, frequencies (i, j) before tiles: [f²·tiles, H·W] or [H·W,
+ * f²·tiles].
  */
 function dense([down, across]: readonly [Axis, Axis], [h, w]: readonly [number, number], f: number): Matrix {
   const rowsAndColumns = (i: number, spread: boolean, width: number) => {
@@ -277,8 +277,7 @@ function transform(
       across.rows,
       count,
     ]);
-  // The cheaper order: rows first where the transform makes the value larger, columns first where it makes it
-  // smaller.
+  // The cheaper order: rows first where the transform enlarges the value, columns first where it shrinks it.
   return down.spreads
     ? columnsOf(rowsOf(x, across.columns), down.rows)
     : rowsOf(columnsOf(x, down.columns), across.rows);
@@ -326,8 +325,9 @@ const spreadGradient = (
 
 /**
  * U = GwGᵀ: [f², O, C], or [f, 1, f, O, C], the same for every tile row.
- * @param recomputed computes U once more, for the backward pass, instead of holding the first in memory meanwhile.
- *   Equal nodes are emitted once, so this emits a different one: Gᵀ as constant, and transposed in the product
+ * @param recomputed computes U once more, for the backward pass, instead of holding the first in memory
+ * meanwhile.
+ *   Equal nodes are emitted once, so this emits a different one: Gᵀ as constant, transposed in the product
  */
 function spreadFilter(
   builder: GraphBuilder,
