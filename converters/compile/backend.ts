@@ -602,7 +602,7 @@ export function tracingBackend(): OnnxBackend {
           inputs: ordered,
           named,
           attrs: (attrs ?? {}) as never,
-          builder: created,
+          graph: created,
         });
         // A lowering may return its input. tfjs records an output that is a Tensor as it is: on the tape that
         // input would be both operand and result of the kernel, and the backward pass would add its gradient

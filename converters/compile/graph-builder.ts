@@ -105,7 +105,7 @@ export interface LoweringArguments<Attributes = TfjsAttributes> {
   /** The inputs by their tfjs names. */
   readonly named: Readonly<Record<string, TensorInfo>>;
   readonly attrs: Attributes;
-  readonly builder: GraphBuilder;
+  readonly graph: GraphBuilder;
 }
 
 /** Emits the ONNX nodes of one kernel and returns its symbolic output(s). */

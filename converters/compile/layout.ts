@@ -70,38 +70,38 @@ const same = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every((d, i) => d === b[i]);
 
 /** Emits an operator on blocked tensors in the blocked layout; undefined if it needs them row-major. */
-export function lowerBlocked(builder: GraphBuilder, emission: Emission): TensorInfo | undefined {
+export function lowerBlocked(graph: GraphBuilder, emission: Emission): TensorInfo | undefined {
   const { opType, inputs } = emission;
-  if (builder.block === 0) return undefined;
-  if (!inputs.some((x) => typeof x !== "string" && x.shape.length === 4 && builder.isBlocked(x)))
+  if (graph.block === 0) return undefined;
+  if (!inputs.some((x) => typeof x !== "string" && x.shape.length === 4 && graph.isBlocked(x)))
     return undefined;
-  if (opType in ELEMENTWISE) return elementwise(builder, emission);
-  if (/^Reduce(Sum|Mean|Max|Min)$/.test(opType)) return reduction(builder, emission);
-  if (opType === "Concat") return concatenation(builder, emission);
+  if (opType in ELEMENTWISE) return elementwise(graph, emission);
+  if (/^Reduce(Sum|Mean|Max|Min)$/.test(opType)) return reduction(graph, emission);
+  if (opType === "Concat") return concatenation(graph, emission);
   return undefined;
 }
 
 function elementwise(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   { opType, inputs, shape, dtype, attributes }: Emission,
 ): TensorInfo | undefined {
-  const { block } = builder;
+  const { block } = graph;
   if (shape.length !== 4) return undefined;
   const [n, c, h, w] = shape as [number, number, number, number];
   const blocks = channelBlocks(c, block);
   if (c % block !== 0 && !ELEMENTWISE[opType]) return undefined;
   const isFull = (x: TensorInfo) => same(x.shape, shape);
-  if (!inputs.some((x) => typeof x !== "string" && isFull(x) && builder.isBlocked(x))) return undefined;
+  if (!inputs.some((x) => typeof x !== "string" && isFull(x) && graph.isBlocked(x))) return undefined;
 
   // Each operand is one number, a tensor of the result's shape, or one that broadcasts along whole axes.
   let broadcasts = false;
   const plans: { kind: "scalar" | "full" | "broadcast"; operand: Operand }[] = [];
   for (const operand of inputs) {
-    const scalar = builder.scalarName(operand);
+    const scalar = graph.scalarName(operand);
     if (scalar !== undefined) plans.push({ kind: "scalar", operand: scalar });
     else if (typeof operand === "string") return undefined;
     else if (isFull(operand)) {
-      if (!builder.isBlocked(operand) && operand.dtype !== "float32") return undefined;
+      if (!graph.isBlocked(operand) && operand.dtype !== "float32") return undefined;
       plans.push({ kind: "full", operand });
     } else {
       const lifted = [...Array(Math.max(0, 4 - operand.shape.length)).fill(1), ...operand.shape];
@@ -114,20 +114,20 @@ function elementwise(
   const rawShape = [n, blocks * block, h, w];
   if (!broadcasts) {
     const operands = plans.map(({ kind, operand }) =>
-      kind === "full" ? builder.blocked(operand as TensorInfo) : operand,
+      kind === "full" ? graph.blocked(operand as TensorInfo) : operand,
     );
-    return builder.fromBlocked(builder.emit(opType, operands, rawShape, dtype, attributes), shape);
+    return graph.fromBlocked(graph.emit(opType, operands, rawShape, dtype, attributes), shape);
   }
   const view = [n, blocks, h, w, block];
   const operands = plans.map(({ kind, operand }) => {
     if (kind === "scalar") return operand;
     const tensor = operand as TensorInfo;
     if (kind === "full")
-      return builder.emit("Reshape", [builder.blocked(tensor), builder.ints(view)], view, tensor.dtype);
+      return graph.emit("Reshape", [graph.blocked(tensor), graph.ints(view)], view, tensor.dtype);
     const lifted = [...Array(4 - tensor.shape.length).fill(1), ...tensor.shape] as number[];
     if (lifted[1] === 1) {
       const spread = [...lifted, 1];
-      return builder.emit("Reshape", [tensor, builder.ints(spread)], spread, tensor.dtype);
+      return graph.emit("Reshape", [tensor, graph.ints(spread)], spread, tensor.dtype);
     }
     let channels = tensor;
     if (c % block !== 0) {
@@ -135,58 +135,57 @@ function elementwise(
       const axis = tensor.shape.length - 3;
       const pads = [...zeros, ...zeros.map((_, i) => (i === axis ? blocks * block - c : 0))];
       const grown = tensor.shape.map((d, i) => (i === axis ? blocks * block : d));
-      channels = builder.emit("Pad", [tensor, builder.ints(pads)], grown, tensor.dtype);
+      channels = graph.emit("Pad", [tensor, graph.ints(pads)], grown, tensor.dtype);
     }
     const spread = [lifted[0]!, blocks, 1, 1, block];
-    return builder.emit("Reshape", [channels, builder.ints(spread)], spread, tensor.dtype);
+    return graph.emit("Reshape", [channels, graph.ints(spread)], spread, tensor.dtype);
   });
-  const y = builder.emit(opType, operands, view, dtype, attributes);
-  return builder.fromBlocked(builder.emit("Reshape", [y, builder.ints(rawShape)], rawShape, dtype), shape);
+  const y = graph.emit(opType, operands, view, dtype, attributes);
+  return graph.fromBlocked(graph.emit("Reshape", [y, graph.ints(rawShape)], rawShape, dtype), shape);
 }
 
 /** A reduction over the pixels, over all axes but the channels, or over all axes; undefined for others. */
 function reduction(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   { opType, inputs: [x, axesName], shape, dtype, attributes }: Emission,
 ): TensorInfo | undefined {
   const tensor = x as TensorInfo;
-  const axes = typeof axesName === "string" ? builder.intsOf(axesName) : undefined;
+  const axes = typeof axesName === "string" ? graph.intsOf(axesName) : undefined;
   if (!axes) return undefined;
-  const { block } = builder;
+  const { block } = graph;
   const [n, c, h, w] = tensor.shape as [number, number, number, number];
   const blocks = channelBlocks(c, block);
   const key = [...axes].sort((a, b) => a - b).join();
   if (key === "0,1,2,3" && c % block === 0)
-    return builder.emit(opType, [builder.blocked(tensor), axesName!], shape, dtype, attributes);
+    return graph.emit(opType, [graph.blocked(tensor), axesName!], shape, dtype, attributes);
   if (key !== "2,3" && key !== "0,2,3") return undefined;
   const over = (t: TensorInfo, axis: number, left: readonly number[]) =>
-    builder.emit(opType, [t, builder.ints([axis])], left, dtype, { keepdims: { int: 0 } });
+    graph.emit(opType, [t, graph.ints([axis])], left, dtype, { keepdims: { int: 0 } });
   const view = [n * blocks, h * w, block];
-  const flat = builder.emit("Reshape", [builder.blocked(tensor), builder.ints(view)], view, dtype);
+  const flat = graph.emit("Reshape", [graph.blocked(tensor), graph.ints(view)], view, dtype);
   let y = over(flat, 1, [n * blocks, block]);
   const rows = key === "2,3" ? n : 1;
-  y = builder.emit("Reshape", [y, builder.ints([n, blocks * block])], [n, blocks * block], dtype);
+  y = graph.emit("Reshape", [y, graph.ints([n, blocks * block])], [n, blocks * block], dtype);
   if (rows === 1 && n > 1) y = over(y, 0, [blocks * block]);
   const narrow = key === "2,3" ? [n, c] : [c];
   if (c % block !== 0) {
     const axis = narrow.length - 1;
     if (y.shape.length !== narrow.length)
-      y = builder.emit("Reshape", [y, builder.ints([blocks * block])], [blocks * block], dtype);
-    y = builder.emit("Slice", [y, builder.ints([0]), builder.ints([c]), builder.ints([axis])], narrow, dtype);
+      y = graph.emit("Reshape", [y, graph.ints([blocks * block])], [blocks * block], dtype);
+    y = graph.emit("Slice", [y, graph.ints([0]), graph.ints([c]), graph.ints([axis])], narrow, dtype);
   }
-  return builder.emit("Reshape", [y, builder.ints(shape)], shape, dtype);
+  return graph.emit("Reshape", [y, graph.ints(shape)], shape, dtype);
 }
 
 /** A Concat along the channels, if every part fills whole blocks. */
 function concatenation(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   { inputs, shape, dtype, attributes }: Emission,
 ): TensorInfo | undefined {
   const axis = attributes["axis"] as { readonly int: number };
   const parts = inputs as readonly TensorInfo[];
   if (shape.length !== 4 || axis.int !== 1 || dtype !== "float32") return undefined;
-  if (parts.some((part) => typeof part === "string" || part.shape[1]! % builder.block !== 0))
-    return undefined;
-  const raw = parts.map((part) => builder.blocked(part));
-  return builder.fromBlocked(builder.emit("Concat", raw, shape, dtype, attributes), shape);
+  if (parts.some((part) => typeof part === "string" || part.shape[1]! % graph.block !== 0)) return undefined;
+  const raw = parts.map((part) => graph.blocked(part));
+  return graph.fromBlocked(graph.emit("Concat", raw, shape, dtype, attributes), shape);
 }

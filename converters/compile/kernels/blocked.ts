@@ -32,61 +32,56 @@ export function blockedKind(a: ConvAttributes, block: number): BlockedKind | und
 
 /** [A, R, S] → [A, R/b, S, b]: the rows in blocks, the last block padded with zeros. */
 function toBlocks(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   x: TensorInfo,
   [a, r, s]: readonly [number, number, number],
 ): TensorInfo {
-  const whole = channelBlocks(r, builder.block) * builder.block;
-  let rows = viewAs(builder, x, [a, r, s, 1]);
+  const whole = channelBlocks(r, graph.block) * graph.block;
+  let rows = viewAs(graph, x, [a, r, s, 1]);
   if (r % 4 !== 0)
-    rows = builder.emit(
-      "Pad",
-      [rows, builder.ints([0, 0, 0, 0, 0, whole - r, 0, 0])],
-      [a, whole, s, 1],
-      x.dtype,
-    );
-  return builder.emit([NCHWC, "ReorderInput"], [rows], [a, whole, s, 1], x.dtype);
+    rows = graph.emit("Pad", [rows, graph.ints([0, 0, 0, 0, 0, whole - r, 0, 0])], [a, whole, s, 1], x.dtype);
+  return graph.emit([NCHWC, "ReorderInput"], [rows], [a, whole, s, 1], x.dtype);
 }
 
 const rounded = (channels: number, block: number) => channelBlocks(channels, block) * block;
 
 /** Weights for the forward convolution. */
-function forwardFilter(builder: GraphBuilder, w: TensorInfo, kind: BlockedKind): TensorInfo {
-  const { block } = builder;
+function forwardFilter(graph: GraphBuilder, w: TensorInfo, kind: BlockedKind): TensorInfo {
+  const { block } = graph;
   const [o, c, kh, kw] = w.shape as [number, number, number, number];
   const k = kh * kw;
   if (kind === "depthwise")
-    return viewAs(builder, toBlocks(builder, w, [1, o, k]), [rounded(o, block), 1, kh, kw]);
+    return viewAs(graph, toBlocks(graph, w, [1, o, k]), [rounded(o, block), 1, kh, kw]);
   if (kind === "image")
-    return viewAs(builder, toBlocks(builder, w, [1, o, c * k]), [rounded(o, block), c, kh, kw]);
+    return viewAs(graph, toBlocks(graph, w, [1, o, c * k]), [rounded(o, block), c, kh, kw]);
   const wide = rounded(c, block);
-  const inner = toBlocks(builder, w, [o, c, k]);
-  return viewAs(builder, toBlocks(builder, inner, [1, o, wide * k]), [rounded(o, block), wide, kh, kw]);
+  const inner = toBlocks(graph, w, [o, c, k]);
+  return viewAs(graph, toBlocks(graph, inner, [1, o, wide * k]), [rounded(o, block), wide, kh, kw]);
 }
 
 export function blockedConv(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   kind: BlockedKind,
   [x, w, bias]: readonly TensorInfo[],
   a: ConvAttributes,
 ): TensorInfo {
-  const { block } = builder;
+  const { block } = graph;
   const o = a.filterShape[0]!;
   const wide = rounded(o, block);
-  const operands: Operand[] = [kind === "image" ? x! : builder.blocked(x!), forwardFilter(builder, w!, kind)];
+  const operands: Operand[] = [kind === "image" ? x! : graph.blocked(x!), forwardFilter(graph, w!, kind)];
   if (bias)
     operands.push(
-      wide === o ? bias : builder.emit("Pad", [bias, builder.ints([0, wide - o])], [wide], bias.dtype),
+      wide === o ? bias : graph.emit("Pad", [bias, graph.ints([0, wide - o])], [wide], bias.dtype),
     );
   const group = kind === "depthwise" ? wide : a.group;
-  const raw = builder.emit(
+  const raw = graph.emit(
     [NCHWC, "Conv"],
     operands,
     [a.outputShape[0]!, wide, ...a.outputShape.slice(2)],
     "float32",
     convAttributes({ ...a, group }),
   );
-  return builder.fromBlocked(raw, a.outputShape);
+  return graph.fromBlocked(raw, a.outputShape);
 }
 
 /**
@@ -95,21 +90,21 @@ export function blockedConv(
  * @param phases for each phase and each tap of the new kernel the tap of W, undefined for zero
  */
 function mirroredFilter(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   w: TensorInfo,
   group: number,
   phases: readonly (readonly (number | undefined)[])[],
   kernel: readonly number[],
 ): TensorInfo {
-  const { block } = builder;
+  const { block } = graph;
   const [o, c, kh, kw] = w.shape as [number, number, number, number];
   const k = kh * kw;
   const [outBlocks, inBlocks] = [channelBlocks(o, block), channelBlocks(c, block)];
   // [O/b, C, k, bo] → [O/b, C/b, k, bo, bc]
-  const outer = toBlocks(builder, w, [1, o, c * k]);
-  const tiles = toBlocks(builder, outer, [outBlocks, c, k * block]);
+  const outer = toBlocks(graph, w, [1, o, c * k]);
+  const tiles = toBlocks(graph, outer, [outBlocks, c, k * block]);
   const count = outBlocks * inBlocks * k;
-  const rows = viewAs(builder, tiles, [count, block * block]);
+  const rows = viewAs(graph, tiles, [count, block * block]);
   const perGroup = outBlocks / group;
   const picks: number[] = [];
   for (let g = 0; g < group; g++)
@@ -119,18 +114,12 @@ function mirroredFilter(
           for (const tap of taps)
             picks.push(tap === undefined ? count : ((g * perGroup + j) * inBlocks + i) * k + tap);
   const source = picks.includes(count)
-    ? builder.emit("Pad", [rows, builder.ints([0, 0, 1, 0])], [count + 1, block * block], "float32")
+    ? graph.emit("Pad", [rows, graph.ints([0, 0, 1, 0])], [count + 1, block * block], "float32")
     : rows;
-  const picked = builder.emit(
-    "Gather",
-    [source, builder.ints(picks)],
-    [picks.length, block * block],
-    "float32",
-    {
-      axis: { int: 0 },
-    },
-  );
-  return viewAs(builder, picked, [group * phases.length * inBlocks * block, perGroup * block, ...kernel]);
+  const picked = graph.emit("Gather", [source, graph.ints(picks)], [picks.length, block * block], "float32", {
+    axis: { int: 0 },
+  });
+  return viewAs(graph, picked, [group * phases.length * inBlocks * block, perGroup * block, ...kernel]);
 }
 
 /**
@@ -160,13 +149,13 @@ function phasesOf(a: ConvAttributes, axis: number) {
 
 /** dx as a convolution of dy with mirrored weights; undefined if the blocked layout has no form of it. */
 export function blockedInputGrad(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   kind: BlockedKind,
   dy: TensorInfo,
   w: TensorInfo,
   a: ConvAttributes,
 ): TensorInfo | undefined {
-  const { block } = builder;
+  const { block } = graph;
   const [o, c] = a.filterShape as [number, number];
   const n = a.inputShape[0]!;
   const k = elementCount(a.kernel);
@@ -181,7 +170,7 @@ export function blockedInputGrad(
     attributes: { kernel: readonly number[]; dilations: readonly number[]; pads: readonly number[] },
     group: number,
   ) =>
-    builder.emit(
+    graph.emit(
       [NCHWC, "Conv"],
       [x, filter],
       shape,
@@ -192,19 +181,14 @@ export function blockedInputGrad(
   if (kind === "depthwise") {
     // Zeros between the pixels of dy turn the stride into 1.
     const [oh, ow] = a.outputShape.slice(2) as [number, number];
-    let spread = builder.blocked(dy);
+    let spread = graph.blocked(dy);
     if (!unitStride) {
       const [sh, sw] = a.strides as [number, number];
       const blocks = channelBlocks(o, block);
-      const apart = viewAs(builder, spread, [n * blocks, oh, 1, ow, 1, block]);
+      const apart = viewAs(graph, spread, [n * blocks, oh, 1, ow, 1, block]);
       const grown = [n * blocks, oh, sh, ow, sw, block];
-      const pads = builder.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0]);
-      spread = viewAs(builder, builder.emit("Pad", [apart, pads], grown, "float32"), [
-        n,
-        wide,
-        oh * sh,
-        ow * sw,
-      ]);
+      const pads = graph.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0]);
+      spread = viewAs(graph, graph.emit("Pad", [apart, pads], grown, "float32"), [n, wide, oh * sh, ow * sw]);
     }
     const spatial = spread.shape.slice(2);
     const begins = a.kernel.map((size, i) => (size - 1) * a.dilations[i]! - a.pads[i]!);
@@ -212,30 +196,30 @@ export function blockedInputGrad(
       (size, i) => a.inputShape[i + 2]! + (size - 1) * a.dilations[i]! - spatial[i]! - begins[i]!,
     );
     if ([...begins, ...ends].some((p) => p < 0)) return undefined;
-    const taps = builder.emit(
+    const taps = graph.emit(
       "Gather",
       [
-        viewAs(builder, toBlocks(builder, w, [1, o, k]), [channelBlocks(o, block), k, block]),
-        builder.ints(mirrored),
+        viewAs(graph, toBlocks(graph, w, [1, o, k]), [channelBlocks(o, block), k, block]),
+        graph.ints(mirrored),
       ],
       [channelBlocks(o, block), k, block],
       "float32",
       { axis: { int: 1 } },
     );
-    const filter = viewAs(builder, taps, [wide, 1, ...a.kernel]);
+    const filter = viewAs(graph, taps, [wide, 1, ...a.kernel]);
     const shape = [n, wide, ...a.inputShape.slice(2)];
     const raw = convolve(spread, filter, shape, { ...a, pads: [...begins, ...ends] }, wide);
-    return builder.fromBlocked(raw, a.inputShape);
+    return graph.fromBlocked(raw, a.inputShape);
   }
 
   if (unitStride) {
     const begins = a.kernel.map((size, i) => (size - 1) * a.dilations[i]! - a.pads[i]!);
     const ends = a.kernel.map((size, i) => (size - 1) * a.dilations[i]! - a.pads[2 + i]!);
     if ([...begins, ...ends].some((p) => p < 0)) return undefined;
-    const filter = mirroredFilter(builder, w, a.group, [mirrored], a.kernel);
+    const filter = mirroredFilter(graph, w, a.group, [mirrored], a.kernel);
     const shape = [n, wide, ...a.inputShape.slice(2)];
-    const raw = convolve(builder.blocked(dy), filter, shape, { ...a, pads: [...begins, ...ends] }, a.group);
-    return builder.fromBlocked(raw, a.inputShape);
+    const raw = convolve(graph.blocked(dy), filter, shape, { ...a, pads: [...begins, ...ends] }, a.group);
+    return graph.fromBlocked(raw, a.inputShape);
   }
 
   // With stride s the pixels of dx fall into s·s phases, each a convolution of dy with some of the taps.
@@ -262,9 +246,9 @@ export function blockedInputGrad(
       phases.push(taps);
     }
   const kernel = [rows.kernel, columns.kernel];
-  const filter = mirroredFilter(builder, w, 1, phases, kernel);
+  const filter = mirroredFilter(graph, w, 1, phases, kernel);
   const raw = convolve(
-    builder.blocked(dy),
+    graph.blocked(dy),
     filter,
     [n, phases.length * wide, ...grid],
     { kernel, dilations: [1, 1], pads },
@@ -273,22 +257,22 @@ export function blockedInputGrad(
   const whole = [n * blocks, grid[0], sh, grid[1], sw, block];
   let mixed: TensorInfo;
   if (alone) {
-    const apart = viewAs(builder, raw, [n * blocks, grid[0], 1, grid[1], 1, block]);
-    mixed = builder.emit(
+    const apart = viewAs(graph, raw, [n * blocks, grid[0], 1, grid[1], 1, block]);
+    mixed = graph.emit(
       "Pad",
-      [apart, builder.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0])],
+      [apart, graph.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0])],
       whole,
       "float32",
     );
   } else {
-    const apart = viewAs(builder, raw, [n, sh, sw, blocks, ...grid, block]);
-    mixed = builder.emit("Transpose", [apart], [n, blocks, grid[0], sh, grid[1], sw, block], "float32", {
+    const apart = viewAs(graph, raw, [n, sh, sw, blocks, ...grid, block]);
+    mixed = graph.emit("Transpose", [apart], [n, blocks, grid[0], sh, grid[1], sw, block], "float32", {
       perm: { ints: [0, 3, 4, 1, 5, 2, 6] },
     });
   }
   const size = [n * blocks, grid[0] * sh, grid[1] * sw, block];
-  const cut = crop(builder, viewAs(builder, mixed, size), [n * blocks, ...a.inputShape.slice(2), block]);
-  return builder.fromBlocked(viewAs(builder, cut, [n, wide, ...a.inputShape.slice(2)]), a.inputShape);
+  const cut = crop(graph, viewAs(graph, mixed, size), [n * blocks, ...a.inputShape.slice(2), block]);
+  return graph.fromBlocked(viewAs(graph, cut, [n, wide, ...a.inputShape.slice(2)]), a.inputShape);
 }
 
 /** Per axis, pads and output size of the convolution of x with dy as its kernel: one output per tap of W. */
@@ -307,23 +291,23 @@ function tapWindow(a: ConvAttributes) {
  * channels.
  */
 export function blockedDepthwiseFilterGrad(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   x: TensorInfo,
   dy: TensorInfo,
   a: ConvAttributes,
 ): TensorInfo {
-  const { block } = builder;
+  const { block } = graph;
   const o = a.filterShape[0]!;
   const n = a.inputShape[0]!;
   const wide = rounded(o, block);
   const [rows, columns] = tapWindow(a) as [ReturnType<typeof tapWindow>[0], ReturnType<typeof tapWindow>[0]];
   const spatial = a.outputShape.slice(2);
   const places = [rows.places, columns.places];
-  const each = builder.emit(
+  const each = graph.emit(
     [NCHWC, "Conv"],
     [
-      viewAs(builder, builder.blocked(x), [1, n * wide, ...a.inputShape.slice(2)]),
-      viewAs(builder, builder.blocked(dy), [n * wide, 1, ...spatial]),
+      viewAs(graph, graph.blocked(x), [1, n * wide, ...a.inputShape.slice(2)]),
+      viewAs(graph, graph.blocked(dy), [n * wide, 1, ...spatial]),
     ],
     [1, n * wide, ...places],
     "float32",
@@ -335,9 +319,9 @@ export function blockedDepthwiseFilterGrad(
       group: n * wide,
     }),
   );
-  const sum = sumFirst(builder, viewAs(builder, each, [n, wide * elementCount(places)]));
-  const dw = builder.fromBlocked(viewAs(builder, sum, [1, wide, ...places]), [1, o, ...places]);
-  return viewAs(builder, crop(builder, dw, [1, o, ...a.kernel]), a.filterShape);
+  const sum = sumFirst(graph, viewAs(graph, each, [n, wide * elementCount(places)]));
+  const dw = graph.fromBlocked(viewAs(graph, sum, [1, wide, ...places]), [1, o, ...places]);
+  return viewAs(graph, crop(graph, dw, [1, o, ...a.kernel]), a.filterShape);
 }
 
 /**
@@ -350,7 +334,7 @@ export function blockedDepthwiseFilterGrad(
  * of one sample takes dy as it is, a larger one needs it transposed.
  */
 export function filterGradByConvolution(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   x: TensorInfo,
   dy: TensorInfo,
   a: ConvAttributes,
@@ -358,13 +342,13 @@ export function filterGradByConvolution(
   const pointwise = a.kernel.every((k) => k === 1) && a.pads.every((p) => p === 0);
   const [n, c, ...size] = a.inputShape as [number, number, number, number];
   if (!pointwise) {
-    const { block } = builder;
-    if (!builder.isBlocked(x) || c % block !== 0 || c === block)
-      return filterGradOfImages(builder, builder.channelsLast(x), dy, a);
-    const blocks = viewAs(builder, builder.blocked(x), [n, c / block, elementCount(size) * block]);
+    const { block } = graph;
+    if (!graph.isBlocked(x) || c % block !== 0 || c === block)
+      return filterGradOfImages(graph, graph.channelsLast(x), dy, a);
+    const blocks = viewAs(graph, graph.blocked(x), [n, c / block, elementCount(size) * block]);
     const shape = [c / block, n, elementCount(size) * block];
-    const apart = builder.emit("Transpose", [blocks], shape, "float32", { perm: { ints: [1, 0, 2] } });
-    return filterGradOfImages(builder, apart, dy, a, block);
+    const apart = graph.emit("Transpose", [blocks], shape, "float32", { perm: { ints: [1, 0, 2] } });
+    return filterGradOfImages(graph, apart, dy, a, block);
   }
   // A single tap reads only every s-th pixel of x: slice those out, and compute without stride.
   const spatial = a.outputShape.slice(2);
@@ -372,18 +356,18 @@ export function filterGradByConvolution(
   const strided = a.strides.some((s) => s !== 1);
   const places = elementCount(spatial);
   const met = () => {
-    const last = builder.channelsLast(x);
+    const last = graph.channelsLast(x);
     if (!strided) return last;
-    const ends = builder.ints(spatial.map((d, i) => (d - 1) * a.strides[i]! + 1));
-    return builder.emit(
+    const ends = graph.ints(spatial.map((d, i) => (d - 1) * a.strides[i]! + 1));
+    return graph.emit(
       "Slice",
-      [last, builder.ints([0, 0]), ends, builder.ints([1, 2]), builder.ints(a.strides)],
+      [last, graph.ints([0, 0]), ends, graph.ints([1, 2]), graph.ints(a.strides)],
       [n, ...spatial, c],
       "float32",
     );
   };
   if (groupsOf(n, c * o, { x: c * places, dy: o * places }) < n)
-    return filterGradOfImages(builder, met(), dy, {
+    return filterGradOfImages(graph, met(), dy, {
       ...a,
       strides: [1, 1],
       dilations: [1, 1],
@@ -391,18 +375,18 @@ export function filterGradByConvolution(
     });
   // dW of each sample is one small matrix product, for which im2col would only cost time. x is read row-major
   // as it is, or channels-last where that costs nothing.
-  const rows = viewAs(builder, dy, [n, o, places]);
+  const rows = viewAs(graph, dy, [n, o, places]);
   const each =
-    strided || (builder.isBlocked(x) && c === builder.block)
-      ? builder.emit("MatMul", [rows, viewAs(builder, met(), [n, places, c])], [n, o, c], "float32")
-      : builder.emit(
+    strided || (graph.isBlocked(x) && c === graph.block)
+      ? graph.emit("MatMul", [rows, viewAs(graph, met(), [n, places, c])], [n, o, c], "float32")
+      : graph.emit(
           [MICROSOFT, "FusedMatMul"],
-          [rows, viewAs(builder, x, [n, c, places])],
+          [rows, viewAs(graph, x, [n, c, places])],
           [n, o, c],
           "float32",
           { transB: { int: 1 } },
         );
-  return viewAs(builder, sumFirst(builder, each), a.filterShape);
+  return viewAs(graph, sumFirst(graph, each), a.filterShape);
 }
 
 /**
@@ -421,7 +405,7 @@ function groupsOf(n: number, filter: number, { x, dy }: { readonly x: number; re
 
 /** @param x the images [C/width, N, H, W·width]: `width` channels last, and the blocks of channels first */
 function filterGradOfImages(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   x: TensorInfo,
   dy: TensorInfo,
   a: ConvAttributes,
@@ -441,21 +425,21 @@ function filterGradOfImages(
   const each = n / groups;
   const filter =
     each === 1
-      ? viewAs(builder, dy, [n * o, 1, ...spatial])
+      ? viewAs(graph, dy, [n * o, 1, ...spatial])
       : viewAs(
-          builder,
-          builder.emit(
+          graph,
+          graph.emit(
             "Transpose",
-            [viewAs(builder, dy, [groups, each, o, elementCount(spatial)])],
+            [viewAs(graph, dy, [groups, each, o, elementCount(spatial)])],
             [groups, o, each, elementCount(spatial)],
             "float32",
             { perm: { ints: [0, 2, 1, 3] } },
           ),
           [groups * o, each, ...spatial],
         );
-  const y = builder.emit(
+  const y = graph.emit(
     "Conv",
-    [viewAs(builder, x, [apart, n, h, w * width]), filter],
+    [viewAs(graph, x, [apart, n, h, w * width]), filter],
     [apart, groups * o, rowsOut, columnsOut * width],
     "float32",
     convAttributes({
@@ -470,31 +454,31 @@ function filterGradOfImages(
   const sum =
     groups === 1
       ? y
-      : builder.emit(
+      : graph.emit(
           "ReduceSum",
-          [viewAs(builder, y, [apart, groups, numbers]), builder.ints([1])],
+          [viewAs(graph, y, [apart, groups, numbers]), graph.ints([1])],
           [apart, numbers],
           "float32",
           { keepdims: { int: 0 } },
         );
-  let dw = viewAs(builder, sum, [apart * o, rowsOut, columnsOut, width]);
+  let dw = viewAs(graph, sum, [apart * o, rowsOut, columnsOut, width]);
   const [dilation] = a.dilations.slice(1) as [number];
   if (dilation !== 1) {
     const met = Math.ceil(columnsOut / dilation);
-    dw = builder.emit(
+    dw = graph.emit(
       "Slice",
-      [dw, builder.ints([0]), builder.ints([columnsOut]), builder.ints([2]), builder.ints([dilation])],
+      [dw, graph.ints([0]), graph.ints([columnsOut]), graph.ints([2]), graph.ints([dilation])],
       [apart * o, rowsOut, met, width],
       "float32",
     );
   }
-  dw = crop(builder, dw, [apart * o, ...a.kernel, width]);
-  const last = builder.emit(
+  dw = crop(graph, dw, [apart * o, ...a.kernel, width]);
+  const last = graph.emit(
     "Transpose",
-    [viewAs(builder, dw, [apart, o, taps, width])],
+    [viewAs(graph, dw, [apart, o, taps, width])],
     [o, apart, width, taps],
     "float32",
     { perm: { ints: [1, 0, 3, 2] } },
   );
-  return viewAs(builder, last, a.filterShape);
+  return viewAs(graph, last, a.filterShape);
 }

@@ -8,10 +8,10 @@ const LARGEST = 3.4028234663852886e38;
  * ONNX Runtime computes in one pass on all threads. The powers of two make it exact at the bound; k keeps the
  * products finite.
  */
-function side(builder: GraphBuilder, y: TensorInfo, bound: number, sign: 1 | -1): TensorInfo | undefined {
+function side(graph: GraphBuilder, y: TensorInfo, bound: number, sign: 1 | -1): TensorInfo | undefined {
   if (sign * bound <= -LARGEST) return undefined;
   const k = Math.min(100, 125 - Math.ceil(Math.log2(Math.max(1, Math.abs(bound)))));
-  return builder.emit("HardSigmoid", [y], y.shape, "float32", {
+  return graph.emit("HardSigmoid", [y], y.shape, "float32", {
     alpha: { float: sign * 2 ** k },
     beta: { float: bound === 0 ? 0 : -sign * bound * 2 ** k },
   });
@@ -19,13 +19,13 @@ function side(builder: GraphBuilder, y: TensorInfo, bound: number, sign: 1 | -1)
 
 /** Lowerings of converters/kernels/clip.ts. */
 export const clipLowerings = {
-  OnnxClip: ({ inputs: [x], attrs: { low, high }, builder }) => {
-    const bound = (value: number) => builder.constant([value], [], "float32");
-    return builder.emit("Clip", [x!, bound(low), bound(high)], x!.shape, "float32");
+  OnnxClip: ({ inputs: [x], attrs: { low, high }, graph }) => {
+    const bound = (value: number) => graph.constant([value], [], "float32");
+    return graph.emit("Clip", [x!, bound(low), bound(high)], x!.shape, "float32");
   },
-  OnnxClipGrad: ({ inputs: [dy, y], attrs: { low, high }, builder }) =>
-    [side(builder, y!, low, 1), side(builder, y!, high, -1)].reduce<TensorInfo>(
-      (product, mask) => (mask ? builder.emit("Mul", [product, mask], y!.shape, "float32") : product),
+  OnnxClipGrad: ({ inputs: [dy, y], attrs: { low, high }, graph }) =>
+    [side(graph, y!, low, 1), side(graph, y!, high, -1)].reduce<TensorInfo>(
+      (product, mask) => (mask ? graph.emit("Mul", [product, mask], y!.shape, "float32") : product),
       dy!,
     ),
 } satisfies Partial<KernelLowerings>;

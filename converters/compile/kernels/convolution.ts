@@ -13,13 +13,13 @@ import {
 import { convAttributes, viewAs } from "./window.ts";
 import { winogradConv, winogradFilterGrad, winogradForm, winogradInputGrad } from "./winograd.ts";
 
-const padZeros = (builder: GraphBuilder, x: TensorInfo, pads: readonly number[]): TensorInfo => {
+const padZeros = (graph: GraphBuilder, x: TensorInfo, pads: readonly number[]): TensorInfo => {
   const rank = pads.length / 2;
   if (pads.every((p) => p === 0)) return x;
   const shape = x.shape.map((d, i) => (i < 2 ? d : d + pads[i - 2]! + pads[rank + i - 2]!));
-  return builder.emit(
+  return graph.emit(
     "Pad",
-    [x, builder.ints([0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)])],
+    [x, graph.ints([0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)])],
     shape,
     x.dtype,
   );
@@ -27,7 +27,7 @@ const padZeros = (builder: GraphBuilder, x: TensorInfo, pads: readonly number[])
 
 /** The part of the padded input that one tap meets. */
 const tapSlice = (
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   padded: TensorInfo,
   offset: readonly number[],
   a: { strides: readonly number[]; outputShape: readonly number[] },
@@ -36,14 +36,14 @@ const tapSlice = (
   const shape = [padded.shape[0]!, padded.shape[1]!, ...spatial];
   if (shape.every((d, i) => d === padded.shape[i])) return padded;
   const ends = spatial.map((d, i) => offset[i]! + (d - 1) * a.strides[i]! + 1);
-  return builder.emit(
+  return graph.emit(
     "Slice",
     [
       padded,
-      builder.ints(offset),
-      builder.ints(ends),
-      builder.ints(spatial.map((_, i) => i + 2)),
-      builder.ints(a.strides),
+      graph.ints(offset),
+      graph.ints(ends),
+      graph.ints(spatial.map((_, i) => i + 2)),
+      graph.ints(a.strides),
     ],
     shape,
     padded.dtype,
@@ -52,19 +52,19 @@ const tapSlice = (
 
 /** Lowerings of converters/kernels/conv.ts and pool.ts: direct ONNX operators wherever there is one. */
 export const convolutionLowerings = {
-  OnnxConv: ({ inputs, attrs: a, builder }) => {
+  OnnxConv: ({ inputs, attrs: a, graph }) => {
     const form = winogradForm(a);
-    if (form) return winogradConv(builder, inputs, a, form);
-    const kind = blockedKind(a, builder.block);
-    if (kind) return blockedConv(builder, kind, inputs, a);
-    return builder.emit("Conv", inputs, a.outputShape, "float32", convAttributes(a));
+    if (form) return winogradConv(graph, inputs, a, form);
+    const kind = blockedKind(a, graph.block);
+    if (kind) return blockedConv(graph, kind, inputs, a);
+    return graph.emit("Conv", inputs, a.outputShape, "float32", convAttributes(a));
   },
 
-  OnnxConvInputGrad: ({ inputs: [dy, w], attrs: a, builder }) => {
+  OnnxConvInputGrad: ({ inputs: [dy, w], attrs: a, graph }) => {
     const form = winogradForm(a);
-    if (form) return winogradInputGrad(builder, dy!, w!, a, form);
-    const kind = blockedKind(a, builder.block);
-    const blocked = kind && blockedInputGrad(builder, kind, dy!, w!, a);
+    if (form) return winogradInputGrad(graph, dy!, w!, a, form);
+    const kind = blockedKind(a, graph.block);
+    const blocked = kind && blockedInputGrad(graph, kind, dy!, w!, a);
     if (blocked) return blocked;
     const rank = a.kernel.length;
     const unitStride = a.strides.every((s) => s === 1);
@@ -75,24 +75,24 @@ export const convolutionLowerings = {
       const [o, c] = a.filterShape as [number, number];
       const axes = a.kernel.map((_, i) => i + 2);
       const perm = [1, 0, ...axes];
-      const swapped = builder.emit("Transpose", [w!], [c, o, ...a.kernel], "float32", {
+      const swapped = graph.emit("Transpose", [w!], [c, o, ...a.kernel], "float32", {
         perm: { ints: perm },
       });
       const flipped = a.kernel.every((k) => k === 1)
         ? swapped
-        : builder.emit(
+        : graph.emit(
             "Slice",
             [
               swapped,
-              builder.ints(axes.map(() => -1)),
-              builder.ints(a.kernel.map((k) => -k - 1)),
-              builder.ints(axes),
-              builder.ints(axes.map(() => -1)),
+              graph.ints(axes.map(() => -1)),
+              graph.ints(a.kernel.map((k) => -k - 1)),
+              graph.ints(axes),
+              graph.ints(axes.map(() => -1)),
             ],
             [c, o, ...a.kernel],
             "float32",
           );
-      return builder.emit("Conv", [dy!, flipped], a.inputShape, "float32", {
+      return graph.emit("Conv", [dy!, flipped], a.inputShape, "float32", {
         ...convAttributes(a),
         pads: { ints: [...mirrored, ...mirroredEnd] },
       });
@@ -117,109 +117,107 @@ export const convolutionLowerings = {
       }
     });
     const shape = a.inputShape.map((d, i) => (i < 2 ? d : d - Math.max(0, missing[i - 2]!)));
-    const y = builder.emit("ConvTranspose", [dy!, w!], shape, "float32", {
+    const y = graph.emit("ConvTranspose", [dy!, w!], shape, "float32", {
       ...convAttributes(a),
       pads: { ints: pads },
     });
-    return padZeros(builder, y, [...a.kernel.map(() => 0), ...missing.map((m) => Math.max(0, m))]);
+    return padZeros(graph, y, [...a.kernel.map(() => 0), ...missing.map((m) => Math.max(0, m))]);
   },
 
-  OnnxConvFilterGrad: ({ inputs: [x, dy], attrs: a, builder }) => {
+  OnnxConvFilterGrad: ({ inputs: [x, dy], attrs: a, graph }) => {
     const form = winogradForm(a);
-    if (form) return winogradFilterGrad(builder, x!, dy!, a, form);
-    if (blockedKind(a, builder.block) === "depthwise") return blockedDepthwiseFilterGrad(builder, x!, dy!, a);
-    if (a.group === 1 && a.kernel.length === 2) return filterGradByConvolution(builder, x!, dy!, a);
+    if (form) return winogradFilterGrad(graph, x!, dy!, a, form);
+    if (blockedKind(a, graph.block) === "depthwise") return blockedDepthwiseFilterGrad(graph, x!, dy!, a);
+    if (a.group === 1 && a.kernel.length === 2) return filterGradByConvolution(graph, x!, dy!, a);
     const [o, c] = a.filterShape as [number, number];
     const n = a.inputShape[0]!;
     const l = elementCount(a.outputShape.slice(2));
     const g = a.group;
     const offsets = taps(a);
-    const padded = padZeros(builder, x!, a.pads);
+    const padded = padZeros(graph, x!, a.pads);
     const count = offsets.length;
     if (g === 1 && c >= 128) {
       // Channels first and all taps side by side in one product: faster with many channels.
       const columns = offsets.map((offset) => {
-        const piece = viewAs(builder, tapSlice(builder, padded, offset, a), [n, c, l]);
-        return builder.emit("Transpose", [piece], [c, n, l], "float32", { perm: { ints: [1, 0, 2] } });
+        const piece = viewAs(graph, tapSlice(graph, padded, offset, a), [n, c, l]);
+        return graph.emit("Transpose", [piece], [c, n, l], "float32", { perm: { ints: [1, 0, 2] } });
       });
       const side =
         count === 1
           ? columns[0]!
-          : builder.emit("Concat", columns, [count * c, n, l], "float32", { axis: { int: 0 } });
+          : graph.emit("Concat", columns, [count * c, n, l], "float32", { axis: { int: 0 } });
       const rows = viewAs(
-        builder,
-        builder.emit("Transpose", [viewAs(builder, dy!, [n, o, l])], [o, n, l], "float32", {
+        graph,
+        graph.emit("Transpose", [viewAs(graph, dy!, [n, o, l])], [o, n, l], "float32", {
           perm: { ints: [1, 0, 2] },
         }),
         [o, n * l],
       );
-      const dw = builder.emit(
+      const dw = graph.emit(
         "Gemm",
-        [rows, viewAs(builder, side, [count * c, n * l])],
+        [rows, viewAs(graph, side, [count * c, n * l])],
         [o, count * c],
         "float32",
         { transB: { int: 1 } },
       );
-      const stacked = viewAs(builder, dw, [o, count, c]);
-      const ordered = builder.emit("Transpose", [stacked], [o, c, count], "float32", {
+      const stacked = viewAs(graph, dw, [o, count, c]);
+      const ordered = graph.emit("Transpose", [stacked], [o, c, count], "float32", {
         perm: { ints: [0, 2, 1] },
       });
-      return viewAs(builder, ordered, a.filterShape);
+      return viewAs(graph, ordered, a.filterShape);
     }
-    const rows = viewAs(builder, dy!, [n, g, o / g, l]);
+    const rows = viewAs(graph, dy!, [n, g, o / g, l]);
     const pieces = offsets.map((offset) => {
-      const piece = viewAs(builder, tapSlice(builder, padded, offset, a), [n, g, c, l]);
-      const each = builder.emit([MICROSOFT, "FusedMatMul"], [rows, piece], [n, g, o / g, c], "float32", {
+      const piece = viewAs(graph, tapSlice(graph, padded, offset, a), [n, g, c, l]);
+      const each = graph.emit([MICROSOFT, "FusedMatMul"], [rows, piece], [n, g, o / g, c], "float32", {
         transB: { int: 1 },
       });
-      const sum = builder.emit("ReduceSum", [each, builder.ints([0])], [g, o / g, c], "float32", {
+      const sum = graph.emit("ReduceSum", [each, graph.ints([0])], [g, o / g, c], "float32", {
         keepdims: { int: 0 },
       });
-      return viewAs(builder, sum, [o, c, 1]);
+      return viewAs(graph, sum, [o, c, 1]);
     });
     const dw =
-      count === 1
-        ? pieces[0]!
-        : builder.emit("Concat", pieces, [o, c, count], "float32", { axis: { int: 2 } });
-    return viewAs(builder, dw, a.filterShape);
+      count === 1 ? pieces[0]! : graph.emit("Concat", pieces, [o, c, count], "float32", { axis: { int: 2 } });
+    return viewAs(graph, dw, a.filterShape);
   },
 
-  OnnxMaxPool: ({ inputs: [x], attrs, builder }) => maxPoolWithIndices(builder, x!, attrs)[0]!,
-  OnnxMaxPoolIndices: ({ inputs: [x], attrs: a, builder }) => {
-    const indices = maxPoolWithIndices(builder, x!, a)[1]!;
-    return builder.emit("Cast", [indices], a.outputShape, "int32", { to: { int: 6 } });
+  OnnxMaxPool: ({ inputs: [x], attrs, graph }) => maxPoolWithIndices(graph, x!, attrs)[0]!,
+  OnnxMaxPoolIndices: ({ inputs: [x], attrs: a, graph }) => {
+    const indices = maxPoolWithIndices(graph, x!, a)[1]!;
+    return graph.emit("Cast", [indices], a.outputShape, "int32", { to: { int: 6 } });
   },
-  OnnxMaxPoolGrad: ({ inputs: [x, , dy], attrs: a, builder }) => {
-    const indices = maxPoolWithIndices(builder, x!, a)[1]!;
+  OnnxMaxPoolGrad: ({ inputs: [x, , dy], attrs: a, graph }) => {
+    const indices = maxPoolWithIndices(graph, x!, a)[1]!;
     const flat = [elementCount(a.inputShape)];
     const places = [elementCount(a.outputShape)];
-    const y = builder.emit(
+    const y = graph.emit(
       "ScatterElements",
-      [builder.splat(0, flat, "float32"), viewAs(builder, indices, places), viewAs(builder, dy!, places)],
+      [graph.splat(0, flat, "float32"), viewAs(graph, indices, places), viewAs(graph, dy!, places)],
       flat,
       "float32",
       { axis: { int: 0 }, reduction: { string: "add" } },
     );
-    return viewAs(builder, y, a.inputShape);
+    return viewAs(graph, y, a.inputShape);
   },
 
-  OnnxSumPool: ({ inputs: [x], attrs: a, builder }) => {
+  OnnxSumPool: ({ inputs: [x], attrs: a, graph }) => {
     if (a.dilations.every((d) => d === 1)) {
-      const padded = padZeros(builder, x!, a.pads);
-      const mean = builder.emit("AveragePool", [padded], a.outputShape, "float32", {
+      const padded = padZeros(graph, x!, a.pads);
+      const mean = graph.emit("AveragePool", [padded], a.outputShape, "float32", {
         kernel_shape: { ints: a.kernel },
         strides: { ints: a.strides },
       });
-      return builder.emit(
+      return graph.emit(
         "Mul",
-        [mean, builder.constant([elementCount(a.kernel)], [], "float32")],
+        [mean, graph.constant([elementCount(a.kernel)], [], "float32")],
         a.outputShape,
         "float32",
       );
     }
-    return depthwiseOnes(builder, "Conv", x!, a, a.outputShape);
+    return depthwiseOnes(graph, "Conv", x!, a, a.outputShape);
   },
-  OnnxSumPoolGrad: ({ inputs: [dy], attrs: a, builder }) => {
+  OnnxSumPoolGrad: ({ inputs: [dy], attrs: a, graph }) => {
     const rank = a.kernel.length;
     const reach = a.kernel.map(
       (k, i) => (a.outputShape[i + 2]! - 1) * a.strides[i]! + (k - 1) * a.dilations[i]! + 1,
@@ -227,35 +225,32 @@ export const convolutionLowerings = {
     const [n, c] = a.inputShape as [number, number];
     // Each channel on its own: one channel of N·C images.
     const one = { ...a, pads: a.pads.map(() => 0) };
-    const flat = viewAs(builder, dy!, [n * c, 1, ...a.outputShape.slice(2)]);
-    const spread = depthwiseOnes(builder, "ConvTranspose", flat, one, [n * c, 1, ...reach]);
+    const flat = viewAs(graph, dy!, [n * c, 1, ...a.outputShape.slice(2)]);
+    const spread = depthwiseOnes(graph, "ConvTranspose", flat, one, [n * c, 1, ...reach]);
     const whole = a.inputShape.slice(2).map((d, i) => d + a.pads[i]! + a.pads[rank + i]!);
-    const grown = padZeros(builder, spread, [
-      ...a.kernel.map(() => 0),
-      ...whole.map((d, i) => d - reach[i]!),
-    ]);
+    const grown = padZeros(graph, spread, [...a.kernel.map(() => 0), ...whole.map((d, i) => d - reach[i]!)]);
     const inner = [n * c, 1, ...a.inputShape.slice(2)];
     const starts = a.pads.slice(0, rank);
     const cut = a.pads.every((p) => p === 0)
       ? grown
-      : builder.emit(
+      : graph.emit(
           "Slice",
           [
             grown,
-            builder.ints(starts),
-            builder.ints(starts.map((s, i) => s + a.inputShape[i + 2]!)),
-            builder.ints(starts.map((_, i) => i + 2)),
+            graph.ints(starts),
+            graph.ints(starts.map((s, i) => s + a.inputShape[i + 2]!)),
+            graph.ints(starts.map((_, i) => i + 2)),
           ],
           inner,
           "float32",
         );
-    return viewAs(builder, cut, a.inputShape);
+    return viewAs(graph, cut, a.inputShape);
   },
 } satisfies Partial<KernelLowerings>;
 
 /** One node for the forward pass and the gradient, which needs the indices: equal nodes are emitted once. */
-function maxPoolWithIndices(builder: GraphBuilder, x: TensorInfo, a: PoolAttributes): TensorInfo[] {
-  return builder.emitMany(
+function maxPoolWithIndices(graph: GraphBuilder, x: TensorInfo, a: PoolAttributes): TensorInfo[] {
+  return graph.emitMany(
     "MaxPool",
     [x],
     [
@@ -272,19 +267,19 @@ function maxPoolWithIndices(builder: GraphBuilder, x: TensorInfo, a: PoolAttribu
 }
 
 function depthwiseOnes(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   opType: "Conv" | "ConvTranspose",
   x: TensorInfo,
   a: PoolAttributes,
   shape: readonly number[],
 ): TensorInfo {
   const channels = x.shape[1]!;
-  const ones: Operand = builder.constant(
+  const ones: Operand = graph.constant(
     new Float32Array(channels * elementCount(a.kernel)).fill(1),
     [channels, 1, ...a.kernel],
     "float32",
   );
-  return builder.emit(opType, [x, ones], shape, "float32", {
+  return graph.emit(opType, [x, ones], shape, "float32", {
     kernel_shape: { ints: a.kernel },
     strides: { ints: a.strides },
     dilations: { ints: a.dilations },

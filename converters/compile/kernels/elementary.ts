@@ -8,8 +8,8 @@ import { cast, reshape } from "./standard.ts";
 /** One ONNX node that broadcasts by itself; the first operand's type is the result's. */
 const broadcasting =
   (opType: string, attributes: Readonly<Record<string, EmittedAttribute>> = {}): Lowering<object> =>
-  ({ inputs: [a, b], builder }) =>
-    builder.emit(
+  ({ inputs: [a, b], graph }) =>
+    graph.emit(
       opType,
       [a!, b!],
       tf.broadcast_util.assertAndGetBroadcastShape(a!.shape, b!.shape),
@@ -20,22 +20,23 @@ const broadcasting =
 /** ONNX shifts unsigned integers only. */
 const shift =
   (direction: string): Lowering<object> =>
-  ({ inputs, builder }) => {
+  ({ inputs, graph }) => {
     const UINT32 = 12;
-    const [a, b] = inputs.map((x) =>
-      builder.emit("Cast", [x], x.shape, "uint32", { to: { int: UINT32 } }),
-    ) as [TensorInfo, TensorInfo];
+    const [a, b] = inputs.map((x) => graph.emit("Cast", [x], x.shape, "uint32", { to: { int: UINT32 } })) as [
+      TensorInfo,
+      TensorInfo,
+    ];
     const shape = tf.broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
-    const y = builder.emit("BitShift", [a, b], shape, "uint32", { direction: { string: direction } });
-    return builder.emit("Cast", [y], shape, "int32", { to: { int: 6 } });
+    const y = graph.emit("BitShift", [a, b], shape, "uint32", { direction: { string: direction } });
+    return graph.emit("Cast", [y], shape, "int32", { to: { int: 6 } });
   };
 
 const extreme =
   (opType: string): Lowering<AxesAttributes> =>
-  ({ inputs: [x], attrs: { axes }, builder }) => {
+  ({ inputs: [x], attrs: { axes }, graph }) => {
     const shape = x!.shape.map((d, i) => (axes.includes(i) ? 1 : d));
     if (axes.every((a) => x!.shape[a] === 1)) return x!;
-    return builder.emit(opType, [x!, builder.ints(axes)], shape, x!.dtype, { keepdims: { int: 1 } });
+    return graph.emit(opType, [x!, graph.ints(axes)], shape, x!.dtype, { keepdims: { int: 1 } });
   };
 
 /**
@@ -45,20 +46,20 @@ const extreme =
  */
 const layerNormalization =
   (output: 0 | 2): Lowering<NormalizationAttributes> =>
-  ({ inputs: [x], attrs: { axis, epsilon }, builder }) => {
+  ({ inputs: [x], attrs: { axis, epsilon }, graph }) => {
     const shape = x!.shape;
     const [rows, length] = [elementCount(shape.slice(0, axis)), elementCount(shape.slice(axis))];
-    const flat = builder.emit("Reshape", [x!, builder.ints([rows, length])], [rows, length], "float32");
-    const ones = builder.constant(new Float32Array(length).fill(1), [length], "float32");
+    const flat = graph.emit("Reshape", [x!, graph.ints([rows, length])], [rows, length], "float32");
+    const ones = graph.constant(new Float32Array(length).fill(1), [length], "float32");
     const statistics = { shape: [rows, 1], dtype: "float32" };
-    const made = builder.emitMany(
+    const made = graph.emitMany(
       "LayerNormalization",
       [flat, ones],
       [{ shape: [rows, length], dtype: "float32" }, statistics, statistics],
       { axis: { int: 1 }, epsilon: { float: epsilon } },
     )[output]!;
     const whole = output === 0 ? shape : shape.map((d, i) => (i >= axis ? 1 : d));
-    return builder.emit("Reshape", [made, builder.ints(whole)], whole, "float32");
+    return graph.emit("Reshape", [made, graph.ints(whole)], whole, "float32");
   };
 
 /** Lowerings of converters/kernels/{arithmetic,determinant,inverse,normalization,reduction}.ts. */
@@ -71,42 +72,42 @@ export const elementaryLowerings = {
   OnnxBitwiseXor: broadcasting("BitwiseXor"),
   OnnxShiftLeft: shift("LEFT"),
   OnnxShiftRight: shift("RIGHT"),
-  OnnxIntegerMatMul: ({ inputs: [a, b], builder }) =>
-    builder.emit("MatMul", [a!, b!], [...a!.shape.slice(0, -1), b!.shape[b!.shape.length - 1]!], "int32"),
+  OnnxIntegerMatMul: ({ inputs: [a, b], graph }) =>
+    graph.emit("MatMul", [a!, b!], [...a!.shape.slice(0, -1), b!.shape[b!.shape.length - 1]!], "int32"),
   OnnxMod: (args) => broadcasting("Mod", { fmod: { int: args.attrs.fmod ? 1 : 0 } })(args),
   OnnxStandardize: layerNormalization(0),
   OnnxInverseDeviation: layerNormalization(2),
-  OnnxAbs: ({ inputs: [x], builder }) => builder.emit("Abs", [x!], x!.shape, "float32"),
-  OnnxTruncate: ({ inputs: [x], attrs, builder }) => cast(builder, x!, attrs.to),
-  OnnxNormRoot: ({ inputs: [x], builder }) => builder.emit("Sqrt", [x!], x!.shape, "float32"),
+  OnnxAbs: ({ inputs: [x], graph }) => graph.emit("Abs", [x!], x!.shape, "float32"),
+  OnnxTruncate: ({ inputs: [x], attrs, graph }) => cast(graph, x!, attrs.to),
+  OnnxNormRoot: ({ inputs: [x], graph }) => graph.emit("Sqrt", [x!], x!.shape, "float32"),
   OnnxReduceMax: extreme("ReduceMax"),
   OnnxReduceMin: extreme("ReduceMin"),
   OnnxPeak: (args) => {
-    const { builder } = args;
+    const { graph } = args;
     const peak = extreme("ReduceMax")(args) as TensorInfo;
-    const magnitude = builder.emit("Abs", [peak], peak.shape, "float32");
-    const finite = builder.emit(
+    const magnitude = graph.emit("Abs", [peak], peak.shape, "float32");
+    const finite = graph.emit(
       "Less",
-      [magnitude, builder.constant([Number.POSITIVE_INFINITY], [], "float32")],
+      [magnitude, graph.constant([Number.POSITIVE_INFINITY], [], "float32")],
       peak.shape,
       "bool",
     );
-    return builder.emit("Where", [finite, peak, builder.constant([0], [], "float32")], peak.shape, "float32");
+    return graph.emit("Where", [finite, peak, graph.constant([0], [], "float32")], peak.shape, "float32");
   },
-  OnnxCumSum: ({ inputs: [x], attrs, builder }) =>
-    builder.emit("CumSum", [x!, builder.constant([attrs.axis], [], "int32")], x!.shape, x!.dtype, {
+  OnnxCumSum: ({ inputs: [x], attrs, graph }) =>
+    graph.emit("CumSum", [x!, graph.constant([attrs.axis], [], "int32")], x!.shape, x!.dtype, {
       exclusive: { int: attrs.exclusive ? 1 : 0 },
       reverse: { int: attrs.reverse ? 1 : 0 },
     }),
-  OnnxSoftmax: ({ inputs: [x], attrs, builder }) =>
-    builder.emit(attrs.log ? "LogSoftmax" : "Softmax", [x!], x!.shape, "float32", {
+  OnnxSoftmax: ({ inputs: [x], attrs, graph }) =>
+    graph.emit(attrs.log ? "LogSoftmax" : "Softmax", [x!], x!.shape, "float32", {
       axis: { int: attrs.axis },
     }),
-  OnnxInverse: ({ inputs: [x], builder }) => builder.emit([MICROSOFT, "Inverse"], [x!], x!.shape, "float32"),
-  OnnxDet: ({ inputs: [x], builder }) => {
+  OnnxInverse: ({ inputs: [x], graph }) => graph.emit([MICROSOFT, "Inverse"], [x!], x!.shape, "float32"),
+  OnnxDet: ({ inputs: [x], graph }) => {
     const shape = x!.shape.slice(0, -2);
     return shape.length > 0
-      ? builder.emit("Det", [x!], shape, "float32")
-      : reshape(builder, builder.emit("Det", [reshape(builder, x!, [1, ...x!.shape])], [1], "float32"), []);
+      ? graph.emit("Det", [x!], shape, "float32")
+      : reshape(graph, graph.emit("Det", [reshape(graph, x!, [1, ...x!.shape])], [1], "float32"), []);
   },
 } satisfies Partial<KernelLowerings>;

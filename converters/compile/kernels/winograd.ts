@@ -124,31 +124,31 @@ export function winogradForm(a: ConvAttributes): WinogradForm | undefined {
 }
 
 /** [N, C, H, W] → [H·W, N·C] */
-function toPlanes(builder: GraphBuilder, x: TensorInfo): TensorInfo {
+function toPlanes(graph: GraphBuilder, x: TensorInfo): TensorInfo {
   const [n, c, h, w] = x.shape as [number, number, number, number];
-  const { block } = builder;
-  if (builder.isBlocked(x) && c % block === 0) {
-    const raw = viewAs(builder, builder.blocked(x), [n, c / block, h * w, block]);
+  const { block } = graph;
+  if (graph.isBlocked(x) && c % block === 0) {
+    const raw = viewAs(graph, graph.blocked(x), [n, c / block, h * w, block]);
     const shape = [h * w, n, c / block, block];
-    const moved = builder.emit("Transpose", [raw], shape, "float32", { perm: { ints: [2, 0, 1, 3] } });
-    return viewAs(builder, moved, [h * w, n * c]);
+    const moved = graph.emit("Transpose", [raw], shape, "float32", { perm: { ints: [2, 0, 1, 3] } });
+    return viewAs(graph, moved, [h * w, n * c]);
   }
-  const moved = builder.emit("Transpose", [x], [h, w, n, c], "float32", { perm: { ints: [2, 3, 0, 1] } });
-  return viewAs(builder, moved, [h * w, n * c]);
+  const moved = graph.emit("Transpose", [x], [h, w, n, c], "float32", { perm: { ints: [2, 3, 0, 1] } });
+  return viewAs(graph, moved, [h * w, n * c]);
 }
 
 /** [H·W, N·C] → [N, C, H, W] */
-function fromPlanes(builder: GraphBuilder, y: TensorInfo, shape: readonly number[]): TensorInfo {
+function fromPlanes(graph: GraphBuilder, y: TensorInfo, shape: readonly number[]): TensorInfo {
   const [n, c, h, w] = shape as [number, number, number, number];
-  const { block } = builder;
+  const { block } = graph;
   if (block > 0 && c % block === 0) {
-    const cut = viewAs(builder, y, [h * w, n, c / block, block]);
+    const cut = viewAs(graph, y, [h * w, n, c / block, block]);
     const dims = [n, c / block, h * w, block];
-    const moved = builder.emit("Transpose", [cut], dims, "float32", { perm: { ints: [1, 2, 0, 3] } });
-    return builder.fromBlocked(viewAs(builder, moved, shape), shape);
+    const moved = graph.emit("Transpose", [cut], dims, "float32", { perm: { ints: [1, 2, 0, 3] } });
+    return graph.fromBlocked(viewAs(graph, moved, shape), shape);
   }
-  const cut = viewAs(builder, y, [h, w, n, c]);
-  return builder.emit("Transpose", [cut], shape, "float32", { perm: { ints: [2, 3, 0, 1] } });
+  const cut = viewAs(graph, y, [h, w, n, c]);
+  return graph.emit("Transpose", [cut], shape, "float32", { perm: { ints: [2, 3, 0, 1] } });
 }
 
 /** A matrix by its entries. */
@@ -163,8 +163,8 @@ interface Axis extends Matrix {
   readonly spreads: boolean;
 }
 
-const constant = (builder: GraphBuilder, { rows, columns, at }: Matrix): TensorInfo =>
-  builder.constant(
+const constant = (graph: GraphBuilder, { rows, columns, at }: Matrix): TensorInfo =>
+  graph.constant(
     Float32Array.from({ length: rows * columns }, (_, i) => at(Math.floor(i / columns), i % columns)),
     [rows, columns],
     "float32",
@@ -235,22 +235,22 @@ function dense([down, across]: readonly [Axis, Axis], [h, w]: readonly [number, 
 }
 
 const multiply = (
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   a: TensorInfo,
   b: TensorInfo,
   shape: readonly number[],
   { transA = 0, transB = 0 } = {},
 ): TensorInfo =>
   transA || transB
-    ? builder.emit([MICROSOFT, "FusedMatMul"], [a, b], shape, "float32", {
+    ? graph.emit([MICROSOFT, "FusedMatMul"], [a, b], shape, "float32", {
         transA: { int: transA },
         transB: { int: transB },
       })
-    : builder.emit("MatMul", [a, b], shape, "float32");
+    : graph.emit("MatMul", [a, b], shape, "float32");
 
 /** Transforms both axes, as the form asks: [down.columns·across.columns, M] → [down.rows·across.rows, M]. */
 function transform(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   x: TensorInfo,
   axes: readonly [Axis, Axis],
   a: ConvAttributes,
@@ -260,19 +260,19 @@ function transform(
   const count = elementCount(x.shape) / (down.columns * across.columns);
   const places = down.rows * across.rows;
   if (form.layout === "dense") {
-    const flat = viewAs(builder, x, [down.columns * across.columns, count]);
-    return multiply(builder, constant(builder, dense(axes, tilesOf(a, form), widthOf(form))), flat, [
+    const flat = viewAs(graph, x, [down.columns * across.columns, count]);
+    return multiply(graph, constant(graph, dense(axes, tilesOf(a, form), widthOf(form))), flat, [
       places,
       count,
     ]);
   }
   const rowsOf = (value: TensorInfo, columns: number) =>
-    multiply(builder, constant(builder, down), viewAs(builder, value, [down.columns, columns * count]), [
+    multiply(graph, constant(graph, down), viewAs(graph, value, [down.columns, columns * count]), [
       down.rows,
       columns * count,
     ]);
   const columnsOf = (value: TensorInfo, rows: number) =>
-    multiply(builder, constant(builder, across), viewAs(builder, value, [rows, across.columns, count]), [
+    multiply(graph, constant(graph, across), viewAs(graph, value, [rows, across.columns, count]), [
       rows,
       across.rows,
       count,
@@ -298,28 +298,23 @@ function spreadShape(a: ConvAttributes, form: WinogradForm, channels: number): r
 }
 
 /** V = BᵀxB */
-const spreadInput = (
-  builder: GraphBuilder,
-  x: TensorInfo,
-  a: ConvAttributes,
-  form: WinogradForm,
-): TensorInfo =>
+const spreadInput = (graph: GraphBuilder, x: TensorInfo, a: ConvAttributes, form: WinogradForm): TensorInfo =>
   viewAs(
-    builder,
-    transform(builder, toPlanes(builder, x), inputAxes(a, form), a, form),
+    graph,
+    transform(graph, toPlanes(graph, x), inputAxes(a, form), a, form),
     spreadShape(a, form, a.filterShape[1]!),
   );
 
 /** dM = A dy Aᵀ */
 const spreadGradient = (
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   dy: TensorInfo,
   a: ConvAttributes,
   form: WinogradForm,
 ): TensorInfo =>
   viewAs(
-    builder,
-    transform(builder, toPlanes(builder, dy), adjoint(outputAxes(a, form)), a, form),
+    graph,
+    transform(graph, toPlanes(graph, dy), adjoint(outputAxes(a, form)), a, form),
     spreadShape(a, form, a.filterShape[0]!),
   );
 
@@ -330,7 +325,7 @@ const spreadGradient = (
  *   Equal nodes are emitted once, so this emits a different one: Gᵀ as constant, transposed in the product
  */
 function spreadFilter(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   w: TensorInfo,
   a: ConvAttributes,
   form: WinogradForm,
@@ -338,66 +333,66 @@ function spreadFilter(
 ): TensorInfo {
   const [o, c] = a.filterShape as [number, number];
   const f = widthOf(form);
-  const flat = viewAs(builder, w, [o * c, 9]);
+  const flat = viewAs(graph, w, [o * c, 9]);
   const table = filters(form);
   const u = multiply(
-    builder,
-    constant(builder, recomputed ? turned(table) : table),
+    graph,
+    constant(graph, recomputed ? turned(table) : table),
     flat,
     [f * f, o * c],
     recomputed ? { transA: 1, transB: 1 } : { transB: 1 },
   );
-  return viewAs(builder, u, form.layout === "dense" ? [f * f, o, c] : [f, 1, f, o, c]);
+  return viewAs(graph, u, form.layout === "dense" ? [f * f, o, c] : [f, 1, f, o, c]);
 }
 
 export function winogradConv(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   [x, w, bias]: readonly TensorInfo[],
   a: ConvAttributes,
   form: WinogradForm,
 ): TensorInfo {
   const [n, o] = a.outputShape as [number, number];
-  const v = spreadInput(builder, x!, a, form);
-  const m = multiply(builder, v, spreadFilter(builder, w!, a, form), spreadShape(a, form, o), { transB: 1 });
-  let y = transform(builder, m, outputAxes(a, form), a, form);
+  const v = spreadInput(graph, x!, a, form);
+  const m = multiply(graph, v, spreadFilter(graph, w!, a, form), spreadShape(a, form, o), { transB: 1 });
+  let y = transform(graph, m, outputAxes(a, form), a, form);
   const places = elementCount(a.outputShape.slice(2));
-  if (bias) y = builder.emit("Add", [viewAs(builder, y, [places * n, o]), bias], [places * n, o], "float32");
-  return fromPlanes(builder, y, a.outputShape);
+  if (bias) y = graph.emit("Add", [viewAs(graph, y, [places * n, o]), bias], [places * n, o], "float32");
+  return fromPlanes(graph, y, a.outputShape);
 }
 
 export function winogradInputGrad(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   dy: TensorInfo,
   w: TensorInfo,
   a: ConvAttributes,
   form: WinogradForm,
 ): TensorInfo {
-  const dm = spreadGradient(builder, dy, a, form);
+  const dm = spreadGradient(graph, dy, a, form);
   const [o, c] = a.filterShape as [number, number];
   // Recomputed where U is larger than V, which the filter gradient needs in memory anyway.
   const recomputed = o * c > elementCount(spreadShape(a, form, c)) / widthOf(form) ** 2;
-  const u = spreadFilter(builder, w, a, form, recomputed);
-  const dv = multiply(builder, dm, u, spreadShape(a, form, c));
-  return fromPlanes(builder, transform(builder, dv, adjoint(inputAxes(a, form)), a, form), a.inputShape);
+  const u = spreadFilter(graph, w, a, form, recomputed);
+  const dv = multiply(graph, dm, u, spreadShape(a, form, c));
+  return fromPlanes(graph, transform(graph, dv, adjoint(inputAxes(a, form)), a, form), a.inputShape);
 }
 
 export function winogradFilterGrad(
-  builder: GraphBuilder,
+  graph: GraphBuilder,
   x: TensorInfo,
   dy: TensorInfo,
   a: ConvAttributes,
   form: WinogradForm,
 ): TensorInfo {
   const [o, c] = a.filterShape as [number, number];
-  const [dm, v] = [spreadGradient(builder, dy, a, form), spreadInput(builder, x, a, form)];
+  const [dm, v] = [spreadGradient(graph, dy, a, form), spreadInput(graph, x, a, form)];
   const batch = dm.shape.slice(0, -2);
-  let du = multiply(builder, dm, v, [...batch, o, c], { transA: 1 });
+  let du = multiply(graph, dm, v, [...batch, o, c], { transA: 1 });
   const f = widthOf(form);
   if (form.layout === "separable")
-    du = builder.emit("ReduceSum", [du, builder.ints([1])], [f, f, o, c], "float32", {
+    du = graph.emit("ReduceSum", [du, graph.ints([1])], [f, f, o, c], "float32", {
       keepdims: { int: 0 },
     });
-  const flat = viewAs(builder, du, [f * f, o * c]);
-  const dw = multiply(builder, flat, constant(builder, filters(form)), [o * c, 9], { transA: 1 });
-  return viewAs(builder, dw, a.filterShape);
+  const flat = viewAs(graph, du, [f * f, o * c]);
+  const dw = multiply(graph, flat, constant(graph, filters(form)), [o * c, 9], { transA: 1 });
+  return viewAs(graph, dw, a.filterShape);
 }

@@ -60,11 +60,11 @@ test.each([
   for (const [form, block] of forms.flatMap((form) => blocks.map((block) => [form, block] as const))) {
     const graph = compileStep(
       (_, batch) => {
-        const [builder, { x, w, b, dy }] = [tracingBackend(), batch];
+        const [graph, { x, w, b, dy }] = [tracingBackend(), batch];
         const results = {
-          y: winogradConv(builder, [x!, w!, b!], a, form),
-          dx: winogradInputGrad(builder, dy!, w!, a, form),
-          dw: winogradFilterGrad(builder, x!, dy!, a, form),
+          y: winogradConv(graph, [x!, w!, b!], a, form),
+          dx: winogradInputGrad(graph, dy!, w!, a, form),
+          dw: winogradFilterGrad(graph, x!, dy!, a, form),
         };
         const tensor = (info: tf.TensorInfo) => tf.engine().makeTensorFromTensorInfo(info);
         return {
