@@ -2,8 +2,8 @@ import { createRequire } from "node:module";
 import type * as core from "@tensorflow/tfjs-core";
 
 /**
- * tfjs-core. Required, not imported: it is CommonJS, and before Node imports such a file it searches all of it (1.2 MB) for
- * the names it may export, which costs five times what loading it does.
+ * tfjs-core. Loaded by `require`: before an `import`, Node would search the whole CommonJS file for the names
+ * it may export, which takes longer than loading it.
  */
 export const tf: typeof core = createRequire(import.meta.url)("@tensorflow/tfjs-core");
 

@@ -1,73 +1,78 @@
+import { elementCount } from "../dims.ts";
+import { type EmittedNode, MICROSOFT } from "./graph-builder.ts";
 import { overwritable } from "./in-place.ts";
-import { alive, type Knowledge, type Lookups, lookups, reshapeNode, sizeOf } from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
+import { alive, type Knowledge, type Lookups, lookups, reshapeNode } from "./lookups.ts";
 
-/** Fewest elements for which the passes over memory cost more than the nodes. */
-const WORTHWHILE = 2 ** 14;
+/** Fewest elements of a sum for which a pass over memory costs more than the further nodes. */
+const MIN_ELEMENTS = 2 ** 14;
 
-/** Most elements of a weight whose velocity gets a second buffer. */
-const SPARED = 2 ** 20;
+/** Most elements of a weight that is paired with its velocity, which then takes a second buffer. */
+const MAX_PAIRED = 2 ** 20;
 
-/** sum ± factor · scaled; `product` makes the product, where there is one. */
-interface Accumulation {
+/** sum ± factor · scaled */
+interface ScaledSum {
+  /** What is added to, in place. */
   readonly sum: string;
   readonly scaled: string;
   readonly factor: string;
   readonly negative: boolean;
+  /** The node that makes factor · scaled, where there is one. */
   readonly product?: EmittedNode;
 }
 
 /**
- * a + s·b, where nobody else needs a or the product, in one pass over memory instead of two and into the memory of a: as a convolution of b
- * with a kernel of the one number s, and a as its `Sum` operand. What an optimiser does to a gradient (weight decay,
- * momentum) is of this kind. The bits of the result are the same.
+ * Computes a + s·b in one pass over memory instead of two, and in place of a, as ONNX Runtime's FusedConv:
+ * the convolution of b with a kernel of the single number s, added to the operand `Sum` = a. No other node
+ * may need a or s·b. Weight decay and momentum are sums of this kind. The result is the same to the last bit.
  *
- * Where a result goes into the memory of a graph input, a is what lies there: of a weight p − s·v the old weight, of a velocity
- * s·v + g the product, made in place too; s is then 1. What lay elsewhere would have to be copied at the end.
+ * A carry output that overwrites a carry input must be computed where that input lies, or it would be copied
+ * at the end. So a is chosen to lie there: for the new weight p − s·v the old weight p; for the new velocity
+ * s·v + g the product s·v, itself computed in place, to which g is added with factor 1.
  *
- * A velocity s·v + (g + d·p) of a weight p takes one pass for both products where v and p lie side by side (in-place.ts): a convolution of two channels, which
- * adds in another order. An MLP's four passes become two.
+ * The new velocity s·v + (g + d·p) takes one pass for both products where v and p lie side by side
+ * (in-place.ts, VelocityPair): a convolution of two channels added to g. This adds in another order, so the
+ * last bits may differ.
  */
-export function accumulate(
+export function fuseSums(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
-  const known = lookups(nodes, kept, knowledge);
-  const overwrites = overwritable(nodes, kept);
+  const known = lookups(nodes, graphOutputs, knowledge);
+  const overwrites = overwritable(nodes, graphOutputs);
   const takesOver = (input: string, written: string, output: string) =>
     knowledge.successorOf(input) === output && overwrites(input, written);
-  const found = new Map<EmittedNode, Accumulation>();
+  const found = new Map<EmittedNode, ScaledSum>();
   const gone = new Set<EmittedNode>();
-  const decayed = new Map<EmittedNode, Decayed>();
+  const decayed = new Map<EmittedNode, DecayedVelocity>();
   for (const node of nodes) {
-    const velocity = knowledge.beside && decayedVelocity(node, known, takesOver, knowledge);
-    if (!velocity) continue;
-    decayed.set(node, velocity);
-    for (const made of velocity.made) gone.add(made);
+    const update = knowledge.pairVelocity && decayedVelocity(node, known, takesOver, knowledge);
+    if (!update) continue;
+    decayed.set(node, update);
+    for (const made of update.made) gone.add(made);
   }
   for (const node of nodes) {
     if (gone.has(node) || decayed.has(node)) continue;
-    const accumulation = accumulationOf(node, known, takesOver, knowledge);
-    const made = accumulation && known.maker.get(accumulation.sum);
-    if (!accumulation || (made && gone.has(made))) continue;
-    found.set(node, accumulation);
-    if (accumulation.product) gone.add(accumulation.product);
+    const fused = scaledSumOf(node, known, takesOver, knowledge);
+    const made = fused && known.maker.get(fused.sum);
+    if (!fused || (made && gone.has(made))) continue;
+    found.set(node, fused);
+    if (fused.product) gone.add(fused.product);
   }
 
   const result: EmittedNode[] = [];
   const views = new Map<string, string>();
-  /** A value under another shape, [1, 1, elements]. */
+  /** A value reshaped to one channel, [1, 1, elements]. */
   const asRow = (name: string): string => {
     const view = views.get(name);
     if (view) return view;
     const row = `${name}row`;
-    result.push(reshapeNode([name, row], [1, 1, sizeOf(known.shape(name)!)], "float32", knowledge));
+    result.push(reshapeNode([name, row], [1, 1, elementCount(known.shape(name)!)], "float32", knowledge));
     views.set(name, row);
     return row;
   };
   const negatives = new Set<string>();
-  /** A number's negative as a row. */
+  /** −factor, as a convolution's kernel [1, 1, 1]. */
   const minus = (factor: string): string => {
     const row = asRow(factor);
     const output = `${row}minus`;
@@ -84,17 +89,17 @@ export function accumulate(
     });
     return output;
   };
-  /** A node's value as a sum in one pass: a convolution of what is scaled, with the factors as its kernel. */
+  /** Emits a node's value as sum + Σ factors · scaled, over the channels of `scaled`. */
   const pushSum = (node: EmittedNode, scaled: string, factors: string, sum: string) => {
     const [output] = node.outputs as [string];
     const [shape] = node.shapes as [readonly number[]];
     const row = `${output}row`;
     result.push({
       opType: "FusedConv",
-      domain: "com.microsoft",
+      domain: MICROSOFT,
       inputs: [scaled, factors, "", sum],
       outputs: [row],
-      shapes: [[1, 1, sizeOf(shape)]],
+      shapes: [[1, 1, elementCount(shape)]],
       dtypes: node.dtypes,
       attributes: { kernel_shape: { ints: [1] } },
     });
@@ -103,56 +108,59 @@ export function accumulate(
   };
   for (const node of nodes) {
     const update = decayed.get(node);
-    const accumulation = found.get(node);
+    const fused = found.get(node);
     if (update) {
-      const { both, factors } = knowledge.beside!(update.velocity, update.weight, update.factors);
+      const { both, factors } = knowledge.pairVelocity!(update.velocity, update.weight, update.factors);
       pushSum(node, both, factors, asRow(update.gradient));
-    } else if (accumulation) {
-      const { sum, scaled, factor, negative } = accumulation;
+    } else if (fused) {
+      const { sum, scaled, factor, negative } = fused;
       pushSum(node, asRow(scaled), negative ? minus(factor) : asRow(factor), asRow(sum));
     } else if (!gone.has(node)) result.push(node);
   }
-  return alive(result, kept);
+  return alive(result, graphOutputs);
 }
 
-/** A product of a whole tensor and one number that nobody else needs. */
+/** A product of a whole tensor and a single number, which only one node reads. */
 function scalingOf(
   name: string,
   dims: readonly number[],
   { maker, shape, once }: Lookups,
-): Pick<Accumulation, "scaled" | "factor" | "product"> | undefined {
+): Pick<ScaledSum, "scaled" | "factor" | "product"> | undefined {
   const product = maker.get(name);
   if (product?.opType !== "Mul" || product.domain !== "" || !once(name)) return undefined;
   const whole = (operand: string) => shape(operand)?.join() === dims.join();
   const [scaled, factor] = whole(product.inputs[0]!) ? product.inputs : [...product.inputs].reverse();
-  const fits = whole(scaled!) && sizeOf(shape(factor!) ?? []) === 1 && !whole(factor!);
+  const fits = whole(scaled!) && elementCount(shape(factor!) ?? []) === 1 && !whole(factor!);
   return fits ? { scaled: scaled!, factor: factor!, product } : undefined;
 }
 
-/** momentum · velocity + (gradient + decay · weight) */
-interface Decayed {
+/** The new velocity: momentum · velocity + (gradient + decay · weight) */
+interface DecayedVelocity {
   readonly velocity: string;
   readonly weight: string;
   readonly gradient: string;
   /** Momentum and decay. */
   readonly factors: readonly [number, number];
-  /** What makes the parts, and nothing else. */
+  /** The nodes that make the parts, which nothing else reads. */
   readonly made: readonly EmittedNode[];
 }
 
-/** An update of a velocity with weight decay, where it and the weight are graph inputs and the new weight takes the place of the old one. */
+/**
+ * Recognises the update of a velocity with weight decay. Velocity and weight must be carry inputs, and the
+ * new weight must be able to overwrite the old one, for the pair's weight has a single buffer.
+ */
 function decayedVelocity(
   node: EmittedNode,
   known: Lookups,
   takesOver: (input: string, written: string, output: string) => boolean,
   { scalarOf, successorOf }: Knowledge,
-): Decayed | undefined {
+): DecayedVelocity | undefined {
   const isSum = ({ opType, domain, dtypes }: EmittedNode) =>
     opType === "Add" && domain === "" && dtypes[0] === "float32";
   const [dims] = node.shapes as [readonly number[]];
   const [output] = node.outputs as [string];
-  const elements = sizeOf(dims);
-  if (!isSum(node) || elements < WORTHWHILE || elements > SPARED) return undefined;
+  const elements = elementCount(dims);
+  if (!isSum(node) || elements < MIN_ELEMENTS || elements > MAX_PAIRED) return undefined;
   const whole = (name: string) => known.shape(name)?.join() === dims.join();
   const split = ({ inputs }: EmittedNode) => {
     const [a, b] = inputs as [string, string];
@@ -181,25 +189,30 @@ function decayedVelocity(
   return undefined;
 }
 
-/** @param takesOver whether an output may have the memory of an input, into which another value is written first */
-function accumulationOf(
+/**
+ * Recognises a + s·b and a − s·b.
+ * @param takesOver whether `output` may have the memory of a graph input, where `written` is the first value
+ * written there
+ */
+function scaledSumOf(
   node: EmittedNode,
   known: Lookups,
   takesOver: (input: string, written: string, output: string) => boolean,
   { number }: Knowledge,
-): Accumulation | undefined {
+): ScaledSum | undefined {
   const [dims] = node.shapes as [readonly number[]];
   const [a, b] = node.inputs as [string, string];
   const [output] = node.outputs as [string];
   const negative = node.opType === "Sub";
   if (!negative && node.opType !== "Add") return undefined;
-  if (node.domain !== "" || node.dtypes[0] !== "float32" || sizeOf(dims) < WORTHWHILE) return undefined;
+  if (node.domain !== "" || node.dtypes[0] !== "float32" || elementCount(dims) < MIN_ELEMENTS)
+    return undefined;
   if (![a, b].every((name) => known.shape(name)?.join() === dims.join())) return undefined;
   const orders = [[a, b] as const];
   if (!negative) orders.push([b, a]);
   const candidates = orders.map(([sum, value]) => ({ sum, value, scaling: scalingOf(value, dims, known) }));
   for (const { sum, value, scaling } of candidates) {
-    // A convolution reads what it scales anywhere, so that must not lie in the memory it writes.
+    // FusedConv may read any element of `scaled` at any time, so that must not be the memory it writes.
     if (scaling && scaling.scaled !== sum && takesOver(sum, output, output))
       return { sum, ...scaling, negative };
     const old = negative ? undefined : scalingOf(sum, dims, known)?.scaled;

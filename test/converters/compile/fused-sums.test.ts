@@ -74,7 +74,7 @@ describe("where the caller gives the memory of every output", () => {
   /** How a step is compiled, and its carry after three steps, with the result `seen` of the last. */
   const threeSteps = async (step: StepFunction, keys: readonly ("p" | "v")[]) => {
     const specs = Object.fromEntries(keys.map((key) => [key, whole]));
-    const graph = compileStep(step, { carry: specs, batch }, { givenMemory: true });
+    const graph = compileStep(step, { carry: specs, batch }, { preallocated: true });
     const carry = Object.fromEntries(keys.map((key) => [key, { spec: whole, data: data[key]! }]));
     const runner = await onnxruntimeEngine().prepare(step, carry, batch);
     let seen: unknown;
@@ -86,10 +86,10 @@ describe("where the caller gives the memory of every output", () => {
       const own = graph.precursors.filter(({ output }) => output === graph.outputs.carry[key]);
       return [key, own.length];
     });
-    const { inPlace, nodeCounts, neighbours } = graph;
+    const { inPlace, nodeCounts, velocityPairs } = graph;
     return {
       ...{ values, inPlace, fused: nodeCounts["FusedConv"] ?? 0, before: Object.fromEntries(before) },
-      beside: neighbours.map(({ moving, resting, factors }) => [moving, resting, ...factors]),
+      beside: velocityPairs.map(({ velocity, weight, factors }) => [velocity, weight, ...factors]),
     };
   };
   /** Equal but for the order of the additions, which is another in every second step. */
@@ -154,12 +154,12 @@ describe("where the caller gives the memory of every output", () => {
 
   test("but not the largest, whose second velocity would be felt", () => {
     const large: TensorSpec = { shape: [1025, 1024], dtype: "float32" };
-    const { neighbours, inPlace } = compileStep(
+    const { velocityPairs, inPlace } = compileStep(
       momentumStep(({ next }) => tf.sum(next)),
       { carry: { p: large, v: large }, batch: { ...batch, x: large } },
-      { givenMemory: true },
+      { preallocated: true },
     );
-    expect({ neighbours, inPlace }).toEqual({ neighbours: [], inPlace: ["p", "v"] });
+    expect({ velocityPairs, inPlace }).toEqual({ velocityPairs: [], inPlace: ["p", "v"] });
   });
 
   test("a state written back goes on like the one that was read", async () => {
