@@ -12,17 +12,18 @@ import { answersOf, type Evaluation, evaluationOf, type Gap, gapTo } from "../ev
 import type { GateReport } from "../gates/judge.ts";
 import { behindPrefix, cutFrozen, withPrefixes } from "../prepare/frozen-prefix.ts";
 import { type Budget, unitOf } from "../unlearn/budget.ts";
-import { methods } from "../unlearn/methods/index.ts";
+import { methodOf, namedOptions } from "../unlearn/methods/index.ts";
 import { train } from "../unlearn/train.ts";
 import type {
   Candidate,
   Goal,
   LedgerEntry,
   LossName,
+  NamedOptions,
   TrainingProgress,
   UnlearnOptions,
+  WatchFigures,
 } from "../unlearn/types.ts";
-import type { Check } from "../unlearn/watch.ts";
 import { checkParity, type Parity } from "../verify/parity.ts";
 import {
   type FileIdentity,
@@ -116,7 +117,7 @@ export interface UnlearnDocument {
       | null;
   };
   /** Looks at the watched sets during the run. */
-  readonly checks: readonly Check[];
+  readonly checks: readonly WatchFigures[];
   readonly ledger: readonly LedgerEntry[];
   readonly export: {
     readonly changedTensors: readonly string[];
@@ -134,7 +135,7 @@ export interface UnlearnDocument {
   readonly seed: number;
   readonly threads: number;
   /** As they were used: `lr` is the rate that was found where it was auto, under a budget the first one. */
-  readonly options: UnlearnOptions & { readonly lr: number };
+  readonly options: NamedOptions & { readonly lr: number };
   readonly versions: Versions;
   /** The gaps of both files to a retrained model; null without one. */
   readonly reference: {
@@ -176,7 +177,7 @@ function automatic(
   const bounded =
     loss !== "mse" &&
     options.forgetObjective === undefined &&
-    methods[method].choosesObjective &&
+    methodOf(method).objective === undefined &&
     goal === "gone";
   return {
     method,
@@ -280,16 +281,7 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
         ? null
         : await measureFile(request.reference, sets, { logits: request.logits, threads, seed });
     phase("training");
-    const trained = await train(
-      behindPrefix(model),
-      trainedOn.forget,
-      trainedOn.retain,
-      options,
-      hooks.onStep,
-      hooks.signal,
-      watch,
-      hooks.onProfile,
-    );
+    const trained = await train({ model: behindPrefix(model), ...trainedOn, options, watch, hooks });
 
     const trial = join(folder, "model.onnx");
     const attempt = async (candidate: Candidate) => {
@@ -366,7 +358,7 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
       },
       seed,
       threads,
-      options: { ...options, lr: trained.lr },
+      options: { ...namedOptions(options), lr: trained.lr },
       versions: versions(),
     };
     const passed = (await hooks.judge?.(trial, document)) ?? true;

@@ -1,6 +1,5 @@
 import { badInput } from "../../converters/errors.ts";
-import { methods } from "./methods/index.ts";
-import { forgetObjective } from "./objectives.ts";
+import { methodOf, methods, objectiveOf } from "./methods/index.ts";
 import {
   EPSILON_SCHEDULES,
   FORGET_OBJECTIVES,
@@ -37,13 +36,21 @@ const anyNumber: Check = (value) =>
   typeof value === "number" && Number.isFinite(value) ? undefined : "a number";
 const positive = finite(0, Number.POSITIVE_INFINITY, true);
 
+/** A name of the list, or an object with these fields: a value of the user's own. */
+const ownOr =
+  (names: readonly string[], fields: readonly string[]): Check =>
+  (value) =>
+    typeof value === "object" && value !== null && fields.every((field) => field in value)
+      ? undefined
+      : oneOf(...names)(value) && `${oneOf(...names)(value)}, or an object with ${fields.join(", ")}`;
+
 const checks: { readonly [K in keyof Required<UnlearnOptions>]: Check } = {
-  method: oneOf(...METHODS),
+  method: ownOr(METHODS, ["name", "uses", "losses"]),
   epsilon: anyNumber,
   epsilonSchedule: oneOf(...EPSILON_SCHEDULES),
   dual: oneOf("adam", "ascent"),
   beta: finite(0),
-  forgetObjective: oneOf(...FORGET_OBJECTIVES),
+  forgetObjective: ownOr(FORGET_OBJECTIVES, ["perSample", "loggable", "targets"]),
   loss: oneOf(...LOSSES),
   lambda: finite(0),
   epochs: whole(0),
@@ -77,32 +84,32 @@ export function checkOptions(options: UnlearnOptions): void {
     if (wanted)
       throw badInput("OPTION_RANGE", `the option ${name} is ${String(value)}; it must be ${wanted}.`);
   }
-  const { settings = {}, choosesObjective, objective } = methods[options.method];
+  const method = methodOf(options.method);
+  const { settings = {} } = method;
   for (const [name, value] of Object.entries(options.settings ?? {})) {
     const setting = Object.hasOwn(settings, name) ? settings[name] : undefined;
     if (!setting)
       throw badInput(
         "UNKNOWN_OPTION",
-        `the method ${options.method} has no setting "${name}"; ${Object.keys(settings).length === 0 ? "it has none" : `it has ${Object.keys(settings).join(", ")}`}.`,
+        `the method ${method.name} has no setting "${name}"; ${Object.keys(settings).length === 0 ? "it has none" : `it has ${Object.keys(settings).join(", ")}`}.`,
       );
     const wanted = finite(setting.minimum, setting.maximum)(value);
     if (wanted)
       throw badInput(
         "OPTION_RANGE",
-        `the setting ${name} of ${options.method} (${setting.what}) is ${value}; it must be ${wanted}.`,
+        `the setting ${name} of ${method.name} (${setting.what}) is ${value}; it must be ${wanted}.`,
       );
   }
-  if (options.forgetObjective !== undefined && !choosesObjective)
+  const { forgetObjective: chosen } = options;
+  if (chosen !== undefined && method.objective !== undefined)
     throw badInput(
       "OBJECTIVE_FIXED",
-      `the method ${options.method} has its own forget objective; choose ${options.forgetObjective} with one of ${Object.entries(
+      `the method ${method.name} has its own forget objective; choose ${typeof chosen === "string" ? chosen : "another"} with one of ${Object.values(
         methods,
       )
-        .filter(([, method]) => method.choosesObjective)
-        .map(([name]) => name)
+        .filter(({ objective }) => objective === undefined)
+        .map(({ name }) => name)
         .join(", ")}.`,
     );
-  if (options.forgetObjective !== undefined)
-    forgetObjective(options.forgetObjective, options.loss ?? "cross-entropy");
-  objective(options);
+  objectiveOf(method, options);
 }

@@ -1,12 +1,11 @@
 import type { TensorSpec } from "../../converters/compile/step.ts";
 import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
-import type { TrainableModel } from "../../converters/import/model.ts";
+import { createBatcher, inMemory, type SampleSource } from "../data/batcher.ts";
 import type { Dataset } from "../data/types.ts";
-import type { Arrays, NumberArray } from "../engine/engine.ts";
+import type { Arrays, Runner } from "../engine/engine.ts";
 import { getEngine } from "../engine/index.ts";
 import type { OperatorTime } from "../engine/profile.ts";
 import { resultSpecs } from "../engine/shapes.ts";
-import { prepareAccumulated } from "./accumulate.ts";
 import {
   type BatchPlan,
   type Draw,
@@ -15,21 +14,24 @@ import {
   mixedBatches,
   ownTargetsOf,
   redrawnTargets,
-  retainedFirst,
   retainedIn,
   type Sample,
   samplesOf,
   type Targets,
 } from "./batches.ts";
-import { type Forward, prepareForward, type WeightArrays } from "./forward.ts";
-import { inputShapes, inputSpecs } from "./inputs.ts";
-import { methods } from "./methods/index.ts";
-import { type MethodContext, settingOf } from "./methods/method.ts";
-import { losses } from "./objectives.ts";
+import { type Feeding, type Forward, prepareForward, type WeightArrays } from "./forward.ts";
+import { prepareAccumulated } from "./gradient-accumulation.ts";
+import { type InputShape, inputColumns, inputShapes, inputSpecs } from "./inputs.ts";
+import { methodOf, objectiveOf } from "./methods/index.ts";
+import type { MethodDefinition } from "./methods/method.ts";
+import { type GraphParameter, type TrainableGraph, trainableOf } from "./model.ts";
+import { type ForgetObjective, losses } from "./objectives.ts";
 import { optimizerOf } from "./optimizer.ts";
 import { saliencyMasks } from "./saliency.ts";
+import { inputKeys, maskKeys, SCALAR, scalarOf, stateKeys, weightKeys } from "./state.ts";
+import { riseOf, type StepContext, settingOf, startState, wholeBatchStep } from "./step.ts";
 import { ruined } from "./teacher.ts";
-import type { UnlearnOptions } from "./types.ts";
+import type { LossName, UnlearnOptions } from "./types.ts";
 
 /** @throws badInput TARGETS_MISSING, TARGETS_SHAPE, LABEL_RANGE naming set, sample and remedy */
 function checkTargets(set: Dataset, kind: "class" | "vector", loss: string, units: number): void {
@@ -82,7 +84,7 @@ export interface Session {
   readonly compileSeconds: number;
   /** Weights at the start. */
   readonly start: WeightArrays;
-  /** Weights, optimiser and dual variable at the start. */
+  /** Weights, optimizer and dual variable at the start. */
   readonly startState: Arrays;
   /** Batches in the order of these draws. */
   readonly plan: (draw: Draw) => BatchPlan;
@@ -93,85 +95,129 @@ export interface Session {
   readonly read: () => Promise<Arrays>;
   readonly write: (state: Arrays) => Promise<void>;
   readonly weightsOf: (state: Arrays) => WeightArrays;
-  /** A state without the optimiser's memory. */
+  /** λ of a state; undefined for methods without one. */
+  readonly lambdaOf: (state: Arrays) => number | undefined;
+  /** A state without the optimizer's memory. */
   readonly atRest: (state: Arrays) => Arrays;
   /** The model's forward pass for any weights, closed with the session. */
   readonly forward: () => Promise<Forward>;
   readonly dispose: () => Promise<void>;
 }
 
+/** What a session is opened for. */
+export interface SessionRequest {
+  readonly model: TrainableGraph;
+  readonly forget: Dataset;
+  readonly retain: Dataset;
+  readonly options: UnlearnOptions;
+  /** Of what the method draws once for all. */
+  readonly draw: Draw;
+  /** The draws of the run's batches, from their start at every call. */
+  readonly drawing: () => Draw;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProfile?: ((rows: readonly OperatorTime[]) => void) | undefined;
+}
+
 /** Rows of a forward pass over a watched set. */
 const FORWARD_ROWS = 250;
 
-/**
- * Compiles a method's step for one batch shape, and measures once what it needs of the start model: teacher logits, likely classes, saliency.
- * @param draw of what the method draws once for all
- * @param drawing the draws of the run's batches, from their start
- * @throws OnnxUnlearnError (exit 2) as `train`
- */
-export async function openSession(
-  model: TrainableModel,
-  forget: Dataset,
-  retain: Dataset,
-  options: UnlearnOptions,
-  draw: Draw,
-  drawing: () => Draw,
-  signal?: AbortSignal,
-  onProfile?: (rows: readonly OperatorTime[]) => void,
-): Promise<Session> {
-  const method = methods[options.method];
-  const objective = method.objective(options);
+/** What a run trains, with which method, and in batches of which shape. */
+interface Setup {
+  readonly method: MethodDefinition;
+  readonly objective: ForgetObjective;
+  readonly lossName: LossName;
+  readonly parameters: readonly GraphParameter[];
+  readonly start: WeightArrays;
+  /** The samples that the method draws its batches from. */
+  readonly forgetSamples: Sample[];
+  readonly retainSamples: Sample[];
+  readonly inputs: readonly InputShape[];
+  /** Most samples of a batch. */
+  readonly batchSize: number;
+  /** Samples that go through the graph at once. */
+  readonly rows: number;
+  /** How many times the graph's rows a batch takes. */
+  readonly parts: number;
+  /** Outputs of the model per sample. */
+  readonly units: number;
+}
+
+/** @throws badInput NOTHING_TO_TRAIN, NO_SAMPLES, INPUT_MISSING, INPUT_SHAPE, OBJECTIVE_LOSS, TARGETS_…, LABEL_RANGE */
+function setUp({ model, forget, retain, options }: SessionRequest): Setup {
+  const method = methodOf(options.method);
+  const objective = objectiveOf(method, options);
   const lossName = options.loss ?? "cross-entropy";
   const loss = losses[lossName];
-  const parameters = model.parameters.filter(({ trainable }) => trainable);
+  const parameters = trainableOf(model);
   if (parameters.length === 0)
     throw badInput(
       "NOTHING_TO_TRAIN",
       "No weight of this model is trainable; choose others with --train, or freeze fewer.",
     );
-  const start: WeightArrays = Object.fromEntries(parameters.map(({ name, data }) => [name, data]));
-  const forgets = method.uses.forget ? samplesOf(forget, true) : [];
-  const retains = method.uses.retain ? samplesOf(retain, false) : [];
-  if (forgets.length + retains.length === 0)
-    throw badInput("NO_SAMPLES", `The method ${options.method} has no samples to train on; fill the sets.`);
+  const forgetSamples = method.uses.forget ? samplesOf(forget, true) : [];
+  const retainSamples = method.uses.retain ? samplesOf(retain, false) : [];
+  if (forgetSamples.length + retainSamples.length === 0)
+    throw badInput("NO_SAMPLES", `The method ${method.name} has no samples to train on; fill the sets.`);
 
   const inputs = inputShapes(model.inputs, [forget, retain]);
   const batchSize = Math.min(
     options.batchSize,
     method.batches === "forget-then-retain"
-      ? Math.max(forgets.length, retains.length)
-      : forgets.length + retains.length,
+      ? Math.max(forgetSamples.length, retainSamples.length)
+      : forgetSamples.length + retainSamples.length,
   );
   // A graph with a batch of its own gets larger ones in parts of it, smaller ones filled up.
   const rows = model.batching.kind === "split" ? model.batching.size : batchSize;
-  const n = Math.max(batchSize, rows);
-  const specs = Object.fromEntries(
-    parameters.map(({ name, dims }) => [name, { shape: dims, dtype: "float32" } as TensorSpec]),
-  );
-  const { logits } = resultSpecs(
-    (weights, batch) => ({
-      carry: weights,
-      results: {
-        logits: model.apply(
-          weights,
-          Object.fromEntries(Object.entries(batch).map(([key, tensor]) => [key.slice(2), tensor])),
-        ),
-      },
-    }),
-    { carry: specs, batch: inputSpecs(inputs, rows) },
-  );
-  const units = logits!.shape[1] ?? 1;
-  const classes = Math.max(2, units);
+  const units = unitsOf(model, inputs, rows);
   for (const set of [method.uses.forget && forget, method.uses.retain && retain])
     if (set) checkTargets(set, loss.targets, lossName, units);
+  return {
+    ...{
+      method,
+      objective,
+      lossName,
+      parameters,
+      forgetSamples,
+      retainSamples,
+      inputs,
+      batchSize,
+      rows,
+      units,
+    },
+    start: Object.fromEntries(parameters.map(({ name, data }) => [name, data])),
+    parts: Math.ceil(batchSize / rows),
+  };
+}
 
-  const engine = await getEngine(options.engine);
-  const threads = options.threads === undefined ? {} : { threads: options.threads };
+/** Outputs of the model per sample, by tracing it. */
+function unitsOf(model: TrainableGraph, inputs: readonly InputShape[], rows: number): number {
+  const weights = Object.fromEntries(
+    trainableOf(model).map(({ name, dims }) => [name, { shape: dims, dtype: "float32" } as const]),
+  );
+  const { logits } = resultSpecs(
+    (carry, batch) => ({ carry, results: { logits: model.apply(carry, inputKeys.read(batch)) } }),
+    { carry: weights, batch: inputSpecs(inputs, rows) },
+  );
+  return logits!.shape[1] ?? 1;
+}
 
+/** What a method needs of the start model, measured once. */
+interface StartAnswers {
+  /** Logits that the method's teacher gives each sample, [samples, outputs]. */
+  readonly teacher: ReadonlyMap<Dataset, Float32Array>;
+  /** Per forget sample the most likely other class, where the objective asks for it. */
+  readonly likelyOther: Targets | undefined;
+}
+
+async function answersOfStart(
+  { method, objective, start }: Setup,
+  { forget, retain, draw }: SessionRequest,
+  feeding: Feeding,
+): Promise<StartAnswers> {
   const teacher = new Map<Dataset, Float32Array>();
   let likelyOther: Targets | undefined;
   if (method.teacher || objective.targets === "likely-other") {
-    const forward = await prepareForward(model, engine, inputs, rows, options.threads);
+    const forward = await prepareForward(feeding);
     try {
       if (objective.targets === "likely-other")
         likelyOther = likelyOtherTargets(forget, await forward.logits(start, forget));
@@ -184,126 +230,149 @@ export async function openSession(
       await forward.dispose();
     }
   }
-  const share = options.saliency ?? method.saliency ?? 1;
-  const masks =
-    share < 1
-      ? await saliencyMasks(model, forget, share, lossName, engine, inputs, rows, options.threads)
-      : {};
+  return { teacher, likelyOther };
+}
 
-  const batchSpecs: Record<string, TensorSpec> = {
-    ...inputSpecs(inputs, rows),
-    labels:
-      loss.targets === "class"
-        ? { shape: [rows], dtype: "int32" }
-        : { shape: [rows, units], dtype: "float32" },
-    forgetMask: { shape: [rows], dtype: "float32" },
-    retainMask: { shape: [rows], dtype: "float32" },
-    lr: { shape: [], dtype: "float32" },
-    epsilon: { shape: [], dtype: "float32" },
-    progress: { shape: [], dtype: "float32" },
-    ...(method.teacher ? { teacher: { shape: [rows, units], dtype: "float32" } } : {}),
-    ...Object.fromEntries(
-      Object.keys(masks).map((name) => [
-        `mask:${name}`,
-        { shape: specs[name]!.shape, dtype: "bool" } as const,
-      ]),
-    ),
-  };
-  const optimizer = optimizerOf(options);
-  const carry: Record<string, { spec: TensorSpec; data: NumberArray }> = {};
-  for (const { name, data } of parameters) {
-    const spec = specs[name]!;
-    carry[`p:${name}`] = { spec, data };
-    for (const slot of optimizer.slots)
-      carry[`${slot}:${name}`] = { spec, data: new Float32Array(data.length) };
-  }
-  for (const [prefix, scalars] of [
-    ["optimizer", optimizer.scalars],
-    ["dual", method.dual(options)],
-  ] as const)
-    for (const [name, value] of Object.entries(scalars))
-      carry[`${prefix}:${name}`] = { spec: { shape: [], dtype: "float32" }, data: Float32Array.of(value) };
-
-  const plan = (from: Draw): BatchPlan =>
-    method.batches === "forget-then-retain"
-      ? forgetThenRetain(
-          forgets,
-          retains,
-          batchSize,
-          from,
-          settingOf(method.settings!, options, "forgetEpochs"),
-        )
-      : mixedBatches(forgets, retains, batchSize, from);
+/** The run's batches and targets, as functions of the draws. */
+function orderOf(
+  { method, objective, lossName, forgetSamples, retainSamples, batchSize, units }: Setup,
+  { forget, options }: SessionRequest,
+  likelyOther: Targets | undefined,
+): Pick<Session, "plan" | "forgetTargets"> {
+  const classes = Math.max(2, units);
   const kind =
     lossName === "cross-entropy" ? "classes" : lossName === "binary-cross-entropy" ? "bits" : "values";
-  const forgetTargets = (from: Draw): Targets =>
-    likelyOther ??
-    (objective.targets === "redrawn" ? redrawnTargets(forget, kind, classes, from) : ownTargetsOf(forget));
-  /** The most retained samples that any batch of the run will have: its draws are made once before. */
-  const mostRetained = (): number => {
-    const again = drawing();
-    const rehearsed = plan(again);
-    let most = 1;
-    for (let epoch = 0; epoch < options.epochs; epoch++) {
-      forgetTargets(again);
-      for (const samples of rehearsed.epoch(epoch)) most = Math.max(most, retainedIn(samples));
-    }
-    return most;
+  return {
+    plan: (from) =>
+      method.batches === "forget-then-retain"
+        ? forgetThenRetain(
+            forgetSamples,
+            retainSamples,
+            batchSize,
+            from,
+            settingOf(method, options, "forgetEpochs"),
+          )
+        : mixedBatches(forgetSamples, retainSamples, batchSize, from),
+    forgetTargets: (from) =>
+      likelyOther ??
+      (objective.targets === "redrawn" ? redrawnTargets(forget, kind, classes, from) : ownTargetsOf(forget)),
   };
-  const samplesAlone = () =>
-    model.mixes(
-      Object.fromEntries(inputs.map(({ name, shape, dtype }) => [name, { shape: [rows, ...shape], dtype }])),
-    ) === undefined;
-  const retainRows = method.measuresRise && n === rows && samplesAlone() ? mostRetained() : n;
-  const context: MethodContext = {
-    apply: model.apply,
+}
+
+/** The most retained samples that any batch of the run will have: its draws are made once before. */
+function mostRetained(
+  { plan, forgetTargets }: Pick<Session, "plan" | "forgetTargets">,
+  epochs: number,
+  draw: Draw,
+): number {
+  const rehearsed = plan(draw);
+  let most = 1;
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    forgetTargets(draw);
+    for (const samples of rehearsed.epoch(epoch)) most = Math.max(most, retainedIn(samples));
+  }
+  return most;
+}
+
+/** Specs of a step's batch: what holds one row per sample of a part, and the rest. */
+function batchSpecs({ method, lossName, inputs, rows, units, parameters }: Setup, masks: Arrays) {
+  const columns: Record<string, TensorSpec> = {
+    ...inputSpecs(inputs, rows),
+    labels:
+      losses[lossName].targets === "class"
+        ? { shape: [rows], dtype: "int32" }
+        : { shape: [rows, units], dtype: "float32" },
+    ...(method.teacher ? { teacher: { shape: [rows, units], dtype: "float32" } as const } : {}),
+  };
+  const vector: TensorSpec = { shape: [rows], dtype: "float32" };
+  const dimsOf = new Map(parameters.map(({ name, dims }) => [name, dims]));
+  const maskSpecs = Object.keys(masks).map(
+    (name) => [name, { shape: dimsOf.get(name)!, dtype: "bool" } as const] as const,
+  );
+  return {
+    columns,
+    samples: { ...columns, forgetMask: vector, retainMask: vector },
+    others: {
+      ...{ lr: SCALAR, epsilon: SCALAR, progress: SCALAR },
+      ...maskKeys.flat(Object.fromEntries(maskSpecs)),
+    },
+  };
+}
+
+/**
+ * Compiles a method's step for one batch shape, and measures once what it needs of the start model: teacher logits, likely
+ * classes, saliency.
+ * @throws OnnxUnlearnError (exit 2) as `train`
+ */
+export async function openSession(request: SessionRequest): Promise<Session> {
+  const { model, forget, retain, options, drawing, signal, onProfile } = request;
+  const setup = setUp(request);
+  const { method, objective, lossName, parameters, inputs, rows, parts, units, start } = setup;
+  const engine = await getEngine(options.engine);
+  const feeding: Feeding = { model, engine, inputs, rows, threads: options.threads };
+
+  const { teacher, likelyOther } = await answersOfStart(setup, request, feeding);
+  const share = options.saliency ?? method.saliency ?? 1;
+  const masks = share < 1 ? await saliencyMasks({ ...feeding, forget, loss: lossName, share }) : {};
+  const order = orderOf(setup, request, likelyOther);
+
+  const specs = batchSpecs(setup, masks);
+  const samplesAlone = () => model.mixes(inputKeys.read(inputSpecs(inputs, rows))) === undefined;
+  const retainRows =
+    riseOf(method) === "second-forward" && parts === 1 && samplesAlone()
+      ? mostRetained(order, options.epochs, drawing())
+      : rows * parts;
+  const context: StepContext = {
+    ...{ method, objective, options, apply: model.apply },
     trainable: parameters.map(({ name }) => name),
-    options,
     ...(retainRows < rows ? { retainRows } : {}),
   };
-  const preparing = { ...threads, ...(onProfile ? { onProfile } : {}) };
-  const runner =
-    n > rows
-      ? await prepareAccumulated(engine, method, context, carry, batchSpecs, n, preparing)
-      : await engine.prepare(method.step(context), carry, batchSpecs, preparing);
-  const scalars = { lr: new Float32Array(1), epsilon: new Float32Array(1), progress: new Float32Array(1) };
-  const batch: Record<string, NumberArray> = {
-    labels: loss.targets === "class" ? new Int32Array(n) : new Float32Array(n * units),
-    forgetMask: new Float32Array(n),
-    retainMask: new Float32Array(n),
-    ...scalars,
-    ...(method.teacher ? { teacher: new Float32Array(n * units) } : {}),
-    ...Object.fromEntries(Object.entries(masks).map(([name, mask]) => [`mask:${name}`, mask])),
+  const carry = startState(method, options, parameters);
+  const preparing = {
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+    ...(onProfile ? { onProfile } : {}),
   };
-  for (const { name, size, dtype } of inputs)
-    batch[`x:${name}`] = dtype === "int32" ? new Int32Array(n * size) : new Float32Array(n * size);
-  const retainTargets = ownTargetsOf(retain);
+  const runner: Runner =
+    parts > 1
+      ? await prepareAccumulated({
+          ...{ engine, context, start: carry, parts, preparing },
+          ...{ sampleSpecs: specs.samples, otherSpecs: specs.others },
+        })
+      : await engine.prepare(
+          wholeBatchStep(context),
+          stateKeys.flat(carry),
+          { ...specs.samples, ...specs.others },
+          preparing,
+        );
 
-  const step = async (
-    samples: readonly Sample[],
-    targets: Targets,
-    at: { readonly lr: number; readonly epsilon: number; readonly progress: number },
-  ) => {
+  const batcher = createBatcher({
+    ...{ columns: specs.columns, masks: ["forgetMask", "retainMask"], rows: rows * parts },
+    padding: "first row",
+  });
+  const sourceOf = (set: Dataset, targets: Targets): SampleSource =>
+    inMemory({
+      ...inputColumns(inputs, set),
+      labels: targets,
+      ...(method.teacher ? { teacher: { data: teacher.get(set)!, width: units } } : {}),
+    });
+  const retainSource = sourceOf(retain, ownTargetsOf(retain));
+  const fixed = maskKeys.flat(masks);
+
+  const step: Session["step"] = async (samples, targets, at) => {
     if (signal?.aborted) throw new OnnxUnlearnError("INTERRUPTED", "Interrupted; nothing was written.", 130);
-    const retained = retainedIn(samples);
-    if (retained > retainRows)
-      throw new Error(`a batch with ${retained} retained samples, of ${retainRows} foreseen`);
-    const ordered = retainedFirst(samples);
-    for (let row = 0; row < n; row++) {
-      const valid = row < ordered.length;
-      const { set, i, forgets } = ordered[valid ? row : 0]!;
-      const { data, width } = forgets ? targets : retainTargets;
-      batch.labels!.set(data.subarray(i * width, (i + 1) * width), row * width);
-      batch.forgetMask![row] = valid && forgets ? 1 : 0;
-      batch.retainMask![row] = valid && !forgets ? 1 : 0;
-      batch.teacher?.set(teacher.get(set)!.subarray(i * units, (i + 1) * units), row * units);
-      for (const { name, size } of inputs)
-        batch[`x:${name}`]!.set(set.inputs[name]!.data.subarray(i * size, (i + 1) * size), row * size);
-    }
-    scalars.lr[0] = at.lr;
-    scalars.epsilon[0] = at.epsilon;
-    scalars.progress[0] = at.progress;
-    const out = await runner.run(batch);
+    const rowsOf = (side: boolean) => samples.filter(({ forgets }) => forgets === side).map(({ i }) => i);
+    const [retained, forgotten] = [rowsOf(false), rowsOf(true)];
+    if (retained.length > retainRows)
+      throw new Error(`a batch with ${retained.length} retained samples, of ${retainRows} foreseen`);
+    const batch = await batcher.fill([
+      { source: retainSource, indices: retained, mask: "retainMask" },
+      { source: sourceOf(forget, targets), indices: forgotten, mask: "forgetMask" },
+    ]);
+    const out = await runner.run({
+      ...batch,
+      ...fixed,
+      ...{ lr: scalarOf(at.lr), epsilon: scalarOf(at.epsilon), progress: scalarOf(at.progress) },
+    });
     const scalar = (key: string) => out[key]?.[0] ?? 0;
     return {
       finite: ["forgetLoss", "retainLoss", "rise", "lambda"].every((key) => Number.isFinite(scalar(key))),
@@ -313,38 +382,36 @@ export async function openSession(
       batchRise: scalar("hasRise") > 0 ? scalar("rise") : null,
     };
   };
-  const weightsOf = (state: Arrays): WeightArrays =>
-    Object.fromEntries(parameters.map(({ name }) => [name, state[`p:${name}`] as Float32Array]));
-  const startState: Arrays = Object.fromEntries(Object.entries(carry).map(([key, { data }]) => [key, data]));
 
   let forward: Promise<Forward> | undefined;
+  const { slots } = optimizerOf(options);
+  const zeros = (values: Arrays): Arrays =>
+    Object.fromEntries(Object.entries(values).map(([name, array]) => [name, array.map(() => 0)]));
   return {
     compileSeconds: runner.compileSeconds,
     start,
-    startState,
-    plan,
-    forgetTargets,
+    startState: Object.fromEntries(
+      Object.entries(stateKeys.flat(carry)).map(([key, { data }]) => [key, data]),
+    ),
+    ...order,
     step,
     read: () => runner.read(),
     write: (state) => runner.write(state),
-    weightsOf,
-    atRest: (state) =>
-      Object.fromEntries(
-        Object.entries(state).map(([key, values]) => [
-          key,
-          ["optimizer", ...optimizer.slots].some((prefix) => key.startsWith(`${prefix}:`))
-            ? values.map(() => 0)
-            : values,
-        ]),
-      ),
+    weightsOf: (state) => weightKeys.read(state) as WeightArrays,
+    lambdaOf: (state) => stateKeys.read(state, slots).dual["lambda"]?.[0],
+    atRest: (state) => {
+      const all = stateKeys.read(state, slots);
+      return stateKeys.flat({
+        ...all,
+        slots: Object.fromEntries(Object.entries(all.slots).map(([slot, values]) => [slot, zeros(values)])),
+        scalars: zeros(all.scalars),
+      });
+    },
     forward: () => {
-      forward ??= prepareForward(
-        model,
-        engine,
-        inputs,
-        model.batching.kind === "split" ? rows : Math.min(FORWARD_ROWS, retain.count),
-        options.threads,
-      );
+      forward ??= prepareForward({
+        ...feeding,
+        rows: model.batching.kind === "split" ? rows : Math.min(FORWARD_ROWS, retain.count),
+      });
       return forward;
     },
     async dispose() {

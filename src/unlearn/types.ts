@@ -1,5 +1,6 @@
 import type { EngineName } from "../engine/engine.ts";
-import type { Check } from "./watch.ts";
+import type { MethodDefinition } from "./methods/method.ts";
+import type { ForgetObjective } from "./objectives.ts";
 
 // Lists, not only types: the command line offers them without loading the methods themselves.
 export const METHODS = [
@@ -41,7 +42,7 @@ export const GOALS = ["unseen", "gone"] as const;
 export type Goal = (typeof GOALS)[number];
 
 export interface UnlearnOptions {
-  readonly method: Method;
+  readonly method: Method | MethodDefinition;
   /** ε_t per step in the paper's sign, log-ratio units of the utility loss (METHOD: > 0 allows a rise). */
   readonly epsilon: number;
   /** How ε_t moves from `epsilon` to 0 over the run; undefined = constant. */
@@ -49,7 +50,7 @@ export interface UnlearnOptions {
   readonly dual: "adam" | "ascent";
   readonly beta: number;
   /** What is minimised on the forget set by the methods that leave the choice open; undefined = random-label, as the authors do. */
-  readonly forgetObjective?: ForgetObjectiveName;
+  readonly forgetObjective?: ForgetObjectiveName | ForgetObjective;
   /** The utility loss; undefined = cross-entropy. */
   readonly loss?: LossName;
   /** λ₀; undefined = the method's own (0; 1 for eupmu-fast). */
@@ -75,6 +76,12 @@ export interface UnlearnOptions {
   readonly seed: number;
   readonly threads?: number;
   readonly engine: EngineName;
+}
+
+/** Options as a report shows them: an own method or objective by its name. */
+export interface NamedOptions extends Omit<UnlearnOptions, "method" | "forgetObjective"> {
+  readonly method: string;
+  readonly forgetObjective?: string;
 }
 
 export interface TrainingProgress {
@@ -112,8 +119,8 @@ export interface TrainingResult {
   readonly samplesPerSecond: number;
   /** The learning rate that was used, where it was `auto` the one that was found, under a budget the first one. */
   readonly lr: number;
-  /** Every look at the watched sets, in order; empty without a watch. */
-  readonly checks: readonly Check[];
+  /** What the watched sets said, in order; empty without a watch. */
+  readonly checks: readonly WatchFigures[];
   /** With a budget or limits: states within them that forget enough, the best first, see `forgetsMore`. Without: the last state alone. */
   readonly candidates: readonly Candidate[];
 }
@@ -121,7 +128,26 @@ export interface TrainingResult {
 /** A state of the run that may be exported. */
 export interface Candidate {
   readonly step: number;
-  /** The look that found it; undefined for the last state of a run without a watch. */
-  readonly check?: Check;
+  /** What the watched sets said of it; undefined for the last state of a run without a watch. */
+  readonly check?: WatchFigures;
   readonly weights: ReadonlyMap<string, Float32Array>;
+}
+
+/** What the watched sets say of the running weights at one step, against the start. */
+export interface WatchFigures {
+  readonly step: number;
+  readonly validationAccuracy: number;
+  readonly validationLoss: number;
+  readonly forgetAccuracy: number;
+  readonly forgetLoss: number;
+  /** Utility lost on validation data, in the budget's unit; in accuracy where there is no budget. */
+  readonly spent: number;
+  /** Accuracy of every other set that is watched, by its name. */
+  readonly also: Readonly<Record<string, number>>;
+  /** Within the budget and every limit. */
+  readonly within: boolean;
+  /** Forgets at least the stated minimum. */
+  readonly forgets: boolean;
+  /** The condition that ends the run here. */
+  readonly stop?: string;
 }

@@ -28,7 +28,10 @@ async function run(method: Method, given: Partial<TrainableModel> = {}) {
     ...given,
   };
   const options = { ...DEFAULT_OPTIONS, method, batchSize: BATCH, threads: 1, epochs: 2, lr: 0.003 };
-  return { ...(await train(watched, forget, retain, options)), asked: [...asked].sort((a, b) => b - a) };
+  return {
+    ...(await train({ model: watched, forget, retain, options })),
+    asked: [...asked].sort((a, b) => b - a),
+  };
 }
 
 test.each(["eupmu", "explicit"] as const)(
