@@ -7,8 +7,8 @@ export type BatchArrays = Readonly<Record<string, Numbers>>;
 /** Samples that are read by their position: arrays in memory, or whatever can deliver chosen rows later. */
 export interface SampleSource {
   /**
-   * Writes samples into a batch: sample `indices[k]` of every column into row `at + k` of the array of the column's name.
-   * Row-major; the arrays' lengths are a whole number of rows.
+   * Writes samples into a batch: sample `indices[k]` of every column into row `at + k` of the array of the
+   * column's name. Row-major; the arrays' lengths are a whole number of rows.
    */
   gather(indices: ArrayLike<number>, into: BatchArrays, at: number): void | Promise<void>;
 }
@@ -69,7 +69,7 @@ export interface BatcherOptions {
 /** Positions 0 … count − 1. */
 export const everySample = (count: number): Int32Array => Int32Array.from({ length: count }, (_, i) => i);
 
-/** Makes batches of always the same shape: it alone gathers samples into batch arrays, pads and masks them. */
+/** Makes batches of one shape: it alone gathers samples into batch arrays, pads and masks them. */
 export function createBatcher({ columns, masks = [], rows, padding }: BatcherOptions): Batcher {
   const values: BatchArrays = Object.fromEntries(
     Object.entries(columns).map(([name, { shape, dtype }]) => {

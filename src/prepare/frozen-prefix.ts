@@ -14,7 +14,7 @@ import { fromRuntime, toRuntime } from "../engine/tensors.ts";
 import * as ort from "../runtime.ts";
 import { inputShapes } from "../unlearn/inputs.ts";
 
-/** A model file with more outputs: protobuf merges a second `graph` field into the first, so nothing is decoded. */
+/** A model file with more outputs: protobuf merges a second `graph` field into the first. */
 export function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8Array {
   const more = onnx.ModelProto.encode({ graph: { output: names.map((name) => ({ name })) } }).finish();
   const joined = new Uint8Array(bytes.length + more.length);
@@ -23,7 +23,7 @@ export function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8A
   return joined;
 }
 
-/** ONNX Runtime on a model whose inner values can be fetched; external data is written beside it in a folder of its own. */
+/** ONNX Runtime on a model whose inner values can be fetched; external data lies in a folder of its own. */
 async function openTapped(
   source: OnnxModel,
   names: readonly string[],
@@ -52,13 +52,13 @@ async function openTapped(
 export const behindPrefix = (model: TrainableModel): TrainableModel =>
   model.frontier.length > 0 ? { ...model, inputs: model.stepInputs } : model;
 
-/** Bytes of activations that a run holds, all its sets together; a prefix with more is computed anew in every step. */
+/** Bytes of activations that a run holds, of all its sets; a larger prefix is computed anew in every step. */
 const HELD_BYTES = 2 ** 29;
 
 /**
- * The model to train on these sets: cut where its trained weights begin, so that what stands before them is computed once per
- * sample and not once per epoch; the model itself where there is nothing before them, its values are not one row of floats per
- * sample, or they would take more than 512 MB.
+ * The model to train on these sets: cut where its trained weights begin, so that what stands before them is
+ * computed once per sample and not once per epoch; the model itself where there is nothing before them, its
+ * values are not one row of floats per sample, or they would take more than 512 MB.
  * @param options what the model was imported with
  */
 export async function cutFrozen(
@@ -142,8 +142,8 @@ export async function openPrefix(model: TrainableModel, threads?: number): Promi
 }
 
 /**
- * Adds to a set the values that the graph has before its first trained weight, computed once. A model without such values gets
- * its set back.
+ * Adds to a set the values that the graph has before its first trained weight, computed once. A model without
+ * such values gets its set back.
  * @throws notTrainable PREFIX_SHAPE (exit 3) as {@link PrefixSession}
  */
 export async function withPrefix(model: TrainableModel, set: Dataset, threads?: number): Promise<Dataset> {
@@ -156,7 +156,7 @@ export async function withPrefix(model: TrainableModel, set: Dataset, threads?: 
   }
 }
 
-/** {@link withPrefix} for every set that training looks at; the test set is one of them where a condition names it. */
+/** {@link withPrefix} for every set a run looks at; `test`: whether a condition names the test set. */
 export async function withPrefixes(
   model: TrainableModel,
   sets: Sets,

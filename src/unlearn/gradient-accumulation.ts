@@ -77,10 +77,11 @@ const updateOfBatch = (context: StepContext) => {
 };
 
 /**
- * A method's step over batches that are too large for the graph: gradient accumulation, equal to the step over the whole batch
- * (docs/method.md, "Batches and gradient accumulation"). The losses of all parts are known before the first gradient is taken,
- * so logarithms and ratios are those of the whole batch. Per step: a forward pass over every part, a forward and backward pass
- * over every part, the update, and for methods with a second forward pass one over every part at the new weights.
+ * A method's step over batches that are too large for the graph: gradient accumulation, equal to the step
+ * over the whole batch (docs/method.md, "Batches and gradient accumulation"). The losses of all parts are
+ * known before the first gradient is taken, so logarithms and ratios are those of the whole batch. Per step:
+ * a forward pass over every part, a forward and backward pass over every part, the update, and for methods
+ * with a second forward pass one over every part at the new weights.
  */
 export async function prepareAccumulated({
   engine,

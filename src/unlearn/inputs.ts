@@ -33,7 +33,10 @@ function sampleShape(dataset: Dataset, name: string, rank: number | undefined): 
   return shape;
 }
 
-/** The model's inputs as the sets give them. @throws badInput INPUT_MISSING, INPUT_SHAPE where two sets disagree */
+/**
+ * The model's inputs as the sets give them.
+ * @throws badInput INPUT_MISSING, INPUT_SHAPE where two sets disagree
+ */
 export const inputShapes = (
   inputs: readonly GraphInput[],
   sets: readonly [Dataset, ...Dataset[]],

@@ -4,7 +4,7 @@ import type { tf } from "../../converters/tf.ts";
 /** An input of the graph. */
 export interface GraphInput {
   readonly name: string;
-  /** One entry per axis, the batch's first; undefined where the rank is not known. Only their number is looked at. */
+  /** One entry per axis, the batch's first; undefined where the rank is not known. Only its length counts. */
   readonly dims?: readonly unknown[] | undefined;
 }
 

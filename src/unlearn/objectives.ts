@@ -10,7 +10,7 @@ import {
   uniformKl,
   uniformKlOfEach,
 } from "./losses.ts";
-import type { ForgetObjectiveName, LossName } from "./types.ts";
+import type { ForgetObjectiveName, LossName } from "./names.ts";
 
 /** float [N, C], targets (int32 [N] for classes, float [N, C] otherwise) → float [N]. */
 type PerSample = (logits: tf.Tensor, targets: tf.Tensor) => tf.Tensor;

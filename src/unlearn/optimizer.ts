@@ -48,8 +48,8 @@ const B1 = 0.9;
 const B2 = 0.999;
 
 /**
- * AdamW as PyTorch defines it (Loshchilov & Hutter, ICLR 2019, https://arxiv.org/abs/1711.05101): θ ← θ − lr·decay·θ, then
- * θ ← θ − lr·m̂ / (√v̂ + 1e-8).
+ * AdamW as PyTorch defines it (Loshchilov & Hutter, ICLR 2019, https://arxiv.org/abs/1711.05101):
+ * θ ← θ − lr·decay·θ, then θ ← θ − lr·m̂ / (√v̂ + 1e-8).
  * The bias corrections 1 − βᵗ are carried: no cancellation in float32.
  */
 export const adamw = (weightDecay: number): Optimizer => ({
@@ -84,7 +84,7 @@ export interface OptimizerOptions {
 export const optimizerOf = ({ optimizer = "sgd", momentum, weightDecay }: OptimizerOptions): Optimizer =>
   optimizer === "sgd" ? sgd(momentum, weightDecay) : adamw(weightDecay);
 
-/** PyTorch's clip_grad_norm_: all gradients times min(1, limit / (‖g‖₂ + 1e-6)), ‖g‖₂ over all of them together. */
+/** PyTorch's clip_grad_norm_: every gradient × min(1, limit / (‖g‖₂ + 1e-6)), ‖g‖₂ that of all together. */
 export function clipByGlobalNorm(gradients: Weights, limit: number): Weights {
   const norm = tf.sqrt(
     Object.values(gradients)

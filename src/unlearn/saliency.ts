@@ -11,8 +11,9 @@ import { inputKeys, weightKeys } from "./state.ts";
 import type { LossName } from "./types.ts";
 
 /**
- * Saliency mask of SalUn (Fan et al., ICLR 2024, https://arxiv.org/abs/2310.12508, equation 3): 1 where |∇_θ L_f(θ₀)|, over the
- * whole forget set and its own targets, is among the largest `share` of all trained weights together, ties at the threshold too.
+ * Saliency mask of SalUn (Fan et al., ICLR 2024, https://arxiv.org/abs/2310.12508, equation 3): 1 where |∇_θ
+ * L_f(θ₀)|, over the whole forget set and its own targets, is among the largest `share` of all trained
+ * weights together, ties at the threshold too.
  * @returns one byte per weight, by parameter name
  */
 export async function saliencyMasks({

@@ -1,8 +1,8 @@
 import type { TensorSpec } from "../../converters/compile/step.ts";
 import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
-import { createBatcher, inMemory, type SampleSource } from "../data/batcher.ts";
+import { type Batcher, createBatcher, inMemory, type SampleSource } from "../data/batcher.ts";
 import type { Dataset } from "../data/types.ts";
-import type { Arrays, Runner } from "../engine/engine.ts";
+import type { Arrays, Engine, Runner } from "../engine/engine.ts";
 import { getEngine } from "../engine/index.ts";
 import type { OperatorTime } from "../engine/profile.ts";
 import { resultSpecs } from "../engine/shapes.ts";
@@ -28,7 +28,16 @@ import { type GraphParameter, type TrainableGraph, trainableOf } from "./model.t
 import { type ForgetObjective, losses } from "./objectives.ts";
 import { optimizerOf } from "./optimizer.ts";
 import { saliencyMasks } from "./saliency.ts";
-import { inputKeys, maskKeys, SCALAR, scalarOf, stateKeys, weightKeys } from "./state.ts";
+import {
+  type Carried,
+  inputKeys,
+  maskKeys,
+  SCALAR,
+  scalarOf,
+  stateKeys,
+  type TrainState,
+  weightKeys,
+} from "./state.ts";
 import { riseOf, type StepContext, settingOf, startState, wholeBatchStep } from "./step.ts";
 import { ruined } from "./teacher.ts";
 import type { LossName, UnlearnOptions } from "./types.ts";
@@ -79,7 +88,7 @@ export interface StepFigures {
   readonly batchRise: number | null;
 }
 
-/** A method made ready on a model and its data: takes steps from any state. What is done with them is the caller's. */
+/** A method made ready on a model and its data: takes steps from any state, as its caller asks. */
 export interface Session {
   readonly compileSeconds: number;
   /** Weights at the start. */
@@ -142,7 +151,10 @@ interface Setup {
   readonly units: number;
 }
 
-/** @throws badInput NOTHING_TO_TRAIN, NO_SAMPLES, INPUT_MISSING, INPUT_SHAPE, OBJECTIVE_LOSS, TARGETS_…, LABEL_RANGE */
+/**
+ * @throws badInput NOTHING_TO_TRAIN, NO_SAMPLES, INPUT_MISSING, INPUT_SHAPE, OBJECTIVE_LOSS, TARGETS_…,
+ *   LABEL_RANGE
+ */
 function setUp({ model, forget, retain, options }: SessionRequest): Setup {
   const method = methodOf(options.method);
   const objective = objectiveOf(method, options);
@@ -234,11 +246,13 @@ async function answersOfStart(
 }
 
 /** The run's batches and targets, as functions of the draws. */
+type Order = Pick<Session, "plan" | "forgetTargets">;
+
 function orderOf(
   { method, objective, lossName, forgetSamples, retainSamples, batchSize, units }: Setup,
   { forget, options }: SessionRequest,
   likelyOther: Targets | undefined,
-): Pick<Session, "plan" | "forgetTargets"> {
+): Order {
   const classes = Math.max(2, units);
   const kind =
     lossName === "cross-entropy" ? "classes" : lossName === "binary-cross-entropy" ? "bits" : "values";
@@ -260,11 +274,7 @@ function orderOf(
 }
 
 /** The most retained samples that any batch of the run will have: its draws are made once before. */
-function mostRetained(
-  { plan, forgetTargets }: Pick<Session, "plan" | "forgetTargets">,
-  epochs: number,
-  draw: Draw,
-): number {
+function mostRetained({ plan, forgetTargets }: Order, epochs: number, draw: Draw): number {
   const rehearsed = plan(draw);
   let most = 1;
   for (let epoch = 0; epoch < epochs; epoch++) {
@@ -299,23 +309,24 @@ function batchSpecs({ method, lossName, inputs, rows, units, parameters }: Setup
   };
 }
 
-/**
- * Compiles a method's step for one batch shape, and measures once what it needs of the start model: teacher logits, likely
- * classes, saliency.
- * @throws OnnxUnlearnError (exit 2) as `train`
- */
-export async function openSession(request: SessionRequest): Promise<Session> {
-  const { model, forget, retain, options, drawing, signal, onProfile } = request;
-  const setup = setUp(request);
-  const { method, objective, lossName, parameters, inputs, rows, parts, units, start } = setup;
-  const engine = await getEngine(options.engine);
-  const feeding: Feeding = { model, engine, inputs, rows, threads: options.threads };
+/** A compiled step, and what it was compiled for. */
+interface PreparedStep {
+  readonly runner: Runner;
+  readonly start: TrainState<Carried>;
+  /** The most retained samples that a batch may have. */
+  readonly retainRows: number;
+  readonly batcher: Batcher;
+}
 
-  const { teacher, likelyOther } = await answersOfStart(setup, request, feeding);
-  const share = options.saliency ?? method.saliency ?? 1;
-  const masks = share < 1 ? await saliencyMasks({ ...feeding, forget, loss: lossName, share }) : {};
-  const order = orderOf(setup, request, likelyOther);
-
+/** Compiles the step: over whole batches, or over parts where the graph takes fewer samples. */
+async function prepareStep(
+  setup: Setup,
+  { model, options, drawing, onProfile }: SessionRequest,
+  engine: Engine,
+  masks: Arrays,
+  order: Order,
+): Promise<PreparedStep> {
+  const { method, objective, parameters, inputs, rows, parts } = setup;
   const specs = batchSpecs(setup, masks);
   const samplesAlone = () => model.mixes(inputKeys.read(inputSpecs(inputs, rows))) === undefined;
   const retainRows =
@@ -327,28 +338,36 @@ export async function openSession(request: SessionRequest): Promise<Session> {
     trainable: parameters.map(({ name }) => name),
     ...(retainRows < rows ? { retainRows } : {}),
   };
-  const carry = startState(method, options, parameters);
+  const start = startState(method, options, parameters);
   const preparing = {
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(onProfile ? { onProfile } : {}),
   };
-  const runner: Runner =
+  const { samples: sampleSpecs, others: otherSpecs } = specs;
+  const runner =
     parts > 1
-      ? await prepareAccumulated({
-          ...{ engine, context, start: carry, parts, preparing },
-          ...{ sampleSpecs: specs.samples, otherSpecs: specs.others },
-        })
+      ? await prepareAccumulated({ engine, context, start, sampleSpecs, otherSpecs, parts, preparing })
       : await engine.prepare(
           wholeBatchStep(context),
-          stateKeys.flat(carry),
-          { ...specs.samples, ...specs.others },
+          stateKeys.flat(start),
+          { ...sampleSpecs, ...otherSpecs },
           preparing,
         );
-
   const batcher = createBatcher({
     ...{ columns: specs.columns, masks: ["forgetMask", "retainMask"], rows: rows * parts },
     padding: "first row",
   });
+  return { runner, start, retainRows, batcher };
+}
+
+/** The step of a session: gathers a batch, runs it, and reads its figures. */
+function stepOf(
+  { method, inputs, units }: Setup,
+  { forget, retain, signal }: SessionRequest,
+  { runner, retainRows, batcher }: PreparedStep,
+  masks: Arrays,
+  teacher: StartAnswers["teacher"],
+): Session["step"] {
   const sourceOf = (set: Dataset, targets: Targets): SampleSource =>
     inMemory({
       ...inputColumns(inputs, set),
@@ -357,13 +376,13 @@ export async function openSession(request: SessionRequest): Promise<Session> {
     });
   const retainSource = sourceOf(retain, ownTargetsOf(retain));
   const fixed = maskKeys.flat(masks);
-
-  const step: Session["step"] = async (samples, targets, at) => {
+  return async (samples, targets, at) => {
     if (signal?.aborted) throw new OnnxUnlearnError("INTERRUPTED", "Interrupted; nothing was written.", 130);
-    const rowsOf = (side: boolean) => samples.filter(({ forgets }) => forgets === side).map(({ i }) => i);
-    const [retained, forgotten] = [rowsOf(false), rowsOf(true)];
+    const indicesOf = (side: boolean) => samples.filter(({ forgets }) => forgets === side).map(({ i }) => i);
+    const [retained, forgotten] = [indicesOf(false), indicesOf(true)];
     if (retained.length > retainRows)
       throw new Error(`a batch with ${retained.length} retained samples, of ${retainRows} foreseen`);
+    // Retained samples first: the second forward pass takes the first rows only.
     const batch = await batcher.fill([
       { source: retainSource, indices: retained, mask: "retainMask" },
       { source: sourceOf(forget, targets), indices: forgotten, mask: "forgetMask" },
@@ -382,21 +401,14 @@ export async function openSession(request: SessionRequest): Promise<Session> {
       batchRise: scalar("hasRise") > 0 ? scalar("rise") : null,
     };
   };
+}
 
-  let forward: Promise<Forward> | undefined;
+/** What a session can tell of a state. */
+function stateReaders(options: UnlearnOptions): Pick<Session, "weightsOf" | "lambdaOf" | "atRest"> {
   const { slots } = optimizerOf(options);
   const zeros = (values: Arrays): Arrays =>
     Object.fromEntries(Object.entries(values).map(([name, array]) => [name, array.map(() => 0)]));
   return {
-    compileSeconds: runner.compileSeconds,
-    start,
-    startState: Object.fromEntries(
-      Object.entries(stateKeys.flat(carry)).map(([key, { data }]) => [key, data]),
-    ),
-    ...order,
-    step,
-    read: () => runner.read(),
-    write: (state) => runner.write(state),
     weightsOf: (state) => weightKeys.read(state) as WeightArrays,
     lambdaOf: (state) => stateKeys.read(state, slots).dual["lambda"]?.[0],
     atRest: (state) => {
@@ -407,6 +419,39 @@ export async function openSession(request: SessionRequest): Promise<Session> {
         scalars: zeros(all.scalars),
       });
     },
+  };
+}
+
+/**
+ * Compiles a method's step for one batch shape, and measures once what it needs of the start model: teacher
+ * logits, likely classes, saliency.
+ * @throws OnnxUnlearnError (exit 2) as `train`
+ */
+export async function openSession(request: SessionRequest): Promise<Session> {
+  const { model, forget, retain, options } = request;
+  const setup = setUp(request);
+  const { method, lossName, inputs, rows, start } = setup;
+  const engine = await getEngine(options.engine);
+  const feeding: Feeding = { model, engine, inputs, rows, threads: options.threads };
+  const { teacher, likelyOther } = await answersOfStart(setup, request, feeding);
+  const share = options.saliency ?? method.saliency ?? 1;
+  const masks = share < 1 ? await saliencyMasks({ ...feeding, forget, loss: lossName, share }) : {};
+  const order = orderOf(setup, request, likelyOther);
+  const prepared = await prepareStep(setup, request, engine, masks, order);
+  const { runner } = prepared;
+
+  let forward: Promise<Forward> | undefined;
+  return {
+    compileSeconds: runner.compileSeconds,
+    start,
+    startState: Object.fromEntries(
+      Object.entries(stateKeys.flat(prepared.start)).map(([key, { data }]) => [key, data]),
+    ),
+    ...order,
+    step: stepOf(setup, request, prepared, masks, teacher),
+    read: () => runner.read(),
+    write: (state) => runner.write(state),
+    ...stateReaders(options),
     forward: () => {
       forward ??= prepareForward({
         ...feeding,

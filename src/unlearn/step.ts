@@ -22,8 +22,8 @@ export interface StepContext {
   /** Names of the trainable weights. */
   readonly trainable: readonly string[];
   /**
-   * Retained samples stand in the first rows of a batch, in no batch in more than so many: the second forward pass looks at
-   * their loss alone and leaves out the other rows. undefined: they may stand anywhere.
+   * Retained samples stand in the first rows of a batch, in no batch in more than so many: the second forward
+   * pass looks at their loss alone and leaves out the other rows. undefined: they may stand anywhere.
    */
   readonly retainRows?: number;
 }
@@ -55,7 +55,7 @@ export const startOfDual = (
   ...(riseOf(method) === "last-batch" ? LAST_BATCH : {}),
 });
 
-/** What a run carries from step to step, at its start: the weights, an optimizer at rest and the dual variable. */
+/** What a run carries from step to step, at its start: weights, optimizer and dual variable. */
 export function startState(
   method: MethodDefinition,
   options: StepOptions,
@@ -121,9 +121,9 @@ interface Rise {
 }
 
 /**
- * The pieces that runners make steps of.
- * The batch: `x:<input>`, `labels`, `forgetMask`, `retainMask`, the scalars `lr`, `epsilon` and `progress`, `teacher` float
- * [N, outputs] where the method has one, and `mask:<weight>` bool where only some elements of a weight may change.
+ * The pieces that runners make steps of. Of the batch they read `x:<input>`, `labels`, `forgetMask`,
+ * `retainMask`, the scalars `lr`, `epsilon` and `progress`, `teacher` float [N, outputs] where the method has
+ * one, and `mask:<weight>` bool where only some elements of a weight may change.
  */
 export function stepTools({ method, objective, options, apply, trainable, retainRows }: StepContext) {
   const optimizer = optimizerOf(options);
@@ -153,7 +153,8 @@ export function stepTools({ method, objective, options, apply, trainable, retain
     const { inputs, labels, forgetMask, retainMask, rest } = samples;
     const { nForget, nRetain, n } = samples.counts;
     const logits = apply(at, inputs);
-    // The value is the whole batch's, the gradient this part's: summed over parts it is that of any function of both losses.
+    // The value is the whole batch's, the gradient this part's: summed over parts it is that of any function
+    // of both losses.
     const whole = (part: tf.Scalar, others: tf.Tensor | undefined) =>
       (others ? tf.add(part, others) : part) as tf.Scalar;
     const forgetEach = objective.perSample(logits, labels);
@@ -213,7 +214,7 @@ export function stepTools({ method, objective, options, apply, trainable, retain
     return { sides: passes[0]!.sides, gradients: passes.map(({ gradient }) => gradient) };
   };
 
-  /** Clips, moves, and puts back what the mask keeps: a masked weight does not change by a bit, not even by decay. */
+  /** Clips and moves; a masked element of a weight does not change by a bit, not even by decay. */
   const descend = (gradient: Weights, state: TrainState<tf.Tensor>, batch: Tensors) => {
     const masks = maskKeys.read(batch);
     const masked = Object.fromEntries(
@@ -244,7 +245,7 @@ export function stepTools({ method, objective, options, apply, trainable, retain
     return sideLoss(utility.perSample(logits, head(labels)), head(retainMask), samples.counts.n);
   };
 
-  /** The rise of the utility loss as the method wants it measured; 0 where a side of the comparison has no samples. */
+  /** The rise of the utility loss as the method wants it measured; 0 where there was nothing to compare. */
   const measureRise = (
     { retain }: Sides,
     dual: Tensors,
@@ -323,7 +324,7 @@ export function stepTools({ method, objective, options, apply, trainable, retain
   };
 }
 
-/** A method's step over a whole batch: one forward and backward pass per loss, the update, and a second forward if asked. */
+/** A method's step over a whole batch: a forward and backward pass per loss, the update, a second forward. */
 export const wholeBatchStep = (context: StepContext): StepFunction => {
   const { samplesOf, stateOf, valuesOf, backward, retainLossAt, update } = stepTools(context);
   return (carry, batch) => {

@@ -7,7 +7,7 @@ import { forgetsMore, type Watch, type Watching } from "./watch.ts";
 
 /** Times per run that the watched sets are measured. */
 const MEASUREMENTS = 24;
-/** States within the budget that are held for export: rounding there may break the budget of the first one. */
+/** States that are held for export: rounding there may break the budget of the first one. */
 const CANDIDATES = 4;
 
 /** Whether a run is held to a budget or to limits, so that it may go back to an earlier state. */
@@ -21,7 +21,8 @@ export interface Supervision {
   /** A factor on the learning rate of the next step. */
   readonly rate: () => number;
   /**
-   * Measures the watched sets where it is time to, or where a loss is not finite; goes back to an earlier state if need be.
+   * Measures the watched sets where it is time to, or where a loss is not finite; goes back to an earlier
+   * state if need be.
    * @returns what they say, undefined where they were not measured, and whether the run ends here
    */
   readonly after: (
@@ -33,7 +34,7 @@ export interface Supervision {
   readonly candidates: readonly Candidate[];
 }
 
-/** A run that nobody watches: ε_t follows its schedule. */
+/** A run without a watch: ε_t follows its schedule. */
 const unwatched = (
   { epsilon, epsilonSchedule = "constant" }: UnlearnOptions,
   steps: number,

@@ -1,6 +1,9 @@
 import { tf } from "../../converters/tf.ts";
 
-/** λ* = max(0, (−⟨g_r, g_f⟩ − ε/η) / ‖g_r‖²), 0 where ‖g_r‖ = 0. Scalars; docs/method.md, "Explicit gradient surgery". */
+/**
+ * λ* = max(0, (−⟨g_r, g_f⟩ − ε/η) / ‖g_r‖²), 0 where ‖g_r‖ = 0; all scalars.
+ * docs/method.md, "Explicit gradient surgery".
+ */
 export function explicitLambda(
   dot: tf.Tensor,
   retainNormSquared: tf.Tensor,
@@ -13,7 +16,7 @@ export function explicitLambda(
   return tf.mul(tf.relu(tf.div(wanted, denominator)), nonzero);
 }
 
-/** λ and, for Adam, its moments and bias corrections 1 − β₁ᵗ, 1 − β₂ᵗ (carried in this form: no cancellation in float32). */
+/** λ and, for Adam, its moments and bias corrections 1 − βᵗ, carried so: no cancellation in float32. */
 export type DualState = Readonly<Record<string, tf.Tensor>>;
 
 /** moved ? after : before; not even a NaN of the side that is not taken gets through. */
@@ -32,8 +35,8 @@ const B2 = 0.999;
 const DECAY = 0.01;
 
 /**
- * PyTorch's Adam on the raw λ, as in the authors' code (docs/method.md, "Implicit gradient surgery"): gradient
- * −(rise − ε) + 0.01 λ, betas 0.9 and 0.999, eps 1e-8, lr β.
+ * PyTorch's Adam on the raw λ, as in the authors' code (docs/method.md, "Implicit gradient surgery"):
+ * gradient −(rise − ε) + 0.01 λ, betas 0.9 and 0.999, eps 1e-8, lr β.
  */
 export const dualAdam: DualRule = {
   init: (lambda) => ({ lambda, m: 0, v: 0, correction1: 0, correction2: 0 }),

@@ -34,14 +34,15 @@ export interface TrainRequest {
 }
 
 /**
- * Runs one unlearning method over seeded batches (docs/method.md, "Batches and gradient accumulation") and hands back the
- * trained weights. With a watch it measures validation data every few steps; with a budget or limits there, it holds the best
- * states within them, and after steps that broke them goes back to an earlier one and on with a smaller learning rate
- * (docs/method.md, "Budgets"). One compile per run: a batch that is not full is filled up with samples that both masks leave
- * out. The same seed, threads, versions and CPU kind give the same bytes.
- * @throws OnnxUnlearnError DIVERGED (exit 1) where a loss is no longer finite, INTERRUPTED (exit 130) on abort, LR_AUTO,
- *   UNKNOWN_OPTION, OPTION_RANGE, OBJECTIVE_FIXED, OBJECTIVE_LOSS, INPUT_MISSING, INPUT_SHAPE, NO_SAMPLES, NOTHING_TO_TRAIN,
- *   LABEL_RANGE, TARGETS_MISSING, TARGETS_SHAPE (exit 2)
+ * Runs one unlearning method over seeded batches (docs/method.md, "Batches and gradient accumulation") and
+ * hands back the trained weights. With a watch it measures validation data every few steps; with a budget or
+ * limits there, it holds the best states within them, and after steps that broke them goes back to an earlier
+ * one and on with a smaller learning rate (docs/method.md, "Budgets"). One compile per run: a batch that is
+ * not full is filled up with samples that both masks leave out. The same seed, threads, versions and CPU kind
+ * give the same bytes.
+ * @throws OnnxUnlearnError DIVERGED (exit 1) where a loss is no longer finite, INTERRUPTED (exit 130) on
+ *   abort, LR_AUTO, UNKNOWN_OPTION, OPTION_RANGE, OBJECTIVE_FIXED, OBJECTIVE_LOSS, INPUT_MISSING,
+ *   INPUT_SHAPE, NO_SAMPLES, NOTHING_TO_TRAIN, LABEL_RANGE, TARGETS_MISSING, TARGETS_SHAPE (exit 2)
  */
 export async function train(request: TrainRequest): Promise<TrainingResult> {
   const started = performance.now();
@@ -117,7 +118,7 @@ const startOfWatch = async (
     loss: options.loss ?? "cross-entropy",
   });
 
-/** The learning rate a run begins with: given, under a budget always the same one, else found by a range test. */
+/** The learning rate a run begins with: given; under a budget always the same; else by a range test. */
 async function firstRate(
   { retain, options }: TrainRequest,
   session: Session,

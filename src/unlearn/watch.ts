@@ -17,7 +17,7 @@ export interface Watch {
   /** What choices may look at (docs/method.md, "Budgets"). */
   readonly validation: Dataset;
   readonly budget?: Budget;
-  /** What forgetting is measured on, where more than that is trained to be forgotten; undefined = the forget set of the run. */
+  /** What forgetting is measured on, if not on the forget set of the run, which may hold more. */
   readonly forget?: Dataset;
   /** An export must forget at least so much, see `forgetsEnough`. */
   readonly minForgetting: Forgetting;
@@ -52,17 +52,17 @@ export interface Forgetting {
 }
 
 /**
- * Forget accuracy to arrive at: what was never seen is known no better than validation data, and going further would itself
- * give the forget set away (docs/method.md, "How unlearning is judged").
+ * Forget accuracy to arrive at: what was never seen is known no better than validation data, and going
+ * further would itself give the forget set away (docs/method.md, "How unlearning is judged").
  */
 export const targetOf = (goal: Goal, validationAccuracy: number): number =>
   goal === "unseen" ? validationAccuracy : 0;
 
 /**
- * Whether so much was forgotten. In accuracy: forget accuracy lower by the amount, or at its target where that is nearer; the
- * loss decides only where accuracy cannot fall: a model that was at the target from the start (loss higher by as many nats), a
- * regression (loss higher by that share of it). In nats: forget accuracy lower by as large a share, or forget loss higher by
- * so much.
+ * Whether so much was forgotten. In accuracy: forget accuracy lower by the amount, or at its target where
+ * that is nearer; the loss decides only where accuracy cannot fall: a model that was at the target from the
+ * start (loss higher by as many nats), a regression (loss higher by that share of it). In nats: forget
+ * accuracy lower by as large a share, or forget loss higher by so much.
  * @param target forget accuracy to arrive at
  */
 export function forgetsEnough(
@@ -96,11 +96,12 @@ export interface Aim {
 const BEYOND = 5;
 
 /**
- * Orders states that are all within the budget, those that forget more first, as a budget is there to be spent: by the distance
- * of the forget accuracy from its target; then `unseen` by the distance of the forget loss from that of unseen data, `gone` by
- * the higher forget loss, or, where all is gone, by the lower validation loss (full forgetting at the highest utility).
- * Accuracy on a few hundred samples moves by luck, and of two dozen measurements the luckiest would win: what the validation
- * loss, which moves less, says was lost beyond the budget counts against a state.
+ * Orders states that are all within the budget, those that forget more first, as a budget is there to be
+ * spent: by the distance of the forget accuracy from its target; then `unseen` by the distance of the forget
+ * loss from that of unseen data, `gone` by the higher forget loss, or, where all is gone, by the lower
+ * validation loss (full forgetting at the highest utility). Accuracy on a few hundred samples moves by luck,
+ * and of two dozen measurements the luckiest would win: what the validation loss, which moves less, says was
+ * lost beyond the budget counts against a state.
  */
 export function forgetsMore(
   a: WatchFigures,
@@ -128,7 +129,7 @@ export interface Watching extends Aim {
   readonly affords: (figures: Pick<WatchFigures, "spent" | "also">) => boolean;
   /** Whether what was to be forgotten is forgotten. */
   readonly arrived: (figures: WatchFigures) => boolean;
-  /** Whether at most half of the budget is spent and the loss has room too: from the edge any step would break it. */
+  /** Whether at most half of the budget is spent and the loss has room too, so that not any step breaks it. */
   readonly clear: (figures: WatchFigures) => boolean;
   /** Measures weights at a step. */
   readonly check: (step: number, weights: WeightArrays) => Promise<WatchFigures>;

@@ -6,8 +6,9 @@ const settings = {
 } satisfies Record<string, Setting>;
 
 /**
- * Bad teacher (Chundawat et al., AAAI 2023): KL(teacher ‖ student) over the mixed batch. On retained samples the teacher is
- * the start model, on forget samples one that knows nothing: the same network, the values of every trained weight shuffled.
+ * Bad teacher (Chundawat et al., AAAI 2023): KL(teacher ‖ student) over the mixed batch. On retained samples
+ * the teacher is the start model, on forget samples one that knows nothing: the same network, the values of
+ * every trained weight shuffled.
  */
 export const badTeacher = {
   name: "bad-teacher",

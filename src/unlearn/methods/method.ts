@@ -1,9 +1,9 @@
 import type { Tensors } from "../../../converters/compile/step.ts";
 import { tf } from "../../../converters/tf.ts";
+import type { ForgetObjectiveName } from "../names.ts";
 import { type ForgetObjective, logLoss } from "../objectives.ts";
 import type { Weights } from "../optimizer.ts";
 import { type DualOptions, dualRules } from "../surgery.ts";
-import type { ForgetObjectiveName } from "../types.ts";
 
 /** A number that belongs to one method, given as `settings: { <name>: value }` of the options. */
 export interface Setting {
@@ -15,9 +15,9 @@ export interface Setting {
   readonly what: string;
 }
 
-/** The losses of one batch at some weights, as tensors that can be differentiated with respect to the weights. */
+/** The losses of one batch at some weights, as tensors to differentiate with respect to the weights. */
 export interface SideLosses {
-  /** Forget objective and utility loss: each the mean over its own samples × their share of the batch; 0 without any. */
+  /** Forget objective and utility loss: mean over own samples × their share of the batch; 0 without any. */
   readonly forget: tf.Scalar;
   readonly retain: tf.Scalar;
   /** Each the mean over its own samples; 0 without any. */
@@ -70,8 +70,9 @@ export interface DualVariable {
 }
 
 /**
- * One way to unlearn: which losses are differentiated, how their gradients combine, and how a dual variable follows. A batch
- * may go through the graph whole or in parts; the losses are those of the whole batch either way, so a method need not know.
+ * One way to unlearn: which losses are differentiated, how their gradients combine, and how a dual variable
+ * follows. A batch may go through the graph whole or in parts; the losses are those of the whole batch either
+ * way, so a method need not know.
  */
 export interface MethodDefinition {
   readonly name: string;
@@ -80,17 +81,24 @@ export interface MethodDefinition {
   /** Which samples its batches are drawn from. */
   readonly uses: { readonly forget: boolean; readonly retain: boolean };
   /**
-   * `mixed` (default): batches of the shuffled union of both sides. `forget-then-retain`: an epoch is a pass over the forget
-   * samples, in the first `forgetEpochs` epochs (a setting the method must then have), and one over the retained samples.
+   * `mixed` (default): batches of the shuffled union of both sides. `forget-then-retain`: an epoch is a pass
+   * over the forget samples, in the first `forgetEpochs` epochs (a setting the method must then have), and
+   * one over the retained samples.
    */
   readonly batches?: "mixed" | "forget-then-retain";
-  /** Whose logits stand beside each sample: the start model's, or on forget samples those of a model that knows nothing. */
+  /**
+   * Whose logits the losses get for each sample: the start model's, or with `ruined-on-forget`, on forget
+   * samples, those of a model that knows nothing.
+   */
   readonly teacher?: "start" | "ruined-on-forget";
-  /** Share of the weights that may change, in (0, 1], where the options do not say: those with the largest forget gradient. */
+  /**
+   * Share of the weights that may change, in (0, 1], where the options do not say: those with the largest
+   * forget gradient.
+   */
   readonly saliency?: number;
   readonly settings?: Readonly<Record<string, Setting>>;
   /**
-   * The forget objective where the method has its own; `utility`: the utility loss on the samples' own targets.
+   * The forget objective where the method has its own; `utility`: the utility loss on own targets.
    * undefined: the option `forgetObjective` chooses.
    */
   readonly objective?: ForgetObjectiveName | "utility" | ForgetObjective;
@@ -98,11 +106,12 @@ export interface MethodDefinition {
   readonly losses: readonly [StepLoss, ...StepLoss[]];
   /** A term of the weights alone, added to the first loss once per batch. */
   readonly penalty?: (weights: Weights, step: StepValues) => tf.Tensor;
-  /** From the gradients of all losses, in their order, to the direction of the step. undefined: the first one is it. */
+  /** From the gradients of all losses, in their order, to the step's direction; default: the first one. */
   readonly combine?: (gradients: readonly [Weights, ...Weights[]], step: StepValues) => Combined;
   /**
-   * How the rise of log L_r is measured: `second-forward`, on this batch at the new weights; `last-batch`, against the last
-   * batch that had retained samples. undefined: not at all, unless there is a dual variable (then `second-forward`).
+   * How the rise of log L_r is measured: `second-forward`, on this batch at the new weights; `last-batch`,
+   * against the last batch that had retained samples. undefined: not at all, unless there is a dual variable
+   * (then `second-forward`).
    */
   readonly rise?: "second-forward" | "last-batch";
   readonly dual?: DualVariable;

@@ -5,7 +5,7 @@ const settings = {
   balance: { value: 0.95, minimum: 0, maximum: 1, what: "share of the retain loss against the forget loss" },
 } satisfies Record<string, Setting>;
 
-/** NegGrad+ (Kurmanji et al., NeurIPS 2023, section 3): balance · L_r − (1 − balance) · L_f, both on their own targets. */
+/** NegGrad+ (Kurmanji et al., NeurIPS 2023): balance · L_r − (1 − balance) · L_f, both on own targets. */
 export const neggradPlus = {
   name: "neggrad-plus",
   source: "https://arxiv.org/abs/2302.09880",

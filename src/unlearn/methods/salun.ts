@@ -2,8 +2,8 @@ import type { MethodDefinition } from "./method.ts";
 import { randomLabel } from "./random-label.ts";
 
 /**
- * SalUn (Fan et al., ICLR 2024): random labels, but only the half of the weights with the largest forget gradient |∇L_f(θ₀)|
- * moves. The mask is a choice of its own: `saliency` puts it on any other method.
+ * SalUn (Fan et al., ICLR 2024): random labels, but only the half of the weights with the largest forget
+ * gradient |∇L_f(θ₀)| moves. The mask is a choice of its own: `saliency` puts it on any other method.
  */
 export const salun = {
   ...randomLabel,

@@ -20,9 +20,9 @@ const settings = {
 } satisfies Record<string, Setting>;
 
 /**
- * SCRUB (Kurmanji et al., NeurIPS 2023, section 3). The teacher is the start model. An epoch: a pass over the forget set that
- * *raises* T²·KL(teacher ‖ student) (first `forgetEpochs` epochs only), then a pass over the retained data that lowers
- * γ·L_r + α·T²·KL(teacher ‖ student).
+ * SCRUB (Kurmanji et al., NeurIPS 2023, section 3). The teacher is the start model. An epoch: a pass over the
+ * forget set that *raises* T²·KL(teacher ‖ student) (first `forgetEpochs` epochs only), then a pass over the
+ * retained data that lowers γ·L_r + α·T²·KL(teacher ‖ student).
  */
 export const scrub = {
   name: "scrub",

@@ -268,7 +268,8 @@ describe.each(eager)("a batch without one side, on %s", (engine) => {
 });
 
 describe("backward passes in the compiled graph", () => {
-  // A filter gradient is one kernel call per use of a convolution's weight and backward pass, whatever nodes it is lowered to.
+  // A filter gradient is one kernel call per use of a convolution's weight and backward pass, whatever nodes
+  // it is lowered to.
   const recordedCalls = (method: Method): number => {
     const kernelName = "OnnxConvFilterGrad";
     const lowering = tf.getKernel(kernelName, "onnx")!;
