@@ -12,7 +12,8 @@ import type { Sets } from "../data/sets.ts";
 import type { Dataset } from "../data/types.ts";
 import { fromRuntime, toRuntime } from "../engine/tensors.ts";
 import * as ort from "../runtime.ts";
-import { inputShapes } from "../unlearn/inputs.ts";
+import { inputColumns, inputShapes, inputSpecs } from "../unlearn/inputs.ts";
+import { inputKeys } from "../unlearn/state.ts";
 
 /** A model file with more outputs: protobuf merges a second `graph` field into the first. */
 export function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8Array {
@@ -101,21 +102,16 @@ export async function openPrefix(model: TrainableModel, threads?: number): Promi
     async compute(set) {
       const rows = model.fixedBatch ?? Math.min(64, set.count);
       const fed = inputShapes(model.inputs, [set]);
-      const shapes = Object.fromEntries(fed.map(({ name, shape }) => [name, [rows, ...shape]]));
-      const batcher = createBatcher({
-        columns: Object.fromEntries(fed.map(({ name, dtype }) => [name, { shape: shapes[name]!, dtype }])),
-        rows,
-        padding: "zeros",
-      });
-      const source = inMemory(
-        Object.fromEntries(
-          fed.map(({ name, size }) => [name, { data: set.inputs[name]!.data, width: size }]),
-        ),
-      );
+      const batcher = createBatcher({ columns: inputSpecs(fed, rows), rows, padding: "zeros" });
+      const source = inMemory(inputColumns(fed, set));
       const inputs = { ...set.inputs };
       for await (const { arrays, from, count } of batcher.walk(source, everySample(set.count))) {
+        const values = inputKeys.read(arrays);
         const feeds = Object.fromEntries(
-          model.inputs.map(({ name, dtype }) => [name, toRuntime(arrays[name]!, shapes[name]!, dtype)]),
+          model.inputs.map(({ name, dtype }, i) => [
+            name,
+            toRuntime(values[name]!, [rows, ...fed[i]!.shape], dtype),
+          ]),
         );
         const out = await session.run(feeds, [...model.frontier]);
         for (const name of model.frontier) {

@@ -31,8 +31,8 @@ export const OPTIMIZERS = ["sgd", "adamw"] as const;
 export type OptimizerName = (typeof OPTIMIZERS)[number];
 
 /**
- * What a forgotten sample should look like: `unseen`, like data the model never saw (a person's random samples),
- * or `gone`, never predicted as its label again (a class, a poisoned batch).
+ * What a forgotten sample should look like: `unseen`, like data the model never saw (a person's random
+ * samples), or `gone`, never predicted as its label again (a class, a poisoned batch).
  */
 export const GOALS = ["unseen", "gone"] as const;
 export type Goal = (typeof GOALS)[number];

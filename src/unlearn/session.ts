@@ -1,8 +1,8 @@
 import type { TensorSpec } from "../../converters/compile/step.ts";
 import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
-import { type Batcher, createBatcher, inMemory, type SampleSource } from "../data/batcher.ts";
+import { createBatcher, inMemory, type SampleSource } from "../data/batcher.ts";
 import type { Dataset } from "../data/types.ts";
-import type { Arrays, Engine, Runner } from "../engine/engine.ts";
+import type { Arrays, Engine } from "../engine/engine.ts";
 import { getEngine } from "../engine/index.ts";
 import type { OperatorTime } from "../engine/profile.ts";
 import { resultSpecs } from "../engine/shapes.ts";
@@ -23,24 +23,14 @@ import { type Feeding, type Forward, prepareForward, type WeightArrays } from ".
 import { prepareAccumulated } from "./gradient-accumulation.ts";
 import { type InputShape, inputColumns, inputShapes, inputSpecs } from "./inputs.ts";
 import { methodOf, objectiveOf } from "./methods/index.ts";
-import type { MethodDefinition } from "./methods/method.ts";
-import { type GraphParameter, type TrainableGraph, trainableOf } from "./model.ts";
-import { type ForgetObjective, losses } from "./objectives.ts";
+import { type TrainableGraph, trainableOf } from "./model.ts";
+import { losses } from "./objectives.ts";
 import { optimizerOf } from "./optimizer.ts";
 import { saliencyMasks } from "./saliency.ts";
-import {
-  type Carried,
-  inputKeys,
-  maskKeys,
-  SCALAR,
-  scalarOf,
-  stateKeys,
-  type TrainState,
-  weightKeys,
-} from "./state.ts";
+import { inputKeys, maskKeys, SCALAR, scalarOf, stateKeys, weightKeys } from "./state.ts";
 import { riseOf, type StepContext, settingOf, startState, wholeBatchStep } from "./step.ts";
 import { ruined } from "./teacher.ts";
-import type { LossName, UnlearnOptions } from "./types.ts";
+import type { UnlearnOptions } from "./types.ts";
 
 /** @throws badInput TARGETS_MISSING, TARGETS_SHAPE, LABEL_RANGE naming set, sample and remedy */
 function checkTargets(set: Dataset, kind: "class" | "vector", loss: string, units: number): void {
@@ -130,32 +120,14 @@ export interface SessionRequest {
 /** Rows of a forward pass over a watched set. */
 const FORWARD_ROWS = 250;
 
-/** What a run trains, with which method, and in batches of which shape. */
-interface Setup {
-  readonly method: MethodDefinition;
-  readonly objective: ForgetObjective;
-  readonly lossName: LossName;
-  readonly parameters: readonly GraphParameter[];
-  readonly start: WeightArrays;
-  /** The samples that the method draws its batches from. */
-  readonly forgetSamples: Sample[];
-  readonly retainSamples: Sample[];
-  readonly inputs: readonly InputShape[];
-  /** Most samples of a batch. */
-  readonly batchSize: number;
-  /** Samples that go through the graph at once. */
-  readonly rows: number;
-  /** How many times the graph's rows a batch takes. */
-  readonly parts: number;
-  /** Outputs of the model per sample. */
-  readonly units: number;
-}
+type Setup = ReturnType<typeof setUp>;
 
 /**
+ * What a run trains, with which method, and in batches of which shape.
  * @throws badInput NOTHING_TO_TRAIN, NO_SAMPLES, INPUT_MISSING, INPUT_SHAPE, OBJECTIVE_LOSS, TARGETS_…,
  *   LABEL_RANGE
  */
-function setUp({ model, forget, retain, options }: SessionRequest): Setup {
+function setUp({ model, forget, retain, options }: SessionRequest) {
   const method = methodOf(options.method);
   const objective = objectiveOf(method, options);
   const lossName = options.loss ?? "cross-entropy";
@@ -183,21 +155,11 @@ function setUp({ model, forget, retain, options }: SessionRequest): Setup {
   const units = unitsOf(model, inputs, rows);
   for (const set of [method.uses.forget && forget, method.uses.retain && retain])
     if (set) checkTargets(set, loss.targets, lossName, units);
+  const start: WeightArrays = Object.fromEntries(parameters.map(({ name, data }) => [name, data]));
   return {
-    ...{
-      method,
-      objective,
-      lossName,
-      parameters,
-      forgetSamples,
-      retainSamples,
-      inputs,
-      batchSize,
-      rows,
-      units,
-    },
-    start: Object.fromEntries(parameters.map(({ name, data }) => [name, data])),
-    parts: Math.ceil(batchSize / rows),
+    ...{ method, objective, lossName, parameters, start, forgetSamples, retainSamples, inputs, units },
+    // The most samples of a batch, how many go through the graph at once, and in how many parts a batch does.
+    ...{ batchSize, rows, parts: Math.ceil(batchSize / rows) },
   };
 }
 
@@ -213,19 +175,15 @@ function unitsOf(model: TrainableGraph, inputs: readonly InputShape[], rows: num
   return logits!.shape[1] ?? 1;
 }
 
-/** What a method needs of the start model, measured once. */
-interface StartAnswers {
-  /** Logits that the method's teacher gives each sample, [samples, outputs]. */
-  readonly teacher: ReadonlyMap<Dataset, Float32Array>;
-  /** Per forget sample the most likely other class, where the objective asks for it. */
-  readonly likelyOther: Targets | undefined;
-}
-
+/**
+ * What a method needs of the start model, measured once: the logits that its teacher gives each sample, and
+ * per forget sample the most likely other class, where the objective asks for it.
+ */
 async function answersOfStart(
   { method, objective, start }: Setup,
   { forget, retain, draw }: SessionRequest,
   feeding: Feeding,
-): Promise<StartAnswers> {
+) {
   const teacher = new Map<Dataset, Float32Array>();
   let likelyOther: Targets | undefined;
   if (method.teacher || objective.targets === "likely-other") {
@@ -309,15 +267,6 @@ function batchSpecs({ method, lossName, inputs, rows, units, parameters }: Setup
   };
 }
 
-/** A compiled step, and what it was compiled for. */
-interface PreparedStep {
-  readonly runner: Runner;
-  readonly start: TrainState<Carried>;
-  /** The most retained samples that a batch may have. */
-  readonly retainRows: number;
-  readonly batcher: Batcher;
-}
-
 /** Compiles the step: over whole batches, or over parts where the graph takes fewer samples. */
 async function prepareStep(
   setup: Setup,
@@ -325,7 +274,7 @@ async function prepareStep(
   engine: Engine,
   masks: Arrays,
   order: Order,
-): Promise<PreparedStep> {
+) {
   const { method, objective, parameters, inputs, rows, parts } = setup;
   const specs = batchSpecs(setup, masks);
   const samplesAlone = () => model.mixes(inputKeys.read(inputSpecs(inputs, rows))) === undefined;
@@ -364,9 +313,9 @@ async function prepareStep(
 function stepOf(
   { method, inputs, units }: Setup,
   { forget, retain, signal }: SessionRequest,
-  { runner, retainRows, batcher }: PreparedStep,
+  { runner, retainRows, batcher }: Awaited<ReturnType<typeof prepareStep>>,
   masks: Arrays,
-  teacher: StartAnswers["teacher"],
+  teacher: ReadonlyMap<Dataset, Float32Array>,
 ): Session["step"] {
   const sourceOf = (set: Dataset, targets: Targets): SampleSource =>
     inMemory({

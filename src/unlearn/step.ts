@@ -90,34 +90,24 @@ export function startState(
 /** Both sides' losses, as far as an update and the ledger need them. */
 export type Sides = Pick<SideLosses, "forget" | "retain">;
 
+type Counts = ReturnType<typeof counts>;
+
 /** The samples of a batch, or of a part of one. */
 interface Samples {
+  readonly batch: Tensors;
   readonly inputs: Tensors;
-  /** int32 [N], or float [N, outputs] for losses on vectors. */
-  readonly labels: tf.Tensor;
-  /** float [N], 1 in the rows of one side's samples. */
-  readonly forgetMask: tf.Tensor;
-  readonly retainMask: tf.Tensor;
-  readonly counts: ReturnType<typeof counts>;
+  readonly counts: Counts;
   /** What the other parts of the batch add to both losses. */
-  readonly rest?: Sides;
+  readonly rest?: Sides | undefined;
 }
 
 /** What is known of a whole batch before the weights move. */
 interface BatchOutcome {
-  readonly counts: ReturnType<typeof counts>;
+  readonly counts: Counts;
   readonly sides: Sides;
   readonly gradients: readonly Weights[];
   /** The retain loss of the batch at other weights. */
   readonly retainAfter: (weights: Weights) => tf.Tensor;
-}
-
-interface Rise {
-  readonly rise: tf.Tensor;
-  /** 1 where there was one to measure, else 0. */
-  readonly hasRise: tf.Tensor;
-  /** Further scalars for the next step. */
-  readonly carried: Tensors;
 }
 
 /**
@@ -131,12 +121,7 @@ export function stepTools({ method, objective, options, apply, trainable, retain
   const rising = riseOf(method);
 
   const samplesOf = (batch: Tensors, rest?: Sides): Samples => ({
-    inputs: inputKeys.read(batch),
-    labels: batch.labels!,
-    forgetMask: batch.forgetMask!,
-    retainMask: batch.retainMask!,
-    counts: counts(batch),
-    ...(rest ? { rest } : {}),
+    ...{ batch, rest, inputs: inputKeys.read(batch), counts: counts(batch) },
   });
 
   const valuesOf = (dual: Tensors, batch: Tensors): StepValues => ({
@@ -149,9 +134,9 @@ export function stepTools({ method, objective, options, apply, trainable, retain
     teacher: batch.teacher,
   });
 
-  const lossesAt = (at: Weights, samples: Samples): SideLosses => {
-    const { inputs, labels, forgetMask, retainMask, rest } = samples;
-    const { nForget, nRetain, n } = samples.counts;
+  const lossesAt = (at: Weights, { batch, inputs, counts, rest }: Samples): SideLosses => {
+    const [labels, forgetMask, retainMask] = [batch.labels!, batch.forgetMask!, batch.retainMask!];
+    const { nForget, nRetain, n } = counts;
     const logits = apply(at, inputs);
     // The value is the whole batch's, the gradient this part's: summed over parts it is that of any function
     // of both losses.
@@ -240,39 +225,36 @@ export function stepTools({ method, objective, options, apply, trainable, retain
   const retainLossAt = (at: Weights, samples: Samples): tf.Scalar => {
     if (retainRows === undefined) return lossesAt(at, samples).retain;
     const head = (tensor: tf.Tensor) => tf.slice(tensor, 0, retainRows);
-    const { inputs, labels, retainMask } = samples;
+    const { batch, inputs, counts } = samples;
     const logits = apply(at, Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, head(x)])));
-    return sideLoss(utility.perSample(logits, head(labels)), head(retainMask), samples.counts.n);
+    return sideLoss(utility.perSample(logits, head(batch.labels!)), head(batch.retainMask!), counts.n);
   };
 
-  /** The rise of the utility loss as the method wants it measured; 0 where there was nothing to compare. */
+  /**
+   * The rise of the utility loss as the method wants it measured, 0 where there was nothing to compare;
+   * whether there was, 1 or 0; and further scalars for the next step.
+   */
   const measureRise = (
     { retain }: Sides,
     dual: Tensors,
     hasRetain: tf.Tensor,
     retainAfter: () => tf.Tensor,
-  ): Rise | undefined => {
+  ) => {
     if (rising === undefined) return undefined;
     if (rising === "second-forward") {
       const after = retainAfter();
-      return {
-        rise: tf.mul(tf.sub(logLoss(after), logLoss(retain)), hasRetain),
-        hasRise: hasRetain,
-        carried: {},
-      };
+      const rise = tf.mul(tf.sub(logLoss(after), logLoss(retain)), hasRetain);
+      return { rise, hasRise: hasRetain, carried: {} };
     }
     const now = logLoss(retain);
     const { previous, seen } = dual as Record<keyof typeof LAST_BATCH, tf.Tensor>;
     const since = tf.sub(now, previous);
     const hasRise = tf.mul(hasRetain, seen);
-    return {
-      rise: tf.mul(since, hasRise),
-      hasRise,
-      carried: {
-        previous: tf.add(previous, tf.mul(hasRetain, since)),
-        seen: tf.maximum(seen, hasRetain),
-      } satisfies Record<keyof typeof LAST_BATCH, tf.Tensor>,
+    const carried: Record<keyof typeof LAST_BATCH, tf.Tensor> = {
+      previous: tf.add(previous, tf.mul(hasRetain, since)),
+      seen: tf.maximum(seen, hasRetain),
     };
+    return { rise: tf.mul(since, hasRise), hasRise, carried };
   };
 
   /** From what a whole batch says to the next state and the step's figures. */
@@ -288,26 +270,17 @@ export function stepTools({ method, objective, options, apply, trainable, retain
     };
     const moved = descend(gradient, state, batch);
     const measured = measureRise(sides, state.dual, hasRetain, () => retainAfter(moved.weights));
-    const dual = measured
-      ? {
-          ...method.dual?.update(
-            state.dual,
-            tf.sub(measured.rise, values.epsilon),
-            measured.hasRise,
-            options,
-          ),
-          ...measured.carried,
-        }
-      : {};
+    const { rise, hasRise, carried } = measured ?? {};
+    const dual = rise && method.dual?.update(state.dual, tf.sub(rise, values.epsilon), hasRise!, options);
     return {
-      carry: stateKeys.flat({ ...moved, dual }),
+      carry: stateKeys.flat({ ...moved, dual: { ...dual, ...carried } }),
       results: {
         forgetLoss: tf.div(tf.mul(sides.forget, n), tf.maximum(nForget, 1)),
         retainLoss: tf.div(tf.mul(sides.retain, n), tf.maximum(nRetain, 1)),
         hasForget,
         hasRetain,
         lambda,
-        ...(measured ? { rise: measured.rise, hasRise: measured.hasRise } : {}),
+        ...(rise ? { rise, hasRise: hasRise! } : {}),
       },
     };
   };

@@ -14,59 +14,27 @@ const CANDIDATES = 4;
 export const isHeld = (watch: Watch | undefined): boolean =>
   watch !== undefined && (watch.budget !== undefined || watch.limits.length > 0);
 
-/** Steers a run by what its watched sets say, and collects the states that may be exported. */
-export interface Supervision {
-  /** ε_t of the step after so many. */
-  readonly epsilon: (done: number) => number;
-  /** A factor on the learning rate of the next step. */
-  readonly rate: () => number;
-  /**
-   * Measures the watched sets where it is time to, or where a loss is not finite; goes back to an earlier
-   * state if need be.
-   * @returns what they say, undefined where they were not measured, and whether the run ends here
-   */
-  readonly after: (
-    done: number,
-    finite: boolean,
-  ) => Promise<{ readonly figures?: WatchFigures; readonly ends: boolean }>;
-  readonly checks: readonly WatchFigures[];
-  /** Best first, see `forgetsMore`. */
-  readonly candidates: readonly Candidate[];
-}
-
-/** A run without a watch: ε_t follows its schedule. */
-const unwatched = (
-  { epsilon, epsilonSchedule = "constant" }: UnlearnOptions,
-  steps: number,
-): Supervision => ({
-  epsilon: (done) => epsilonAt(epsilon, epsilonSchedule, done, steps),
-  rate: () => 1,
-  after: async () => ({ ends: false }),
-  checks: [],
-  candidates: [],
-});
-
-/** @param watched undefined for a run without a watch */
+/**
+ * Steers a run by what its watched sets say, and collects the states that may be exported.
+ * @param watched undefined for a run without a watch: ε_t follows its schedule
+ */
 export function supervise(
   session: Session,
   options: UnlearnOptions,
   steps: number,
   watched: { readonly watch: Watch; readonly watching: Watching } | undefined,
-): Supervision {
-  const alone = unwatched(options, steps);
-  if (!watched) return alone;
-  const { watch, watching } = watched;
-  const { budget } = watch;
-  const held = isHeld(watch);
+) {
+  const budget = watched?.watch.budget;
+  const held = isHeld(watched?.watch);
   const every = Math.max(1, Math.ceil(steps / MEASUREMENTS));
   const checks: WatchFigures[] = [];
   const candidates: Candidate[] = [];
   const pace = startPacing(options.lr === "auto" && budget !== undefined);
   // Where a run that breaks its budget goes back to: the last state with room left.
   let good = session.startState;
-  let validationLoss = watching.start.validation.loss;
+  let validationLoss = watched?.watching.start.validation.loss ?? 0;
 
-  const measureAfter = async (done: number): Promise<WatchFigures> => {
+  const measureAfter = async (done: number, watching: Watching): Promise<WatchFigures> => {
     const state = await session.read();
     const weights = session.weightsOf(state);
     const figures = await watching.check(done, weights);
@@ -90,18 +58,26 @@ export function supervise(
   };
 
   return {
-    epsilon: (done) =>
-      budget
-        ? budgetEpsilon(watching.lossAllowed, validationLoss, steps - done) +
+    /** ε_t of the step after so many. */
+    epsilon: (done: number): number =>
+      watched && budget
+        ? budgetEpsilon(watched.watching.lossAllowed, validationLoss, steps - done) +
           pace.caution() * Math.min(0, options.epsilon)
-        : alone.epsilon(done),
+        : epsilonAt(options.epsilon, options.epsilonSchedule ?? "constant", done, steps),
+    /** A factor on the learning rate of the next step. */
     rate: pace.rate,
-    async after(done, finite) {
-      if (finite && done % every !== 0 && done !== steps) return { ends: false };
-      const figures = await measureAfter(done);
+    /**
+     * Measures the watched sets where it is time to, or where a loss is not finite; goes back to an earlier
+     * state if need be.
+     * @returns what they say, undefined where they were not measured, and whether the run ends here
+     */
+    async after(done: number, finite: boolean): Promise<{ figures?: WatchFigures; ends: boolean }> {
+      if (!watched || (finite && done % every !== 0 && done !== steps)) return { ends: false };
+      const figures = await measureAfter(done, watched.watching);
       return { figures, ends: figures.stop !== undefined && (!held || (figures.within && figures.forgets)) };
     },
     checks,
+    /** Best first, see `forgetsMore`. */
     candidates,
   };
 }

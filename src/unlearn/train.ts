@@ -11,7 +11,7 @@ import { checkOptions } from "./options.ts";
 import { learningRateAt } from "./schedule.ts";
 import { openSession, type Session } from "./session.ts";
 import { startOfDual } from "./step.ts";
-import { isHeld, type Supervision, supervise } from "./supervision.ts";
+import { isHeld, supervise } from "./supervision.ts";
 import type { LedgerEntry, TrainingProgress, TrainingResult, UnlearnOptions } from "./types.ts";
 import { sampleOf, startWatching, type Watch, type Watching } from "./watch.ts";
 
@@ -66,9 +66,15 @@ export async function train(request: TrainRequest): Promise<TrainingResult> {
     const plan = session.plan(draw);
     const perEpoch = Array.from({ length: options.epochs }, (_, epoch) => plan.count(epoch));
     const steps = perEpoch.reduce((a, b) => a + b, 0);
-    const lr = await firstRate(request, session, { steps, watched, watchDraw, draws });
+    const lr =
+      options.lr !== "auto"
+        ? options.lr
+        : watch!.budget
+          ? // Found on the way from there; a range test has no line that a rate may not cross.
+            FIRST_RATE
+          : await ratedByTest(request, session, watched!.watching, steps, watchDraw);
     const supervision = supervise(session, options, steps, watched);
-    const run = await takeSteps(request, session, { plan, draw, steps, lr, supervision });
+    const run = await takeSteps(request, { session, plan, draw, steps, lr, supervision });
     const final = await session.read();
     const weights = new Map(Object.entries(session.weightsOf(final)));
     if (!isHeld(watch)) refuseDiverged(weights, steps);
@@ -118,27 +124,15 @@ const startOfWatch = async (
     loss: options.loss ?? "cross-entropy",
   });
 
-/** The learning rate a run begins with: given; under a budget always the same; else by a range test. */
-async function firstRate(
-  { retain, options }: TrainRequest,
+/** The learning rate that the range test finds. */
+async function ratedByTest(
+  { retain, options, watch }: TrainRequest,
   session: Session,
-  {
-    steps,
-    watched,
-    watchDraw,
-    draws,
-  }: {
-    readonly steps: number;
-    readonly watched: { readonly watch: Watch; readonly watching: Watching } | undefined;
-    readonly watchDraw: Draw;
-    readonly draws: () => Draw;
-  },
+  watching: Watching,
+  steps: number,
+  draw: Draw,
 ): Promise<number> {
-  if (options.lr !== "auto") return options.lr;
-  const { watch, watching } = watched!;
-  // Under a budget the rate is found on the way; a range test has no line that a rate may not cross.
-  if (watch.budget) return FIRST_RATE;
-  const sample = sampleOf(retain, watchDraw);
+  const sample = sampleOf(retain, draw);
   const forward = await session.forward();
   const loss = options.loss ?? "cross-entropy";
   const look = async (weights: WeightArrays) => {
@@ -146,32 +140,29 @@ async function firstRate(
     const retained = measure(await forward.logits(weights, retain, sample), retain, loss, sample);
     return { forget: forgetAccuracy, validation: validationAccuracy, retain: retained.accuracy };
   };
-  return searchRate(session, look, draws, {
+  return searchRate(session, look, drawing(options.seed), {
     steps,
     target: watching.target,
-    goal: watch.goal,
+    goal: watch!.goal,
     epsilon: options.epsilon,
     optimizer: options.optimizer ?? "sgd",
   });
 }
 
+/** All that the steps of a run are taken with. */
+interface Run {
+  readonly session: Session;
+  readonly plan: ReturnType<Session["plan"]>;
+  readonly draw: Draw;
+  readonly steps: number;
+  readonly lr: number;
+  readonly supervision: ReturnType<typeof supervise>;
+}
+
 /** Every step of a run, until it is through or its supervision ends it. */
 async function takeSteps(
   { options, hooks = {}, watch }: TrainRequest,
-  session: Session,
-  {
-    plan,
-    draw,
-    steps,
-    lr,
-    supervision,
-  }: {
-    readonly plan: ReturnType<Session["plan"]>;
-    readonly draw: Draw;
-    readonly steps: number;
-    readonly lr: number;
-    readonly supervision: Supervision;
-  },
+  { session, plan, draw, steps, lr, supervision }: Run,
 ): Promise<{ readonly ledger: readonly LedgerEntry[]; readonly samplesPerSecond: number }> {
   const started = performance.now();
   const { epochs } = options;

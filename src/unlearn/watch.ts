@@ -129,7 +129,7 @@ export interface Watching extends Aim {
   readonly affords: (figures: Pick<WatchFigures, "spent" | "also">) => boolean;
   /** Whether what was to be forgotten is forgotten. */
   readonly arrived: (figures: WatchFigures) => boolean;
-  /** Whether at most half of the budget is spent and the loss has room too, so that not any step breaks it. */
+  /** Whether at most half of the budget is spent and the loss has room too; beyond, a step may break it. */
   readonly clear: (figures: WatchFigures) => boolean;
   /** Measures weights at a step. */
   readonly check: (step: number, weights: WeightArrays) => Promise<WatchFigures>;
