@@ -168,7 +168,7 @@ async function run(
   const before = await shipped;
   try {
     const { value: made, seconds } = await timed(async () => {
-      const trained = await train(imported, sets.forget, sets.retain, options);
+      const trained = await train({ model: imported, ...sets, options });
       await exportModel(source, trained.weights, out, {});
       const written = importModel(loadModelFile(out));
       const parity = await checkParity(written, {}, sets.forget, threads);

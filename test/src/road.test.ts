@@ -87,8 +87,8 @@ test.each<Method>(["eupmu", "eupmu-fast", "explicit", "finetune", "random-label"
     const forget = firstSamples(loadDataset(FORGET, model.inputs, how), 5);
     const retain = firstSamples(loadDataset(RETAIN, model.inputs, how), 9);
     const options = { ...DEFAULT_OPTIONS, method, epochs: 1, batchSize: 8, threads: 1 };
-    const compiled = await train(model, forget, retain, { ...options, engine: "onnxruntime" });
-    const eager = await train(model, forget, retain, { ...options, engine: "cpu" });
+    const compiled = await train({ model, forget, retain, options: { ...options, engine: "onnxruntime" } });
+    const eager = await train({ model, forget, retain, options: { ...options, engine: "cpu" } });
     expect(compiled.steps).toBe(eager.steps);
     compiled.ledger.forEach((entry, i) => {
       const reference = eager.ledger[i]!;

@@ -198,12 +198,11 @@ test("a frozen beginning is computed once per sample, and training goes the same
   expect(cut.parameters).toEqual(whole.parameters);
   const run = async (trained: typeof whole) => {
     const [forget, retain] = [await withPrefix(trained, sets[0]), await withPrefix(trained, sets[1])];
-    return train(behindPrefix(trained), forget, retain, {
-      ...DEFAULT_OPTIONS,
-      epochs: 2,
-      lr: 0.05,
-      batchSize: 8,
-      threads: 1,
+    return train({
+      model: behindPrefix(trained),
+      forget,
+      retain,
+      options: { ...DEFAULT_OPTIONS, epochs: 2, lr: 0.05, batchSize: 8, threads: 1 },
     });
   };
   const [once, again] = [await run(cut), await run(whole)];

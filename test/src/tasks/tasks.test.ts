@@ -183,7 +183,7 @@ test("a task may draw into each step's batch: the same draws from the same seed"
     Object.assign(tasks.classification, { drawStep });
     try {
       const options = { ...DEFAULT_OPTIONS, seed, epochs: 2, batchSize: 12, threads: 1 };
-      const { steps } = await train(model, ...sets, options);
+      const { steps } = await train({ model, forget: sets[0], retain: sets[1], options });
       expect(drawn).toHaveLength(steps);
     } finally {
       Reflect.deleteProperty(tasks.classification, "drawStep");

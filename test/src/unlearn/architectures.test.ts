@@ -74,10 +74,10 @@ for (const [name, path, sets] of architectures) {
       threads: 1,
       lambda: 0.5,
     } as const;
-    const reference = await train(model, forget, retain, { ...options, engine: "cpu" });
+    const reference = await train({ model, forget, retain, options: { ...options, engine: "cpu" } });
     expect(reference.steps).toBe(1);
     for (const engine of engines) {
-      const result = await train(model, forget, retain, { ...options, engine });
+      const result = await train({ model, forget, retain, options: { ...options, engine } });
       for (const key of ["forgetLoss", "retainLoss", "batchRise"] as const) {
         const [a, b] = [result.ledger[0]![key]!, reference.ledger[0]![key]!];
         expect(Math.abs(a - b), `${key} on ${engine}`).toBeLessThanOrEqual(

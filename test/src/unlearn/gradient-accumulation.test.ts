@@ -33,7 +33,7 @@ const options: UnlearnOptions = {
   ...{ clipNorm: 1, saliency: 0.5 },
 };
 const moves = async (of: TrainableModel, given: UnlearnOptions, watch?: Watch) => {
-  const { weights, ledger } = await train(of, forget, retain, given, undefined, undefined, watch);
+  const { weights, ledger } = await train({ model: of, forget, retain, options: given, watch });
   const start = new Map(model.parameters.map(({ name, data }) => [name, data]));
   return {
     ledger,
