@@ -1,6 +1,6 @@
 export { OnnxUnlearnError } from "../converters/errors.ts";
 export { exportModel } from "../converters/export/write.ts";
-export { importModel } from "../converters/import/graph.ts";
+export { importModel } from "../converters/importer.ts";
 export { loadModelFile as loadModel, readModel } from "../converters/onnx/read.ts";
 export { type DiffDocument, type DiffRequest, diff } from "./api/diff.ts";
 export { type EvaluateDocument, type EvaluateRequest, evaluate } from "./api/evaluate.ts";

@@ -1,6 +1,6 @@
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
-import { importModel } from "../../converters/import/graph.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
+import { importModel } from "../../converters/importer.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import type { NumberArray } from "../../src/engine/engine.ts";
 import { methods } from "../../src/unlearn/methods/index.ts";

@@ -1,7 +1,7 @@
 import { badInput } from "../../converters/errors.ts";
 import { compareStructure, type TensorChange } from "../../converters/export/compare.ts";
-import { importModel } from "../../converters/import/graph.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
+import { importModel } from "../../converters/importer.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { loadSets, type SetPaths, type Sets } from "../data/sets.ts";

@@ -1,4 +1,4 @@
-import { importModel } from "../../converters/import/graph.ts";
+import { importModel } from "../../converters/importer.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { loadSets, type SetPaths, type Sets } from "../data/sets.ts";
 import { type Evaluation, evaluateFile, type Gap, gapTo } from "../evaluate/evaluation.ts";

@@ -1,4 +1,4 @@
-import type { Examination, Refusal } from "../../converters/import/examine.ts";
+import type { Examination, Refusal } from "../../converters/examine.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
 
 export const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
-import { importModel } from "../../converters/import/graph.ts";
+import { importModel } from "../../converters/importer.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { loadDataset, NO_PREPROCESSING } from "../data/dataset.ts";
 import { loadSets, refuseOverlap, type SetPaths } from "../data/sets.ts";

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
-import { importModel } from "../../converters/import/graph.ts";
+import { importModel } from "../../converters/importer.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { loadSets, type SetPaths } from "../data/sets.ts";
 import { type Evaluation, gapTo } from "../evaluate/evaluation.ts";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { notTrainable, OnnxUnlearnError } from "../../converters/errors.ts";
-import type { Examination, Refusal } from "../../converters/import/examine.ts";
+import type { Examination, Refusal } from "../../converters/examine.ts";
 import type { Batching } from "../../converters/import/model.ts";
 import type { OnnxModel, OnnxValueInfo } from "../../converters/onnx/model.ts";
 import { documentOf, type InspectDocument, product } from "../api/inspect.ts";
@@ -143,7 +143,7 @@ async function inspect(path: string, { json, ...options }: InspectFlags, io: Io)
     return;
   }
   const [{ examine, saysMore }, loads] = await Promise.all([
-    import("../../converters/import/examine.ts"),
+    import("../../converters/examine.ts"),
     requireLoadable(path).then(
       () => undefined,
       (error: OnnxUnlearnError): Refusal => ({ code: error.code, message: error.message }),

@@ -5,7 +5,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { zipSync } from "fflate";
 import { expect, test } from "vitest";
 import { compileStep } from "../../../converters/compile/compile.ts";
-import { examine } from "../../../converters/import/examine.ts";
+import { examine } from "../../../converters/examine.ts";
 import { readModel } from "../../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS, unlearn } from "../../../src/api/unlearn.ts";
 import { relearn } from "../../../src/evaluate/relearn.ts";
