@@ -7,8 +7,8 @@
  */
 export { type ErrorCode, type ExitCode, OnnxUnlearnError } from "../converters/errors.ts";
 export { exportModel } from "../converters/export/write.ts";
-export { importModel } from "../converters/import/graph.ts";
 export type { Batching, ImportOptions, Parameter, TrainableModel } from "../converters/import/model.ts";
+export { importModel } from "../converters/importer.ts";
 export type { OnnxModel } from "../converters/onnx/model.ts";
 export { loadModelFile as loadModel, readModel } from "../converters/onnx/read.ts";
 export type { Hooks, OpenedCase, OpenOptions } from "./case/case.ts";

@@ -1,6 +1,6 @@
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
-import { importModel } from "../../converters/import/graph.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
+import { importModel } from "../../converters/importer.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import type { NumberArray } from "../../src/engine/engine.ts";
 import { methods, objectiveOf } from "../../src/unlearn/methods/index.ts";
@@ -28,7 +28,8 @@ function stepShapes(model: TrainableModel, { batch, sample }: Workload): [string
 /** A workload, its model written to `file`, as what an engine needs to run its step. */
 export function jobOf(workload: Workload, file: string, name: Method): Job {
   const { train } = workload;
-  const model = importModel(loadModelFile(file), train ? { train, frozenOnce: true } : {});
+  const whole = importModel(loadModelFile(file), train ? { train } : {});
+  const model = train ? whole.cutAtWeights() : whole;
   const parameters = model.parameters.filter(({ trainable }) => trainable);
   const method = methods[name];
   const options = { dual: "adam", beta: 1, optimizer: "sgd", momentum: 0.9, weightDecay: 5e-4 } as const;

@@ -95,7 +95,10 @@ async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** All files or none: each is written beside its target and synced, then renamed in order; a failure undoes the renames. */
+/**
+ * All files or none: each is written beside its target and synced, then renamed in order; a failure undoes
+ * the renames.
+ */
 async function commitFiles(files: readonly (readonly [target: string, bytes: Uint8Array])[]): Promise<void> {
   const mark = randomUUID();
   const staged = (target: string) => `${target}.${mark}.tmp`;
@@ -125,10 +128,12 @@ async function commitFiles(files: readonly (readonly [target: string, bytes: Uin
 }
 
 /**
- * Write the model with new weights to `out`. Every file is complete before it appears under its name; side files come
- * first and the model last. On failure nothing new remains and files that were there before are back.
+ * Write the model with new weights to `out`. Every file is complete before it appears under its name; side
+ * files come first and the model last. On failure nothing new remains and files that were there before are
+ * back.
  * @param weights as for {@link patchModel}
- * @throws badInput (exit 2) "OUTPUT_IS_INPUT", "OUTPUT_EXISTS", "OUTPUT_FOLDER" or "OUTPUT_FAILED", and patchModel's
+ * @throws badInput (exit 2) "OUTPUT_IS_INPUT", "OUTPUT_EXISTS", "OUTPUT_FOLDER" or "OUTPUT_FAILED", and
+ * patchModel's
  */
 export async function exportModel(
   model: OnnxModel,

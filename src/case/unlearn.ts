@@ -212,15 +212,11 @@ function refuseOverlaps({ sets }: OpenedCase, { allowOverlap, limits = {} }: Unl
 }
 
 /** The model and the sets as training takes them: what stands before the first trained weight is computed once. */
-async function prepare(
-  { model: whole, sets, options }: OpenedCase,
-  settings: UnlearnSettings,
-  threads: number,
-) {
+async function prepare({ model: whole, sets }: OpenedCase, settings: UnlearnSettings, threads: number) {
   const test = settings.stopWhen?.some((condition) => condition.includes("testAccuracy")) ?? false;
   const { forget, retain, validation, also = {} } = sets;
   const looked = [retain, validation, ...Object.values(also), test ? sets.test : undefined];
-  const model = await cutFrozen(whole, options, [forget, ...looked.filter((set) => set !== undefined)]);
+  const model = await cutFrozen(whole, [forget, ...looked.filter((set) => set !== undefined)]);
   return { model, sets: await withPrefixes(model, sets, { test, threads }) };
 }
 

@@ -1,17 +1,13 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
 import { elementCount } from "../../converters/dims.ts";
 import { notTrainable } from "../../converters/errors.ts";
-import { importModel } from "../../converters/import/graph.ts";
-import type { ImportOptions, TrainableModel } from "../../converters/import/model.ts";
+import type { TrainableModel } from "../../converters/import/model.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
 import { onnx } from "../../converters/onnx/proto.ts";
 import { createBatcher, everySample, inMemory } from "../data/batcher.ts";
 import type { Sets } from "../data/sets.ts";
 import type { Dataset } from "../data/types.ts";
+import { openFile } from "../engine/session.ts";
 import { fromRuntime, toRuntime } from "../engine/tensors.ts";
-import * as ort from "../runtime.ts";
 import { inputColumns, inputShapes, inputSpecs } from "../unlearn/inputs.ts";
 import { inputKeys } from "../unlearn/state.ts";
 
@@ -24,30 +20,9 @@ export function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8A
   return joined;
 }
 
-/** ONNX Runtime on a model whose inner values can be fetched; external data lies in a folder of its own. */
-async function openTapped(
-  source: OnnxModel,
-  names: readonly string[],
-  threads: number | undefined,
-): Promise<ort.InferenceSession> {
-  const bytes = withOutputs(source.bytes, names);
-  const options = {
-    logSeverityLevel: 4 as const,
-    ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-  };
-  if (!source.sideFiles?.size) return ort.InferenceSession.create(bytes, options);
-  const folder = mkdtempSync(join(tmpdir(), "onnx-unlearn-prefix-"));
-  try {
-    for (const [side, data] of source.sideFiles) {
-      mkdirSync(dirname(join(folder, side)), { recursive: true });
-      writeFileSync(join(folder, side), data);
-    }
-    writeFileSync(join(folder, "model.onnx"), bytes);
-    return await ort.InferenceSession.create(join(folder, "model.onnx"), options);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
+/** ONNX Runtime on a model whose inner values can be fetched. */
+const openTapped = (source: OnnxModel, names: readonly string[], threads: number | undefined) =>
+  openFile({ ...source, bytes: withOutputs(source.bytes, names) }, { threads });
 
 /** The model as training sees it: its inputs are what `apply` takes. */
 export const behindPrefix = (model: TrainableModel): TrainableModel =>
@@ -60,15 +35,13 @@ const HELD_BYTES = 2 ** 29;
  * The model to train on these sets: cut where its trained weights begin, so that what stands before them is
  * computed once per sample and not once per epoch; the model itself where there is nothing before them, its
  * values are not one row of floats per sample, or they would take more than 512 MB.
- * @param options what the model was imported with
  */
 export async function cutFrozen(
   model: TrainableModel,
-  options: ImportOptions,
   sets: readonly [Dataset, ...Dataset[]],
 ): Promise<TrainableModel> {
   if (model.frontier.length > 0) return model;
-  const cut = importModel(model.source, { ...options, frozenOnce: true });
+  const cut = model.cutAtWeights();
   if (cut.frontier.length === 0) return model;
   const inputs = inputShapes(model.inputs, sets);
   const shapesOf = (rows: number) => {

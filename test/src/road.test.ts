@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { importModel } from "../../converters/import/graph.ts";
+import { importModel } from "../../converters/importer.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS } from "../../src/case/unlearn.ts";
 import { main } from "../../src/cli/main.ts";

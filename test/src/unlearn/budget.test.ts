@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import * as ort from "onnxruntime-node";
 import { afterAll, describe, expect, test } from "vitest";
-import { importModel } from "../../../converters/import/graph.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { BudgetError } from "../../../src/case/guard.ts";
 import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";

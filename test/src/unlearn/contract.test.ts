@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { importModel } from "../../../converters/import/graph.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";
 import { loadDataset } from "../../../src/data/dataset.ts";

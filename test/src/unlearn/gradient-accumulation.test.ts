@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { importModel } from "../../../converters/import/graph.ts";
 import type { TrainableModel } from "../../../converters/import/model.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";
 import { loadDataset } from "../../../src/data/dataset.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { optionsPage } from "../../../bench/docs/options-page.ts";
-import { importModel } from "../../../converters/import/graph.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { Command } from "../../../src/cli/commander.ts";
 import { withOptions } from "../../../src/cli/options.ts";

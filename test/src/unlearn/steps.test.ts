@@ -2,7 +2,7 @@ import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, test } from "vitest";
 import { compileStep } from "../../../converters/compile/compile.ts";
-import { importModel } from "../../../converters/import/graph.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import type { Dataset } from "../../../src/data/types.ts";
 import type { EngineName } from "../../../src/engine/engine.ts";
