@@ -15,25 +15,13 @@ import {
 import { figuresOf, parseStopCondition } from "../unlearn/conditions.ts";
 import { forbidsRise, isWithinLimit, parseLimit } from "../unlearn/limits.ts";
 import { measureOf } from "../unlearn/metrics.ts";
+import type { GuardOptions } from "../unlearn/option-table.ts";
 import type { Goal, UnlearnOptions, WatchFigures } from "../unlearn/types.ts";
 import { goalOf, withhold } from "../unlearn/validation.ts";
 import { type Forgetting, forgetsEnough, targetOf, type Watch } from "../unlearn/watch.ts";
 
-/** What a run is held to, in the user's words (METHOD section 6). */
-export interface GuardRequest {
-  /** The total utility that may be lost on validation data: `0.5pp`, `0.02nats`, or for a regression `0.02mse`. */
-  readonly budget?: string;
-  /** An export must forget at least so much: points of accuracy (`1`, `1pp`), or `0.01nats` of loss, see `forgetsEnough`. Default 1 point. */
-  readonly minForgetting?: number | string;
-  /** Per `also` set, by how many points its accuracy may change: `-1pp` fall, `+1pp` rise. */
-  readonly limits?: Readonly<Record<string, string>>;
-  /** Each ends the run where it holds: `forgetAccuracy<=validationAccuracy`. */
-  readonly stopWhen?: readonly string[];
-  /**
-   * Undefined: `unseen` with a `validation` set to compare with, unless the forget set has a class of its own; else `gone`.
-   */
-  readonly goal?: Goal;
-}
+/** What a run is held to, in the user's words (docs/method.md, "Budgets"). */
+export type GuardRequest = GuardOptions;
 
 /** Share of the retained set that is kept out of training where a run needs validation data and none was given. */
 const WITHHELD = 0.1;

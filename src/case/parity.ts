@@ -70,7 +70,7 @@ export async function checkParity(
     };
   const raw = answered ?? (await predict(written, part, { threads })).raw;
   const wanted = raw.subarray(0, (raw.length / (answered ? set.count : samples)) * samples);
-  // The output itself, so that whatever stands behind the logits is the file's own.
+  // The output itself: what follows the logits is then compared too.
   const { logits, output: shown } = written.head;
   const seen = logits === shown ? written : importModel(source, { ...options, logits: shown });
   const inputsOf = (prefix: string) => seen.stepInputs.map(({ name }) => [`${prefix}${name}`, name] as const);

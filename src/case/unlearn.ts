@@ -14,7 +14,7 @@ import type { GateReport } from "../gates/judge.ts";
 import { refuseInterrupted } from "../interrupt.ts";
 import { behindPrefix, cutFrozen, withPrefixes } from "../prepare/frozen-prefix.ts";
 import { type Budget, unitOf } from "../unlearn/budget.ts";
-import { namedOptions } from "../unlearn/methods/index.ts";
+import { namedOptions } from "../unlearn/chosen.ts";
 import { DEFAULT_OPTIONS } from "../unlearn/option-table.ts";
 import { resolveOptions } from "../unlearn/options.ts";
 import { train } from "../unlearn/train.ts";

@@ -38,7 +38,7 @@ const numberList = (text: string): string[] => {
 };
 const countList = (text: string): number[] => words(text).map(count);
 
-/** ε_t per step that span the field's settings (METHOD section 3): demanding an improvement to allowing a little. */
+/** ε_t per step across the field's settings, from demanding an improvement to allowing none. */
 const EPSILONS = ["-0.05", "-0.02", "-0.01", "-0.005", "0"] as const;
 
 export const defineSweep = (command: Command, io: Io): Command =>

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
-import { refuseBadTarget } from "../../converters/export/write.ts";
+import { refuseBadTarget, refuseUnwritable } from "../../converters/export/write.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import type { DiffDocument } from "../case/compare.ts";
 import { openModel, openReference } from "../case/model.ts";
@@ -109,6 +109,7 @@ export async function runPipeline(
   const { opened, sources, settings } = await checkPlan(plan);
   const { model } = opened;
   await refuseBadTarget(model.source, plan.out, options.force);
+  await refuseUnwritable(plan.out);
   const key = plan.receipt.key === undefined ? undefined : readKey(plan.receipt.key, { create: true });
   // Named as they stand in the files; what is read for it is not kept through the training.
   const data = key ? await namedSets(key, sources, model, plan.unlearn.loss) : null;

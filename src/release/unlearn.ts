@@ -1,4 +1,4 @@
-import { refuseBadTarget } from "../../converters/export/write.ts";
+import { refuseBadTarget, refuseUnwritable } from "../../converters/export/write.ts";
 import type { OpenOptions } from "../case/case.ts";
 import { BudgetError } from "../case/guard.ts";
 import { type ModelInput, openModel, openReference } from "../case/model.ts";
@@ -41,7 +41,8 @@ function refuseBadReports(request: UnlearnRequest): void {
 }
 
 /**
- * The whole road with files at both ends: model and sets in, verified model file, report and views out. A failure leaves no model behind.
+ * The whole road with files at both ends: model and sets in, verified model file, report and views out. Where
+ * it fails, no model is written.
  * @throws OnnxUnlearnError with the exit code of the command line
  */
 export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {}): Promise<UnlearnDocument> {
@@ -51,6 +52,7 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
   const gates = isPath(request.gates) ? readGates(request.gates) : request.gates;
   const model = openModel(input, request);
   await refuseBadTarget(model.source, out, force);
+  await refuseUnwritable(out);
   hooks.onPhase?.("reading the data");
   const loss = request.loss ?? request.options?.loss;
   const opened = await openCase(model, await openSources(request), {

@@ -123,7 +123,7 @@ export function paretoFront(
     .sort((a, b) => points[b]!.forget - points[a]!.forget || points[a]!.utility - points[b]!.utility);
 }
 
-/** What one run leaves behind. */
+/** The record of one run. */
 interface RunFile {
   readonly signature: readonly string[];
   /** SHA-256 of the gates: other gates are another question. */

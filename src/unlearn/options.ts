@@ -1,6 +1,7 @@
 import { badInput } from "../../converters/errors.ts";
 import { taskOf } from "../tasks/index.ts";
-import { methodOf, methods, objectiveOf } from "./methods/index.ts";
+import { methodOf, objectiveOf } from "./chosen.ts";
+import { methods } from "./methods/index.ts";
 import { accepts, kindText } from "./option-kind.ts";
 import {
   BUDGET_DEFAULTS,
