@@ -23,7 +23,10 @@ import { type Forgetting, forgetsEnough, targetOf, type Watch } from "../unlearn
 /** What a run is held to, in the user's words (docs/method.md, "Budgets"). */
 export type GuardRequest = GuardOptions;
 
-/** Share of the retained set that is kept out of training where a run needs validation data and none was given. */
+/**
+ * Share of the retained set that is kept out of training where a run needs validation data and none was
+ * given.
+ */
 const WITHHELD = 0.1;
 
 /** @throws badInput MIN_FORGETTING */
@@ -53,9 +56,11 @@ function refuseAccuracies({ forget: { task } }: Sets, budget: Budget | undefined
 }
 
 /**
- * The watch a request asks for, and what is then trained on: with no `validation` a seeded tenth of the retained set is withheld; a set whose accuracy may
+ * The watch a request asks for, and what is then trained on: with no `validation` a seeded tenth of the
+ * retained set is withheld; a set whose accuracy may
  * rise by so much only, as it was forgotten earlier, is forgotten once more beside the forget set.
- * @throws badInput BUDGET_FORM, LIMIT_FORM, LIMIT_UNKNOWN, GOAL_NEEDS_VALIDATION, STOP_WHEN, STOP_NEEDS_TEST, MIN_FORGETTING
+ * @throws badInput BUDGET_FORM, LIMIT_FORM, LIMIT_UNKNOWN, GOAL_NEEDS_VALIDATION, STOP_WHEN, STOP_NEEDS_TEST,
+ *   MIN_FORGETTING
  */
 export function guardOf(request: GuardRequest, sets: Sets, options: UnlearnOptions) {
   const budget = request.budget === undefined ? undefined : parseBudget(request.budget);
@@ -95,7 +100,8 @@ export function guardOf(request: GuardRequest, sets: Sets, options: UnlearnOptio
     ...(sets.test ? { test: sets.test } : {}),
   };
   return {
-    // What may not come back is held down by training, not by chance: new answers for some samples are old ones for others.
+    // What may not come back is held down by training, not by chance: new answers for some samples are old
+    // ones for others.
     forget: join([sets.forget, ...limits.filter(forbidsRise).map(({ name }) => also[name]!)]),
     retain: split.train,
     watch,
@@ -167,7 +173,10 @@ export class BudgetError extends OnnxUnlearnError {
   }
 }
 
-/** Among the looks that failed: of those within the budget the one that forgot most, else the one that overspent least. */
+/**
+ * Among the looks that failed: of those within the budget the one that forgot most, else the one that
+ * overspent least.
+ */
 export function closestMiss(checks: readonly WatchFigures[]): ClosestMiss | null {
   const finite = checks.filter((check) => Number.isFinite(check.spent) && Number.isFinite(check.forgetLoss));
   const within = finite.filter((check) => check.within);

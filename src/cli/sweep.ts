@@ -88,7 +88,10 @@ export const defineSweep = (command: Command, io: Io): Command =>
 
 type RunCommand = NonNullable<Io["runCommand"]>;
 
-/** Runs a point as a command of its own. @param options further options of `onnx-unlearn unlearn` for every run */
+/**
+ * Runs a point as a command of its own.
+ * @param options further options of `onnx-unlearn unlearn` for every run
+ */
 function commandRunner(flags: SweepFlags, options: readonly string[], run: RunCommand): PointRunner {
   const { model, forget, retain, test, validation, also, scale, mean, std, loss, gates, threads } = flags;
   const given = Object.entries({ model, forget, retain, test, validation, loss, gates }).flatMap(

@@ -20,7 +20,10 @@ import { type NamedSet, nameSet, readKey } from "./records.ts";
 import type { UnlearnRequest } from "./unlearn.ts";
 import type { VerifyDocument } from "./verify.ts";
 
-/** The report of a pipeline run: that of its unlearning, and what the later steps found. `verify --report` takes it. */
+/**
+ * The report of a pipeline run: that of its unlearning, and what the later steps found. `verify --report`
+ * takes it.
+ */
 export interface RunDocument extends UnlearnDocument {
   readonly verdict: "passed" | "failed";
   readonly verify: VerifyDocument;
@@ -93,8 +96,10 @@ const verificationOf = ({ candidate, document }: Scrubbed): VerifyDocument => ({
 });
 
 /**
- * A pipeline file as one step with one verdict: unlearn, verify, compare, judge, report, receipt. Where a gate fails the new file lies at
- * `OUT.rejected`, and the verdict in the report and in the receipt, which are written all the same, is "failed".
+ * A pipeline file as one step with one verdict: unlearn, verify, compare, judge, report, receipt. Where a
+ * gate fails the new file lies at
+ * `OUT.rejected`, and the verdict in the report and in the receipt, which are written all the same, is
+ * "failed".
  * @param options `force` replaces an existing output
  * @throws OnnxUnlearnError with the exit code of the command line
  */

@@ -31,7 +31,10 @@ export interface UnlearnRequest
 
 const isPath = (value: unknown): value is string => typeof value === "string";
 
-/** What can be known to be wrong with reports and views before the work. @throws badInput REPORT_FOLDER, REPORT_PATH, VIEW_FOLDER, VIEW_PATH, JUNIT_WITHOUT_GATES */
+/**
+ * What can be known to be wrong with reports and views before the work.
+ * @throws badInput REPORT_FOLDER, REPORT_PATH, VIEW_FOLDER, VIEW_PATH, JUNIT_WITHOUT_GATES
+ */
 function refuseBadReports(request: UnlearnRequest): void {
   const { model, out, report, forget, retain, test, validation, also = {} } = request;
   const inputs = [model, forget, retain, test, validation, ...Object.values(also)].filter(isPath);
