@@ -47,7 +47,7 @@ export async function diff(request: DiffRequest, hooks: Hooks = {}): Promise<Dif
       shadows:
         request.shadow === undefined
           ? undefined
-          : loadShadows(request.shadow, { forget: forget.count, test: test?.count ?? 0 }),
+          : await loadShadows(request.shadow, { forget: forget.count, test: test?.count ?? 0 }),
       golden: gates?.golden,
     },
     hooks,

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { FORMATS } from "../data/open-source.ts";
 import type { SetInputs } from "../data/sets.ts";
 import type { ViewPaths } from "../report/views.ts";
 import { accepts, type Kind, kindText } from "../unlearn/option-kind.ts";
@@ -115,13 +116,13 @@ export interface SetFlags extends PreprocessingFlags, SpelledOptions<"flag", "lo
   readonly validation?: string;
 }
 
-/** The data files: `.npz` with one array per model input (or `x`) and the truth `y`. */
+/** The data files, with one array per model input (or `x`) and the truth `y`. */
 export const withSets = (command: Command): Command =>
   withOptions(
     withPreprocessing(
       command
-        .requiredOption("--forget <file>", "samples to forget (.npz)")
-        .requiredOption("--retain <file>", "samples to keep (.npz)")
+        .requiredOption("--forget <file>", `samples to forget (${FORMATS})`)
+        .requiredOption("--retain <file>", `samples to keep (${FORMATS})`)
         .option("--test <file>", "samples the model never saw; only measured, never used to choose")
         .option("--validation <file>", "samples that choices may look at"),
     ),

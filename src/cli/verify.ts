@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { FORMATS } from "../data/open-source.ts";
 import { type Io, printJson } from "./io.ts";
 import { collectNamed, type PreprocessingFlags, positiveCount, withPreprocessing } from "./options.ts";
 
@@ -27,7 +28,10 @@ export const defineVerify = (command: Command, io: Io): Command =>
         collectNamed,
         {},
       )
-      .option("--samples <file>", "check the outputs on these samples against the imported graph (.npz)"),
+      .option(
+        "--samples <file>",
+        `check the outputs on these samples against the imported graph (${FORMATS})`,
+      ),
   )
     .option("--logits <name>", "value name of the logits")
     .option("--threads <count>", "threads of ONNX Runtime", positiveCount)

@@ -2,7 +2,8 @@ import { badInput } from "../../converters/errors.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
 import type { LossName } from "../tasks/names.ts";
 import { datasetOf, findOverlap, NO_PREPROCESSING, type Preprocessing, pick } from "./dataset.ts";
-import { openSource, type SetInput, type Source } from "./source.ts";
+import { openSource } from "./open-source.ts";
+import type { SetInput, Source } from "./source.ts";
 import type { Dataset } from "./types.ts";
 
 /** The data of a request; docs/method.md, "The problem", says what each set is. */

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { badInput } from "../../converters/errors.ts";
-import { readNpz } from "./npz.ts";
+import { openSource } from "./open-source.ts";
 
 const manifest = z.strictObject({
   models: z
@@ -26,10 +26,10 @@ export interface ShadowModel {
  * 0 and 1 (an absent one means none).
  * @throws badInput SHADOWS_INVALID
  */
-export function loadShadows(
+export async function loadShadows(
   folder: string,
   counts: { readonly forget: number; readonly test: number },
-): readonly ShadowModel[] {
+): Promise<readonly ShadowModel[]> {
   const path = join(folder, "shadows.json");
   const wrong = (why: string) =>
     badInput("SHADOWS_INVALID", `${path} ${why}; see "Shadow models" in docs/evaluation.md for its form.`);
@@ -41,8 +41,9 @@ export function loadShadows(
       throw wrong(`is wrong at "${error.issues[0]!.path.join(".")}": ${error.issues[0]!.message}`);
     throw wrong(`cannot be read (${(error as NodeJS.ErrnoException).code ?? "not JSON"})`);
   }
-  return parsed.models.map(({ file, members, unlearned }) => {
-    const arrays = readNpz(join(folder, members));
+  const models: ShadowModel[] = [];
+  for (const { file, members, unlearned } of parsed.models) {
+    const arrays = await (await openSource(join(folder, members), members)).gather();
     const flags = (name: "forget" | "test") => {
       const array = arrays.get(name);
       if (array && array.data.length !== counts[name])
@@ -51,6 +52,7 @@ export function loadShadows(
         );
       return array ? Uint8Array.from(array.data, (v) => Number(v !== 0)) : new Uint8Array(counts[name]);
     };
-    return { file: join(folder, file), forget: flags("forget"), test: flags("test"), unlearned };
-  });
+    models.push({ file: join(folder, file), forget: flags("forget"), test: flags("test"), unlearned });
+  }
+  return models;
 }

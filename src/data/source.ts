@@ -1,6 +1,5 @@
 import { elementCount } from "../../converters/dims.ts";
-import { badInput } from "../../converters/errors.ts";
-import { type NpyArray, readNpz } from "./npz.ts";
+import type { NpyArray } from "./npz.ts";
 
 /** Numbers in row-major order, one row per sample: `dims[0]` is the number of samples. */
 export interface InputArray {
@@ -59,80 +58,4 @@ export function arraySource(name: string, arrays: ReadonlyMap<string, NpyArray>)
         ? arrays
         : new Map([...arrays].map(([column, array]) => [column, rowsOf(array, samples)])),
   };
-}
-
-/** Reads an `.npz` as a source. @throws badInput as {@link readNpz} */
-export const npzSource = (path: string): Source => arraySource(path, readNpz(path));
-
-/** @throws badInput ARRAY_SHAPE where the numbers do not fill the shape */
-function arrayOf(set: string, column: string, { data, dims }: InputArray): NpyArray {
-  const wanted = elementCount(dims);
-  if (data.length !== wanted || dims.length === 0)
-    throw badInput(
-      "ARRAY_SHAPE",
-      `${set}: array "${column}" holds ${data.length} numbers, but its shape [${dims.join(", ")}] has room for ${wanted}; give the shape of all samples together.`,
-    );
-  if (data instanceof BigInt64Array || data instanceof BigUint64Array)
-    return { dims, kind: "integer", data: Float64Array.from(data as BigInt64Array, Number) };
-  const float = data instanceof Float32Array || data instanceof Float64Array;
-  return { dims, kind: float ? "float" : "integer", data };
-}
-
-/**
- * Batches of the same columns as one array each.
- * @throws badInput ARRAY_SHAPE where two batches do not fit together
- */
-function joined(set: string, column: string, parts: readonly NpyArray[]): NpyArray {
-  const [first] = parts;
-  const [, ...shape] = first!.dims;
-  for (const { dims, data } of parts)
-    if (dims.slice(1).join() !== shape.join() || data.constructor !== first!.data.constructor)
-      throw badInput(
-        "ARRAY_SHAPE",
-        `${set}: one batch holds "${column}" as ${first!.data.constructor.name} [${first!.dims.join(", ")}], another as ${data.constructor.name} [${dims.join(", ")}]; give all batches the same type and sample shape.`,
-      );
-  const data = new (first!.data.constructor as new (length: number) => NpyArray["data"])(
-    parts.reduce((sum, part) => sum + part.data.length, 0),
-  );
-  let [at, count] = [0, 0];
-  for (const part of parts) {
-    data.set(part.data, at);
-    at += part.data.length;
-    count += part.dims[0]!;
-  }
-  return { dims: [count, ...shape], kind: first!.kind, data };
-}
-
-const isSource = (input: InputArrays | AsyncIterable<InputArrays> | Source): input is Source =>
-  typeof (input as Source).gather === "function";
-const isBatches = (input: InputArrays | AsyncIterable<InputArrays>): input is AsyncIterable<InputArrays> =>
-  Symbol.asyncIterator in input;
-
-/**
- * Opens a set as it was given; a file or an iterable is read here, once.
- * @param name what messages call a set that has no path
- * @throws badInput ARRAY_SHAPE, SET_EMPTY, and as {@link readNpz}
- */
-export async function openSource(input: SetInput, name: string): Promise<Source> {
-  if (typeof input === "string") return npzSource(input);
-  if (isSource(input)) return input;
-  if (!isBatches(input))
-    return arraySource(
-      name,
-      new Map(Object.entries(input).map(([column, array]) => [column, arrayOf(name, column, array)])),
-    );
-  const parts = new Map<string, NpyArray[]>();
-  let batches = 0;
-  for await (const batch of input) {
-    const columns = Object.keys(batch);
-    if (batches++ > 0 && columns.sort().join() !== [...parts.keys()].sort().join())
-      throw badInput(
-        "ARRAY_SHAPE",
-        `${name}: one batch holds ${[...parts.keys()].join(", ")}, another ${columns.join(", ")}; give all batches the same arrays.`,
-      );
-    for (const [column, array] of Object.entries(batch))
-      parts.set(column, [...(parts.get(column) ?? []), arrayOf(name, column, array)]);
-  }
-  if (batches === 0) throw badInput("SET_EMPTY", `${name} holds no samples; give at least one.`);
-  return arraySource(name, new Map([...parts].map(([column, all]) => [column, joined(name, column, all)])));
 }

@@ -1,7 +1,8 @@
 import { badInput } from "../../converters/errors.ts";
 import type { Preprocessing } from "../data/dataset.ts";
+import { openSource } from "../data/open-source.ts";
 import { readSet } from "../data/sets.ts";
-import { openSource, type SetInput } from "../data/source.ts";
+import type { SetInput } from "../data/source.ts";
 import { type FileInterface, predict, type RunOptions } from "../evaluate/predict.ts";
 import type { Golden } from "./judge.ts";
 

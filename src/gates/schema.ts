@@ -36,7 +36,7 @@ const classRule = z.strictObject({
 const golden = z.strictObject({
   samples: z.string().meta({
     description:
-      "An .npz like the data files, relative to this file; an array named like the model's output holds the wanted outputs, else BEFORE's are.",
+      "A file like the data files, relative to this file; an array named like the model's output holds the wanted outputs, else BEFORE's are.",
   }),
   tolerance: z.number().min(0).meta({ description: "Largest allowed |difference| of any output." }),
   level,

@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { badInput, verificationFailed } from "../../converters/errors.ts";
 import type { OnnxModel, OnnxValueInfo } from "../../converters/onnx/model.ts";
-import { loadDataset, NO_PREPROCESSING } from "../data/dataset.ts";
+import { openSource } from "../data/open-source.ts";
+import { readSet } from "../data/sets.ts";
 import { LOSSES } from "../unlearn/types.ts";
 import { modelResources, resourceOf } from "./files.ts";
 import { type Receipt, type Resource, readReceipt } from "./receipt.ts";
@@ -35,7 +36,7 @@ function holdTo(what: string, receipt: string, named: readonly Resource[], found
  * @param sets data files by what they were for, such as `forget`
  * @throws verificationFailed (exit 4) at the first thing that does not fit
  */
-export function verifyReceipt(
+export async function verifyReceipt(
   path: string,
   { before, after }: { readonly before: OnnxModel; readonly after: OnnxModel },
   {
@@ -47,7 +48,7 @@ export function verifyReceipt(
     readonly sets: Readonly<Record<string, string>>;
     readonly inputs: () => readonly OnnxValueInfo[];
   },
-): ReceiptCheck {
+): Promise<ReceiptCheck> {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -89,7 +90,8 @@ export function verifyReceipt(
   for (const [name, file] of Object.entries(sets)) {
     const wanted = named?.[name];
     if (!wanted) throw verificationFailed("RECEIPT_MISMATCH", `${path} names no ${name} data.`);
-    const found = nameSet(key!, loadDataset(file, inputs(), NO_PREPROCESSING, loss), {
+    const set = await readSet(await openSource(file, name), inputs(), { loss });
+    const found = nameSet(key!, set, {
       records: wanted.records !== undefined,
     });
     if (found.hmacSha256 !== wanted.hmacSha256) {

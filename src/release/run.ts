@@ -9,9 +9,9 @@ import { type Scrubbed, scrub } from "../case/scrub.ts";
 import type { UnlearnDocument, UnlearnHooks, UnlearnSettings } from "../case/unlearn.ts";
 import { versions } from "../case/versions.ts";
 import { NO_PREPROCESSING } from "../data/dataset.ts";
+import { openSource } from "../data/open-source.ts";
 import { openSources, readSet, refuseOverlap, type SetSources } from "../data/sets.ts";
 import { loadShadows } from "../data/shadows.ts";
-import { openSource } from "../data/source.ts";
 import { writeViews } from "../report/views.ts";
 import { modelResources, resourceOf } from "./files.ts";
 import { type Plan, readPlan } from "./plan.ts";
@@ -127,7 +127,7 @@ export async function runPipeline(
         shadows:
           plan.shadow === undefined
             ? undefined
-            : loadShadows(plan.shadow, { forget: forget.count, test: test?.count ?? 0 }),
+            : await loadShadows(plan.shadow, { forget: forget.count, test: test?.count ?? 0 }),
         relearn: plan.relearn ? {} : undefined,
         showSamples: plan.showSamples,
       },

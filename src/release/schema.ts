@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { FORMATS } from "../data/open-source.ts";
 import { gatesSchema } from "../gates/schema.ts";
 import type { Kind } from "../unlearn/option-kind.ts";
 import {
@@ -17,7 +18,7 @@ const positive = z.number().positive();
 const numbers = z.union([z.number().transform((value) => [value]), z.array(z.number()).min(1)]);
 
 const data = z.strictObject({
-  forget: path.meta({ description: "Samples to forget (.npz)." }),
+  forget: path.meta({ description: `Samples to forget (${FORMATS}).` }),
   retain: path.meta({ description: "Samples to keep." }),
   test: path.optional().meta({ description: "Samples the model never saw; only measured." }),
   validation: path.optional().meta({ description: "Samples that choices may look at." }),

@@ -13,7 +13,9 @@ import {
   verifyStructure,
 } from "../case/verification.ts";
 import { type Versions, versions } from "../case/versions.ts";
-import { loadDataset, type Preprocessing } from "../data/dataset.ts";
+import type { Preprocessing } from "../data/dataset.ts";
+import { openSource } from "../data/open-source.ts";
+import { readSet } from "../data/sets.ts";
 import { type ReceiptCheck, verifyReceipt } from "./check-receipt.ts";
 
 export interface VerifyRequest {
@@ -88,19 +90,18 @@ export async function verify(request: VerifyRequest): Promise<VerifyDocument> {
   const receipt =
     request.receipt === undefined
       ? null
-      : verifyReceipt(
+      : await verifyReceipt(
           request.receipt,
           { before: source, after: changed },
           { key: request.key, sets: request.data ?? {}, inputs: () => importModel(source, request).inputs },
         );
   let parity: Parity | null = null;
   if (request.samples !== undefined) {
-    const set = loadDataset(
-      request.samples,
-      importModel(source, request).inputs,
-      request.preprocessing,
-      "any",
-    );
+    const samples = await openSource(request.samples, "the samples");
+    const set = await readSet(samples, importModel(source, request).inputs, {
+      preprocessing: request.preprocessing,
+      loss: "any",
+    });
     parity = await checkParity(importModel(changed, request), request, set, request.threads);
   }
   return {

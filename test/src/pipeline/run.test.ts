@@ -113,18 +113,18 @@ describe("a pipeline", () => {
     });
   });
 
-  test("one changed byte anywhere fails: in the receipt, in either model, in a report", () => {
+  test("one changed byte anywhere fails: in the receipt, in either model, in a report", async () => {
     const original = readFileSync(file("receipt.json"));
     const changed = file("changed.json");
     for (let at = 0; at < original.length; at += 61) {
       const bytes = Buffer.from(original);
       bytes[at] = bytes[at]! ^ 1;
       writeFileSync(changed, bytes);
-      expect(() => check(changed, file("scrubbed.onnx")), `byte ${at}`).toThrow();
+      await expect(check(changed, file("scrubbed.onnx")), `byte ${at}`).rejects.toThrow();
     }
     // Whitespace is a byte too.
     writeFileSync(changed, `${original.toString()} `);
-    expect(() => check(changed, file("scrubbed.onnx"))).toThrow(/digest/);
+    await expect(check(changed, file("scrubbed.onnx"))).rejects.toThrow(/digest/);
     for (const [name, before] of [
       ["scrubbed.onnx", false],
       ["shipped.onnx", true],
@@ -136,17 +136,19 @@ describe("a pipeline", () => {
       const [a, b] = before
         ? [file("scrubbed.onnx"), file("other.onnx")]
         : [file("other.onnx"), file("shipped.onnx")];
-      expect(() => check(file("receipt.json"), a, b), name).toThrow(/other.onnx is not the/);
+      await expect(check(file("receipt.json"), a, b), name).rejects.toThrow(/other.onnx is not the/);
     }
     // The reference is a dependency as well, but not the model that was scrubbed.
-    expect(() => check(file("receipt.json"), file("scrubbed.onnx"), file("retrained.onnx"))).toThrow(
+    await expect(check(file("receipt.json"), file("scrubbed.onnx"), file("retrained.onnx"))).rejects.toThrow(
       /origin/,
     );
     const report = readFileSync(file("report.md"));
     writeFileSync(file("report.md"), `${report} `);
-    expect(() => check(file("receipt.json"), file("scrubbed.onnx"))).toThrow(/report.md is not the report/);
+    await expect(check(file("receipt.json"), file("scrubbed.onnx"))).rejects.toThrow(
+      /report.md is not the report/,
+    );
     writeFileSync(file("report.md"), report);
-    expect(check(file("receipt.json"), file("scrubbed.onnx")).verdict).toBe("passed");
+    expect((await check(file("receipt.json"), file("scrubbed.onnx"))).verdict).toBe("passed");
   });
 
   test("a forged receipt with a digest of its own does not survive the key", () => {
@@ -230,7 +232,7 @@ test("a failed gate: reports and receipt are written, the model is not put in pl
   expect(receipt.predicate.integrity.hmacSha256).toBeNull();
   expect(existsSync(file("strict.onnx"))).toBe(false);
   expect(stdout).toContain("strict.onnx.rejected");
-  expect(check(file("strict-receipt.json"), file("strict.onnx.rejected")).verdict).toBe("failed");
+  expect((await check(file("strict-receipt.json"), file("strict.onnx.rejected"))).verdict).toBe("failed");
 });
 
 test("--dry-run prints the plan and does nothing", async () => {
