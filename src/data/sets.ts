@@ -1,6 +1,6 @@
 import { badInput } from "../../converters/errors.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
-import type { LossName } from "../tasks/names.ts";
+import type { LossName } from "../tasks/index.ts";
 import { datasetOf, findOverlap, NO_PREPROCESSING, type Preprocessing, pick } from "./dataset.ts";
 import { openSource } from "./open-source.ts";
 import type { SetInput, Source } from "./source.ts";

@@ -1,18 +1,20 @@
 import { badInput } from "../../converters/errors.ts";
 import { classification } from "./classification.ts";
 import { multiLabel } from "./multi-label.ts";
-import { type LossName, TASK_OF_LOSS, type TaskName } from "./names.ts";
 import { regression } from "./regression.ts";
 import type { Labelled, MetricEntry, Task, TruthArray } from "./task.ts";
 
+/** Every task by the loss that selects it, as the option `loss` names it. */
 export const tasks = {
-  classification,
-  "multi-label": multiLabel,
-  regression,
-} satisfies { readonly [T in TaskName]: Task };
+  "cross-entropy": classification,
+  "binary-cross-entropy": multiLabel,
+  mse: regression,
+} satisfies Readonly<Record<string, Task>>;
+export type LossName = keyof typeof tasks;
+export const LOSSES = Object.keys(tasks) as readonly LossName[];
 
 /** The task that a loss selects; without one, classification. */
-export const taskOf = (loss: LossName = "cross-entropy"): Task => tasks[TASK_OF_LOSS[loss]];
+export const taskOf = (loss: LossName = "cross-entropy"): Task => tasks[loss];
 
 /** The task whose truth an array can hold, where only the inputs matter: whole numbers [N] are classes. */
 export const taskFor = (y: TruthArray | undefined): Task =>
@@ -32,7 +34,7 @@ export function checkTrainable(set: Labelled, task: Task, units: number): void {
   task.check(set, { units, kind: "logits" });
 }
 
-type AddedMetric = { [T in TaskName]: keyof (typeof tasks)[T]["glossary"] }[TaskName];
+type AddedMetric = { [L in LossName]: keyof (typeof tasks)[L]["glossary"] }[LossName];
 
 /** The metrics that single tasks add to every set. */
 export const taskMetrics = Object.assign({}, ...Object.values(tasks).map(({ glossary }) => glossary)) as {

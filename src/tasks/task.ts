@@ -1,6 +1,5 @@
 import type { Head } from "../../converters/import/model.ts";
 import type { tf } from "../../converters/tf.ts";
-import type { ForgetObjectiveName } from "./names.ts";
 
 /** A uniform whole number from `from` to `to`, both included. */
 export type Draw = (from: number, to: number) => number;
@@ -71,6 +70,10 @@ export interface PairColumns {
 
 /** float [N, units], truth (int32 or float [N, ...dims]) → float [N], in nats or squared error. */
 export type PerSample = (outputs: tf.Tensor, truth: tf.Tensor) => tf.Tensor;
+
+/** What may be minimised on the forget set, where a task admits it. */
+export const FORGET_OBJECTIVES = ["random-label", "bounded-ascent", "uniform", "likely-other"] as const;
+export type ForgetObjectiveName = (typeof FORGET_OBJECTIVES)[number];
 
 /** What is minimised on the forget set; without `redraw` and `fromStart` against the samples' own truth. */
 export interface ForgetObjective {

@@ -1,9 +1,9 @@
 import type { Tensors } from "../../converters/compile/step.ts";
 import { badInput } from "../../converters/errors.ts";
 import { tf } from "../../converters/tf.ts";
+import type { LossName } from "../tasks/index.ts";
 import { taskOf } from "../tasks/index.ts";
-import type { ForgetObjectiveName, LossName } from "../tasks/names.ts";
-import type { ForgetObjective } from "../tasks/task.ts";
+import type { ForgetObjective, ForgetObjectiveName } from "../tasks/task.ts";
 
 export type { ForgetObjective };
 

@@ -1,5 +1,6 @@
 import { ENGINES } from "../engine/engine.ts";
-import { FORGET_OBJECTIVES, type ForgetObjectiveName, LOSSES, type LossName } from "../tasks/names.ts";
+import { LOSSES, type LossName } from "../tasks/index.ts";
+import { FORGET_OBJECTIVES, type ForgetObjectiveName } from "../tasks/task.ts";
 import { METHODS, type Method, methods } from "./methods/index.ts";
 import type { MethodDefinition } from "./methods/method.ts";
 import type { Kind, ValueOf } from "./option-kind.ts";

@@ -1,6 +1,6 @@
 import type { Tensors } from "../../../converters/compile/step.ts";
 import { tf } from "../../../converters/tf.ts";
-import type { ForgetObjectiveName } from "../../tasks/names.ts";
+import type { ForgetObjectiveName } from "../../tasks/task.ts";
 import { type ForgetObjective, logLoss } from "../objectives.ts";
 import type { Weights } from "../optimizer.ts";
 import { type DualOptions, dualRules } from "../surgery.ts";

@@ -9,8 +9,7 @@ import { loadDataset } from "../../../src/data/dataset.ts";
 import { firstSamples } from "../../../src/data/sets.ts";
 import { getEngine } from "../../../src/engine/index.ts";
 import { setMetrics } from "../../../src/evaluate/glossary.ts";
-import { checkTrainable, taskOf, tasks } from "../../../src/tasks/index.ts";
-import { LOSSES, type TaskName } from "../../../src/tasks/names.ts";
+import { checkTrainable, LOSSES, type LossName, taskOf, tasks } from "../../../src/tasks/index.ts";
 import { mean } from "../../../src/tasks/numbers.ts";
 import type { Labelled, Outputs, Task, TruthArray } from "../../../src/tasks/task.ts";
 import { truthOf, truthRows, truthSpec } from "../../../src/tasks/truth.ts";
@@ -30,34 +29,34 @@ const average = (values: readonly number[]) => values.reduce((a, b) => a + b) / 
  * sample.
  */
 const given: {
-  readonly [T in TaskName]: {
+  readonly [T in LossName]: {
     readonly y: TruthArray;
     readonly loss: (z: readonly number[], y: readonly number[]) => number;
     readonly accuracy?: (z: readonly number[], y: readonly number[]) => number;
     readonly objectives: readonly string[];
   };
 } = {
-  classification: {
+  "cross-entropy": {
     y: { dims: [N], kind: "integer", data: [0, 6, 3, 3, 1] },
     loss: (z, [y]) => Math.log(z.reduce((sum, v) => sum + Math.exp(v), 0)) - z[y!]!,
     accuracy: (z, [y]) => Number(z.every((v) => v <= z[y!]!)),
     objectives: ["random-label", "bounded-ascent", "uniform", "likely-other"],
   },
-  "multi-label": {
+  "binary-cross-entropy": {
     y: { dims: [N, UNITS], kind: "float", data: Array.from(raw, (_, i) => Number(i % 3 === 0)) },
     loss: (z, y) =>
       average(z.map((v, c) => -Math.log(y[c] ? 1 / (1 + Math.exp(-v)) : 1 - 1 / (1 + Math.exp(-v))))),
     accuracy: (z, y) => average(z.map((v, c) => Number(Number(v > 0) === y[c]))),
     objectives: ["random-label", "bounded-ascent", "uniform"],
   },
-  regression: {
+  mse: {
     y: { dims: [N, UNITS], kind: "float", data: Array.from(raw, (_, i) => Math.fround(i / 9)) },
     loss: (z, y) => average(z.map((v, c) => (v - y[c]!) ** 2)),
     objectives: ["random-label"],
   },
 };
 
-const names = Object.keys(tasks) as TaskName[];
+const names = Object.keys(tasks) as LossName[];
 const outputs: Outputs = { count: N, raw, kind: "logits" };
 
 describe.each(names)("%s", (name) => {
@@ -147,20 +146,22 @@ describe.each(names)("%s", (name) => {
 
 test("every task is selected by a loss; without one it is classification", () => {
   expect(new Set(LOSSES.map((loss) => taskOf(loss)))).toEqual(new Set(Object.values(tasks)));
-  expect(taskOf()).toBe(tasks.classification);
+  expect(taskOf()).toBe(tasks["cross-entropy"]);
 });
 
 test("one logit stands for class 1 against class 0, and a probability for both", () => {
   const truth = truthOf(Int32Array.of(1, 0));
   const logits = { count: 2, raw: Float32Array.of(2, 3), kind: "logits" } as const;
-  const { loss, accuracy } = tasks.classification.measure(logits, truth);
+  const { loss, accuracy } = tasks["cross-entropy"].measure(logits, truth);
   // −log σ(2) and −log (1 − σ(3)).
   expect(loss![0]).toBeCloseTo(Math.log(1 + Math.exp(-2)), 12);
   expect(loss![1]).toBeCloseTo(Math.log(1 + Math.exp(3)), 12);
   expect(Array.from(accuracy!)).toEqual([1, 0]);
   const sigmoid = { ...logits, raw: Float32Array.of(0.75, 0.25), kind: "sigmoid" } as const;
-  expect(Array.from(tasks.classification.classes.probabilities(sigmoid)!)).toEqual([0.25, 0.75, 0.75, 0.25]);
-  expect(Array.from(tasks.classification.classes.predicted(sigmoid))).toEqual([1, 0]);
+  expect(Array.from(tasks["cross-entropy"].classes.probabilities(sigmoid)!)).toEqual([
+    0.25, 0.75, 0.75, 0.25,
+  ]);
+  expect(Array.from(tasks["cross-entropy"].classes.predicted(sigmoid))).toEqual([1, 0]);
 });
 
 test("truth may have any shape per sample", () => {
@@ -183,13 +184,13 @@ test("a task may draw into each step's batch: the same draws from the same seed"
     const drawStep: Task["drawStep"] = (batch, draw) => {
       drawn.push([batch.labels!.length, batch["x:input"]!.length, draw(0, 1e6)]);
     };
-    Object.assign(tasks.classification, { drawStep });
+    Object.assign(tasks["cross-entropy"], { drawStep });
     try {
       const options = { ...DEFAULT_OPTIONS, seed, epochs: 2, batchSize: 12, threads: 1 };
       const { steps } = await train({ model, forget: sets[0], retain: sets[1], options });
       expect(drawn).toHaveLength(steps);
     } finally {
-      Reflect.deleteProperty(tasks.classification, "drawStep");
+      Reflect.deleteProperty(tasks["cross-entropy"], "drawStep");
     }
     return drawn;
   };
