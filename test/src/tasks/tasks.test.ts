@@ -133,7 +133,7 @@ describe.each(names)("%s", (name) => {
 
   test("a set that does not fit the model, or was read for another task, is refused by name", () => {
     expect(() => checkTrainable(set, task, UNITS)).not.toThrow();
-    const code = name === "classification" ? "LABEL_RANGE" : "TARGETS_SHAPE";
+    const code = name === "cross-entropy" ? "LABEL_RANGE" : "TARGETS_SHAPE";
     expect(() => checkTrainable(set, task, 2)).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining("set.npz") }),
     );
