@@ -5,14 +5,33 @@
  * the command line runs them.
  * @packageDocumentation
  */
-export { OnnxUnlearnError } from "../converters/errors.ts";
-export { exportModel } from "../converters/export/write.ts";
+export type { TensorSpec } from "../converters/compile/step.ts";
+export { type ExitCode, OnnxUnlearnError } from "../converters/errors.ts";
+export type { TensorChange } from "../converters/export/compare.ts";
+export type { PatchResult } from "../converters/export/patch.ts";
+export { type ExportOptions, exportModel } from "../converters/export/write.ts";
+export type { Refusal } from "../converters/import/examine.ts";
 export { importModel } from "../converters/import/graph.ts";
-export type { Batching, ImportOptions, Parameter, TrainableModel } from "../converters/import/model.ts";
-export type { OnnxModel } from "../converters/onnx/model.ts";
+export type { Batching, Head, ImportOptions, Parameter, TrainableModel } from "../converters/import/model.ts";
+export type {
+  DataType,
+  OnnxFunction,
+  OnnxGraph,
+  OnnxModel,
+  OnnxValueInfo,
+} from "../converters/onnx/model.ts";
 export { loadModelFile as loadModel, readModel } from "../converters/onnx/read.ts";
+export { tf } from "../converters/tf.ts";
 export type { Hooks, OpenedCase, OpenOptions } from "./case/case.ts";
-export { type CompareOptions, type Comparison, compare, type DiffDocument } from "./case/compare.ts";
+export {
+  type Change,
+  type CompareOptions,
+  type Comparison,
+  compare,
+  type DiffDocument,
+  type RelearnSettings,
+  type RelearnTest,
+} from "./case/compare.ts";
 export { type DiffRequest, diff } from "./case/diff.ts";
 export { type EvaluateDocument, type EvaluateRequest, evaluate } from "./case/evaluate.ts";
 export { BudgetError, type ClosestMiss, type FileCheck, type GuardRequest } from "./case/guard.ts";
@@ -33,18 +52,33 @@ export {
 export type { FileIdentity } from "./case/verification.ts";
 export type { Versions } from "./case/versions.ts";
 export { loadDataset, type Preprocessing } from "./data/dataset.ts";
-export { encodeNpz, type NpzInput } from "./data/npz.ts";
+export { encodeNpz, type NpyArray, type NpzInput } from "./data/npz.ts";
 export type { SetInputs, Sets } from "./data/sets.ts";
-export type { Column, InputArray, InputArrays, SetInput, Source } from "./data/source.ts";
-export { npzSource } from "./data/source.ts";
-export type { Dataset } from "./data/types.ts";
+export { loadShadows, type ShadowModel } from "./data/shadows.ts";
+export {
+  type Column,
+  type InputArray,
+  type InputArrays,
+  npzSource,
+  type SetInput,
+  type Source,
+} from "./data/source.ts";
+export type { Dataset, VectorTargets } from "./data/types.ts";
+export type { EngineName } from "./engine/engine.ts";
 export type { OperatorTime } from "./engine/profile.ts";
-export type { Figure, ModelAnswers } from "./evaluate/comparison.ts";
-export type { Evaluation, Gap } from "./evaluate/evaluation.ts";
-export type { MetricName } from "./evaluate/glossary.ts";
-export type { GateCheck, GateReport } from "./gates/judge.ts";
+export type { Interval } from "./evaluate/bootstrap.ts";
+export type { ClassFigure, Curves, Figure, Figures, Leak, ModelAnswers } from "./evaluate/comparison.ts";
+export type { Evaluation, Gap, Metric } from "./evaluate/evaluation.ts";
+export type { MetricName, SetMetric, SetName } from "./evaluate/glossary.ts";
+export type { Latency } from "./evaluate/latency.ts";
+export type { FileInterface } from "./evaluate/predict.ts";
+export type { ShownSample } from "./evaluate/samples.ts";
+export type { Scored } from "./evaluate/scored.ts";
+export type { WeightChanges } from "./evaluate/weights.ts";
+export type { CheckStatus, GateCheck, GateReport, Golden } from "./gates/judge.ts";
 export { type GateSettings, readGates } from "./gates/read.ts";
 export type { Gates } from "./gates/schema.ts";
+export type { ReceiptCheck } from "./release/check-receipt.ts";
 export { type RunDocument, runPipeline } from "./release/run.ts";
 export { type UnlearnRequest, unlearn } from "./release/unlearn.ts";
 export { type VerifyDocument, type VerifyRequest, verify } from "./release/verify.ts";
@@ -53,10 +87,19 @@ export {
   type PointRunner,
   paretoFront,
   pointsOf,
+  type RunOutcome,
   type SweepDocument,
   type SweepRequest,
   type SweepRun,
   sweep,
 } from "./sweep/sweep.ts";
 export type { Budget } from "./unlearn/budget.ts";
-export type { Goal, LedgerEntry, Method, TrainingProgress, UnlearnOptions } from "./unlearn/types.ts";
+export type {
+  Goal,
+  LedgerEntry,
+  LossName,
+  Method,
+  TrainingProgress,
+  UnlearnOptions,
+} from "./unlearn/types.ts";
+export type { Check } from "./unlearn/watch.ts";

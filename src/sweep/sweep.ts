@@ -37,7 +37,7 @@ export interface PointRunner {
   ) => Promise<{ readonly exitCode: number; readonly document: RunOutcome }>;
 }
 
-type RunOutcome = UnlearnDocument | { readonly error: { readonly message: string } };
+export type RunOutcome = UnlearnDocument | { readonly error: { readonly message: string } };
 
 export interface SweepRequest extends SetInputs, OpenOptions {
   readonly model: ModelInput;
