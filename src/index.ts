@@ -8,17 +8,21 @@
 export type { TensorSpec } from "../converters/compile/step.ts";
 export { type ExitCode, OnnxUnlearnError } from "../converters/errors.ts";
 export type { TensorChange } from "../converters/export/compare.ts";
-export type { PatchResult } from "../converters/export/patch.ts";
+export type { ChangedTensor, PatchResult } from "../converters/export/patch.ts";
 export { type ExportOptions, exportModel } from "../converters/export/write.ts";
 export type { Refusal } from "../converters/import/examine.ts";
 export { importModel } from "../converters/import/graph.ts";
 export type { Batching, Head, ImportOptions, Parameter, TrainableModel } from "../converters/import/model.ts";
 export type {
+  AttributeValue,
   DataType,
   OnnxFunction,
   OnnxGraph,
   OnnxModel,
+  OnnxNode,
+  OnnxTensor,
   OnnxValueInfo,
+  TensorData,
 } from "../converters/onnx/model.ts";
 export { loadModelFile as loadModel, readModel } from "../converters/onnx/read.ts";
 export { tf } from "../converters/tf.ts";
@@ -72,9 +76,10 @@ export type { Evaluation, Gap, Metric } from "./evaluate/evaluation.ts";
 export type { MetricName, SetMetric, SetName } from "./evaluate/glossary.ts";
 export type { Latency } from "./evaluate/latency.ts";
 export type { FileInterface } from "./evaluate/predict.ts";
+export type { Relearning } from "./evaluate/relearn.ts";
 export type { ShownSample } from "./evaluate/samples.ts";
-export type { Scored } from "./evaluate/scored.ts";
-export type { WeightChanges } from "./evaluate/weights.ts";
+export type { Scored, VectorAnswers } from "./evaluate/scored.ts";
+export type { WeightChange, WeightChanges } from "./evaluate/weights.ts";
 export type { CheckStatus, GateCheck, GateReport, Golden } from "./gates/judge.ts";
 export { type GateSettings, readGates } from "./gates/read.ts";
 export type { Gates } from "./gates/schema.ts";

@@ -3,6 +3,7 @@ import type { Neighbours, Precursor } from "./in-place.ts";
 
 export type Tensors = Readonly<Record<string, tf.Tensor>>;
 
+/** Shape and type of a tensor, without its values. */
 export interface TensorSpec {
   readonly shape: readonly number[];
   readonly dtype: "float32" | "int32" | "bool";

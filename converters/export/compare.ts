@@ -8,6 +8,7 @@ import type { DataType, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor } from "../on
 import { type ElementFormat, formatOf } from "./patch.ts";
 import { applyEdits, type Edit, type PayloadSite, payloadSites } from "./wire.ts";
 
+/** What happened to the values of one float tensor between two files. */
 export interface TensorChange {
   readonly name: string;
   readonly dtype: DataType;

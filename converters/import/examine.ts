@@ -9,6 +9,7 @@ import { requiredNodes } from "./order.ts";
 import { findOperator } from "./registry.ts";
 import { allNodes, usedValues } from "./subgraphs.ts";
 
+/** Why something cannot be done with a file: an error's `code` and its sentence. */
 export interface Refusal {
   readonly code: string;
   readonly message: string;

@@ -75,6 +75,7 @@ export interface TrainableModel {
   mixes(inputs: Readonly<Record<string, TensorSpec>>): string | undefined;
 }
 
+/** Which weights are trained, and where the logits are. */
 export interface ImportOptions {
   /** Globs over parameter names; train exactly these. */
   readonly train?: readonly string[];

@@ -38,6 +38,7 @@ export type TensorData =
   | BigUint64Array
   | readonly string[];
 
+/** An initializer or a tensor attribute, decoded. */
 export interface OnnxTensor {
   readonly name: string;
   readonly dtype: DataType;
@@ -45,6 +46,7 @@ export interface OnnxTensor {
   readonly data: TensorData;
 }
 
+/** Value of a node's attribute. */
 export type AttributeValue =
   | number
   | string
@@ -55,6 +57,7 @@ export type AttributeValue =
   | readonly OnnxTensor[]
   | readonly OnnxGraph[];
 
+/** A node of a graph. */
 export interface OnnxNode {
   readonly name: string;
   readonly opType: string;
@@ -83,6 +86,7 @@ export interface OnnxFunction {
   readonly nodes: readonly OnnxNode[];
 }
 
+/** A graph input or output. */
 export interface OnnxValueInfo {
   readonly name: string;
   readonly dtype: DataType | undefined;
@@ -90,6 +94,7 @@ export interface OnnxValueInfo {
   readonly dims: readonly (number | string | undefined)[] | undefined;
 }
 
+/** A decoded graph: nodes in topological order, as the file has them. */
 export interface OnnxGraph {
   readonly name: string;
   readonly nodes: readonly OnnxNode[];
@@ -99,6 +104,7 @@ export interface OnnxGraph {
   readonly outputs: readonly OnnxValueInfo[];
 }
 
+/** A decoded ONNX file beside its original bytes, which the exporter patches. */
 export interface OnnxModel {
   /** Where it was read from; undefined for bytes in memory. */
   readonly path: string | undefined;

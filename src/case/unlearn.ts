@@ -49,6 +49,7 @@ import {
 } from "./verification.ts";
 import { type Versions, versions } from "./versions.ts";
 
+/** Options of a run without a budget, where none are given. Under a budget, rate and optimizer are found. */
 export const DEFAULT_OPTIONS: UnlearnOptions = {
   method: "eupmu",
   epsilon: -0.01,
@@ -75,6 +76,7 @@ export interface UnlearnSettings extends GuardRequest {
 
 /** What a long run tells while it works. */
 export interface UnlearnHooks extends Hooks {
+  /** Told after every training step. */
   readonly onStep?: (progress: TrainingProgress) => void;
   /** Told where the time of a training step goes, operator by operator. */
   readonly onProfile?: (rows: readonly OperatorTime[]) => void;

@@ -115,7 +115,7 @@ function truthOf(
   };
 }
 
-/** Loads one set from an `.npz` file, see {@link datasetOf}. @throws badInput naming file, sample and remedy */
+/** Loads one set from an `.npz` file for these model inputs. @throws badInput naming file, sample and remedy */
 export const loadDataset = (
   path: string,
   inputs: readonly OnnxValueInfo[],

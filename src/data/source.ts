@@ -54,7 +54,7 @@ export function arraySource(name: string, arrays: ReadonlyMap<string, NpyArray>)
   };
 }
 
-/** Reads an `.npz` as a source. @throws badInput as {@link readNpz} */
+/** Reads an `.npz` as a source. @throws badInput FILE_UNREADABLE, NPZ_INVALID */
 export const npzSource = (path: string): Source => arraySource(path, readNpz(path));
 
 /** @throws badInput ARRAY_SHAPE where the numbers do not fill the shape */

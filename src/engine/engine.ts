@@ -4,6 +4,7 @@ import type { OperatorTime } from "./profile.ts";
 
 export type NumberArray = Float32Array | Int32Array | Uint8Array;
 export type Arrays = Readonly<Record<string, NumberArray>>;
+/** What runs the training steps: ONNX Runtime (compiled), TensorFlow (if installed), or plain JavaScript. */
 export type EngineName = "onnxruntime" | "tensorflow" | "cpu";
 
 /** A step function made ready for one batch shape; it owns the carry. */

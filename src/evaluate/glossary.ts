@@ -1,5 +1,6 @@
 /** The sets a comparison measures. */
 export const SETS = ["forget", "retain", "test"] as const;
+/** A set of a comparison. */
 export type SetName = (typeof SETS)[number];
 
 /** How a value is written: a share (percent), an area between 0 and 1, nats, a plain number, milliseconds, bytes. */
@@ -91,6 +92,7 @@ const onEverySet = {
     "Jensen–Shannon divergence between a model's and the reference's class probabilities, mean over samples; 0 = equal, log 2 = disjoint",
   ],
 } as const satisfies Record<string, readonly [string, Unit, Direction, string]>;
+/** A metric that is measured on every set. */
 export type SetMetric = keyof typeof onEverySet;
 export type MetricOnSet = `${SetName}${SetMetric}`;
 
@@ -246,6 +248,7 @@ const others = {
   ],
 } as const satisfies Record<string, readonly [string, Unit, Direction, string]>;
 export type OtherMetric = keyof typeof others;
+/** A metric by its name in reports and gates; docs/evaluation.md says what each means. */
 export type MetricName = MetricOnSet | OtherMetric;
 
 const define = ([title, unit, good, meaning]: readonly [string, Unit, Direction, string]): Definition => ({

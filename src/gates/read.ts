@@ -9,7 +9,7 @@ export interface GateSettings {
   readonly golden: SetInput | undefined;
 }
 
-/** A gates file; paths in it are relative to it. @throws badInput as {@link readSettings} */
+/** A gates file; paths in it are relative to it. @throws badInput FILE_UNREADABLE, SETTINGS_SYNTAX, SETTINGS_INVALID */
 export function readGates(path: string): GateSettings {
   const gates = readSettings(path, gatesSchema);
   const samples = gates.structure?.golden?.samples;

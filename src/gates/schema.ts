@@ -87,4 +87,5 @@ export const gatesSchema = z
       .meta({ description: "Checks that could not run do not fail the verdict." }),
   })
   .meta({ title: "onnx-unlearn gates file" });
+/** Gates as a gates file holds them; docs/schemas/gates.schema.json lists every key. */
 export type Gates = z.infer<typeof gatesSchema>;

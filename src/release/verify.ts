@@ -16,6 +16,7 @@ import { type Versions, versions } from "../case/versions.ts";
 import { loadDataset, type Preprocessing } from "../data/dataset.ts";
 import { type ReceiptCheck, verifyReceipt } from "./check-receipt.ts";
 
+/** Two model files, as paths, and what the new one is held to. */
 export interface VerifyRequest {
   readonly after: string;
   readonly before: string;
@@ -23,7 +24,7 @@ export interface VerifyRequest {
   readonly report?: string;
   /** A data file: ONNX Runtime on AFTER must agree with the imported graph on its samples. */
   readonly samples?: string;
-  /** The receipt of a pipeline run; see {@link verifyReceipt}. */
+  /** The receipt of a pipeline run. */
   readonly receipt?: string;
   /** The key under which the receipt names data records, and the data files to hold to it, such as `forget`. */
   readonly key?: string;
@@ -33,6 +34,7 @@ export interface VerifyRequest {
   readonly threads?: number;
 }
 
+/** What the verification found; a step that fails is thrown instead. */
 export interface VerifyDocument {
   readonly verified: true;
   readonly changedTensors: readonly TensorChange[];

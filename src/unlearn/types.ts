@@ -16,9 +16,11 @@ export const METHODS = [
   "bad-teacher",
   "pcgrad",
 ] as const;
+/** An unlearning method by its name; docs/method.md, "Baselines", has their sources. */
 export type Method = (typeof METHODS)[number];
 
 export const LOSSES = ["cross-entropy", "binary-cross-entropy", "mse"] as const;
+/** The utility loss, and with it what `y` holds: classes, bits, or values. */
 export type LossName = (typeof LOSSES)[number];
 
 export const FORGET_OBJECTIVES = ["random-label", "bounded-ascent", "uniform", "likely-other"] as const;
@@ -33,13 +35,14 @@ export type EpsilonSchedule = (typeof EPSILON_SCHEDULES)[number];
 export const OPTIMIZERS = ["sgd", "adamw"] as const;
 export type OptimizerName = (typeof OPTIMIZERS)[number];
 
-/**
- * What a forgotten sample should look like: `unseen`, like data the model never saw (a person's random samples), or `gone`, never given its
- * label again (a class, a poisoned batch).
- */
 export const GOALS = ["unseen", "gone"] as const;
+/**
+ * What a forgotten sample should look like: `unseen`, like data the model never saw (a person's random samples), or
+ * `gone`, never given its label again (a class, a poisoned batch).
+ */
 export type Goal = (typeof GOALS)[number];
 
+/** How the training runs. Symbols as in docs/method.md. */
 export interface UnlearnOptions {
   readonly method: Method;
   /** ε_t per step in the paper's sign, log-ratio units of the utility loss (METHOD: > 0 allows a rise). */
@@ -77,6 +80,7 @@ export interface UnlearnOptions {
   readonly engine: EngineName;
 }
 
+/** Where a training stands after a step. */
 export interface TrainingProgress {
   /** Steps done, of `steps`. */
   readonly step: number;
