@@ -82,7 +82,7 @@ export type { Scored, VectorAnswers } from "./evaluate/scored.ts";
 export type { WeightChange, WeightChanges } from "./evaluate/weights.ts";
 export type { CheckStatus, GateCheck, GateReport, Golden } from "./gates/judge.ts";
 export { type GateSettings, readGates } from "./gates/read.ts";
-export type { Gates } from "./gates/schema.ts";
+export type { Gates, WrittenGates } from "./gates/schema.ts";
 export type { ReceiptCheck } from "./release/check-receipt.ts";
 export { type RunDocument, runPipeline } from "./release/run.ts";
 export { type UnlearnRequest, unlearn } from "./release/unlearn.ts";

@@ -67,9 +67,7 @@ const late = (): boolean => {
 const set = (name: string) => join(data, `cifar10-${name}.npz`);
 
 /** Files of a scenario: as given, or class 3 of all training images against the rest; T then excludes the class, which is tested apart. */
-function filesOf(
-  scenario: Experiment["scenario"],
-): Readonly<Record<"forget" | "retain" | "test", string>> & {
+function filesOf(scenario: Experiment["scenario"]): Readonly<Record<"forget" | "retain" | "test", string>> & {
   readonly also: Readonly<Record<string, string>>;
 } {
   if (scenario === "random")

@@ -1,17 +1,18 @@
 // Writes what the package shows to TypeScript and to require(): one file of declarations per module system, the types of tfjs
 // beside them, and the CommonJS entry. Run by npm run build, after dist/src is compiled.
 import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { dts } from "rollup-plugin-dts";
 
-const root = new URL("../../", import.meta.url);
-const dist = (name) => new URL(`dist/${name}`, root).pathname;
+const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const TFJS = "@tensorflow/tfjs-core";
 
 /**
  * Types of the browser that tfjs names. They come from lib.dom, from @webgpu/types, which contradicts lib.dom, and from
  * @types/long, which is not installed; a program need not have any of them to use tensors.
  */
-const BROWSER = `File GPUBuffer HTMLCanvasElement HTMLImageElement HTMLSourceElement HTMLVideoElement ImageBitmap ImageData Long
+const BROWSER =
+  `File GPUBuffer HTMLCanvasElement HTMLImageElement HTMLSourceElement HTMLVideoElement ImageBitmap ImageData Long
   Navigator ReadableStream RequestInit Response WebGLContextAttributes WebGLTexture fetch`.split(/\s+/);
 
 const withoutBrowser = {
@@ -28,11 +29,11 @@ const withoutBrowser = {
 const commonJs = {
   name: "common-js",
   async writeBundle() {
-    const values = Object.entries(await import(dist("src/index.js")));
+    const values = Object.entries(await import("../../dist/src/index.js"));
     const isAsync = ([, value]) => value?.constructor?.name === "AsyncFunction";
     const names = (entries) => JSON.stringify(entries.map(([name]) => name));
     writeFileSync(
-      dist("index.cjs"),
+      at("dist/index.cjs"),
       `// Written by npm run build.
 "use strict";
 try {
@@ -58,16 +59,16 @@ const quiet = (warning, warn) => warning.code === "UNUSED_EXTERNAL_IMPORT" || wa
 
 export default [
   {
-    input: new URL(`node_modules/${TFJS}/dist/index.d.ts`, root).pathname,
-    output: { file: dist("tfjs-core.d.cts") },
+    input: at(`node_modules/${TFJS}/dist/index.d.ts`),
+    output: { file: at("dist/tfjs-core.d.cts") },
     plugins: [dts({ includeExternal: [TFJS] }), withoutBrowser],
   },
   {
-    input: new URL("build/types/src/index.d.ts", root).pathname,
+    input: at("build/types/src/index.d.ts"),
     external: [TFJS, "zod"],
     onwarn: quiet,
     output: ["index.d.ts", "index.d.cts"].map((name) => ({
-      file: dist(name),
+      file: at(`dist/${name}`),
       paths: { [TFJS]: "./tfjs-core.cjs" },
     })),
     plugins: [dts(), commonJs],

@@ -8,7 +8,12 @@ import type { OnnxModel } from "../../../converters/onnx/model.ts";
 import type { Dataset } from "../../../src/data/types.ts";
 import { FORGET, MODEL, RETAIN, RETRAINED, run, TEST, temporary } from "../cli/cli.ts";
 
-const calls: Record<"read" | "import" | "npz" | "infer", string[]> = { read: [], import: [], npz: [], infer: [] };
+const calls: Record<"read" | "import" | "npz" | "infer", string[]> = {
+  read: [],
+  import: [],
+  npz: [],
+  infer: [],
+};
 /** A model by the file it was read from; the new one has none yet. */
 const called = ({ path }: OnnxModel): string => (path === undefined ? "AFTER" : basename(path));
 
