@@ -1,16 +1,20 @@
-/** Exit codes of the command line; every error carries the one it leads to. */
-export type ExitCode = 1 | 2 | 3 | 4 | 70 | 130;
+import type { CodeOf, ErrorCode, ExitCode } from "./error-codes.ts";
+
+export type { ErrorCode, ExitCode } from "./error-codes.ts";
+
+/** A code goes only with an exit status that the table of codes gives it. */
+type Thrown = { [Exit in ExitCode]: [code: CodeOf<Exit>, message: string, exitCode: Exit] }[ExitCode];
 
 /**
  * An error meant for the user: one sentence that says what was wrong, where (file, node, sample) and what to do.
- * `code` is stable across versions and safe to match on.
+ * `code` is stable across versions and safe to match on; docs/errors.md lists them all.
  */
 export class OnnxUnlearnError extends Error {
   override readonly name = "OnnxUnlearnError";
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly exitCode: ExitCode;
 
-  constructor(code: string, message: string, exitCode: ExitCode) {
+  constructor(...[code, message, exitCode]: Thrown) {
     super(message);
     this.code = code;
     this.exitCode = exitCode;
@@ -18,10 +22,11 @@ export class OnnxUnlearnError extends Error {
 }
 
 /** A gate or a budget failed: exit 1. */
-export const gateFailed = (code: string, message: string) => new OnnxUnlearnError(code, message, 1);
+export const gateFailed = (code: CodeOf<1>, message: string) => new OnnxUnlearnError(code, message, 1);
 /** Wrong use or bad input: exit 2. */
-export const badInput = (code: string, message: string) => new OnnxUnlearnError(code, message, 2);
+export const badInput = (code: CodeOf<2>, message: string) => new OnnxUnlearnError(code, message, 2);
 /** This model cannot be trained (node, operator and why): exit 3. */
-export const notTrainable = (code: string, message: string) => new OnnxUnlearnError(code, message, 3);
+export const notTrainable = (code: CodeOf<3>, message: string) => new OnnxUnlearnError(code, message, 3);
 /** The written file did not pass verification: exit 4. */
-export const verificationFailed = (code: string, message: string) => new OnnxUnlearnError(code, message, 4);
+export const verificationFailed = (code: CodeOf<4>, message: string) =>
+  new OnnxUnlearnError(code, message, 4);

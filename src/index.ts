@@ -6,7 +6,7 @@
  * @packageDocumentation
  */
 export type { TensorSpec } from "../converters/compile/step.ts";
-export { type ExitCode, OnnxUnlearnError } from "../converters/errors.ts";
+export { type ErrorCode, type ExitCode, OnnxUnlearnError } from "../converters/errors.ts";
 export type { TensorChange } from "../converters/export/compare.ts";
 export type { ChangedTensor, PatchResult } from "../converters/export/patch.ts";
 export { type ExportOptions, exportModel } from "../converters/export/write.ts";
@@ -67,7 +67,7 @@ export {
   type SetInput,
   type Source,
 } from "./data/source.ts";
-export type { Dataset, VectorTargets } from "./data/types.ts";
+export type { Dataset } from "./data/types.ts";
 export type { EngineName } from "./engine/engine.ts";
 export type { OperatorTime } from "./engine/profile.ts";
 export type { Interval } from "./evaluate/bootstrap.ts";
@@ -78,7 +78,7 @@ export type { Latency } from "./evaluate/latency.ts";
 export type { FileInterface } from "./evaluate/predict.ts";
 export type { Relearning } from "./evaluate/relearn.ts";
 export type { ShownSample } from "./evaluate/samples.ts";
-export type { Scored, VectorAnswers } from "./evaluate/scored.ts";
+export type { Scored } from "./evaluate/scored.ts";
 export type { WeightChange, WeightChanges } from "./evaluate/weights.ts";
 export type { CheckStatus, GateCheck, GateReport, Golden } from "./gates/judge.ts";
 export { type GateSettings, readGates } from "./gates/read.ts";

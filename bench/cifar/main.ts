@@ -28,6 +28,7 @@ import { openSources, readSets } from "../../src/data/sets.ts";
 import { answersOf, type Evaluation, evaluationOf, gapTo } from "../../src/evaluate/evaluation.ts";
 import { predict } from "../../src/evaluate/predict.ts";
 import { packageRoot } from "../../src/package.ts";
+import { mean } from "../../src/tasks/numbers.ts";
 import { train } from "../../src/unlearn/train.ts";
 import { compared, type Experiment, finals, searches } from "./plan.ts";
 import { type Diverged, hasEnded, type Result, score, tables } from "./table.ts";
@@ -112,8 +113,8 @@ const paths = filesOf(scenario);
 async function accuracyOnClass(path: string): Promise<number> {
   const file = importModel(loadModelFile(path));
   const set = loadDataset(paths.also["test-of-class"]!, file.inputs, preprocessing);
-  const { labels: predicted } = await predict(file, set, { threads });
-  return set.labels.filter((label, i) => label === predicted[i]).length / set.labels.length;
+  const outputs = await predict(file, set, { threads });
+  return mean(set.task.measure(outputs, set.truth).accuracy!);
 }
 
 /** Retrain exists for the random scenario only. */

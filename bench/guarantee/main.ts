@@ -57,7 +57,7 @@ async function rightOf(file: string, set: Dataset): Promise<number> {
     const { data, dims } = set.inputs["input"]!;
     const { logits } = await session.run({ input: new ort.Tensor("float32", data as Float32Array, dims) });
     const values = logits!.data as Float32Array;
-    return set.labels.filter((label, i) => {
+    return set.truth.data.filter((label, i) => {
       const row = values.subarray(i * 10, i * 10 + 10);
       return row.indexOf(Math.max(...row)) === label;
     }).length;

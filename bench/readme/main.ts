@@ -1,4 +1,4 @@
-// npm run readme: fills the README's markers, so that no figure there is typed.
+// npm run readme: fills the markers of the README and docs/benchmarks.md, so that no figure there is typed.
 //   <!-- output: onnx-unlearn … --> … <!-- /output -->   what the command prints
 //   docs/front.svg                                     the picture of the front, from `onnx-unlearn sweep`
 //   <!-- file: PATH --> … <!-- /file -->                 a table that a bench script wrote
@@ -49,15 +49,17 @@ async function drawFront(): Promise<void> {
 }
 
 await drawFront();
-const path = join(packageRoot(), "README.md");
-const readme = readFileSync(path, "utf8");
-let filled = "";
-let at = 0;
-for (const marker of readme.matchAll(/<!-- (output|file): (.*?) -->\n[\s\S]*?<!-- \/\1 -->/g)) {
-  const [whole, kind, argument] = marker as unknown as [string, string, string];
-  const content = await fillers[kind]!(argument);
-  filled += readme.slice(at, marker.index);
-  filled += `<!-- ${kind}: ${argument} -->\n${content}\n<!-- /${kind} -->`;
-  at = marker.index + whole.length;
+for (const name of ["README.md", "docs/benchmarks.md", "examples/README.md"]) {
+  const path = join(packageRoot(), name);
+  const page = readFileSync(path, "utf8");
+  let filled = "";
+  let at = 0;
+  for (const marker of page.matchAll(/<!-- (output|file): (.*?) -->\n[\s\S]*?<!-- \/\1 -->/g)) {
+    const [whole, kind, argument] = marker as unknown as [string, string, string];
+    const content = await fillers[kind]!(argument);
+    filled += page.slice(at, marker.index);
+    filled += `<!-- ${kind}: ${argument} -->\n${content}\n<!-- /${kind} -->`;
+    at = marker.index + whole.length;
+  }
+  writeFileSync(path, filled + page.slice(at));
 }
-writeFileSync(path, filled + readme.slice(at));

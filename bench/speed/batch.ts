@@ -1,4 +1,5 @@
 import type { NumberArray } from "../../src/engine/engine.ts";
+import { ofClasses } from "../../src/tasks/classification.ts";
 import { drawing, mixedBatches, retainedIn, samplesOf } from "../../src/unlearn/batches.ts";
 
 /** Share of the samples that are to be forgotten. */
@@ -9,7 +10,7 @@ const BATCHES = 300;
 /** The most retained samples that a batch of a run has, where they are drawn from both sides: more than a batch has on average. */
 export function mostRetained(batch: number): number {
   const all = BATCHES * batch;
-  const set = (count: number) => ({ path: "", count, inputs: {}, labels: new Int32Array(0) });
+  const set = (count: number) => ({ path: "", ...ofClasses(new Int32Array(count)), inputs: {} });
   const forget = samplesOf(set(Math.floor(all * FORGOTTEN)), true);
   const retain = samplesOf(set(all - forget.length), false);
   const batches = mixedBatches(forget, retain, batch, drawing(0)()).epoch(0);

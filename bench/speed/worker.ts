@@ -1,10 +1,12 @@
 // One process per workload, so that its peak memory is its own. Each line on stdin is a number of steps to run;
 // each line on stdout answers with what they took.
+
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { EngineName, NumberArray } from "../../src/engine/engine.ts";
 import { getEngine } from "../../src/engine/index.ts";
 import { openPrefix } from "../../src/prepare/frozen-prefix.ts";
+import { ofClasses } from "../../src/tasks/classification.ts";
 import type { Method } from "../../src/unlearn/types.ts";
 import { syntheticBatch } from "./batch.ts";
 import { jobOf } from "./job.ts";
@@ -32,7 +34,7 @@ async function step(): Promise<Record<string, NumberArray>> {
       data: given["x:input"] as Float32Array,
       dims: [workload.batch, ...workload.sample],
     };
-    const set = { path: "", count: workload.batch, labels: new Int32Array(0), inputs: { input } };
+    const set = { path: "", ...ofClasses(new Int32Array(workload.batch)), inputs: { input } };
     const { inputs } = await prefix.compute(set);
     batch = { ...given };
     for (const [name, { data }] of Object.entries(inputs)) batch[`x:${name}`] = data;

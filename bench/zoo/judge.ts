@@ -18,6 +18,7 @@ import { getEngine } from "../../src/engine/index.ts";
 import { fromRuntime } from "../../src/engine/tensors.ts";
 import { withOutputs, withPrefix } from "../../src/prepare/frozen-prefix.ts";
 import * as ort from "../../src/runtime.ts";
+import { ofClasses } from "../../src/tasks/classification.ts";
 import { concreteDims, random, rows, type Samples, stack, synthesize, toOrt } from "./inputs.ts";
 
 export interface Verdict {
@@ -112,7 +113,7 @@ async function referenceRun(session: ort.InferenceSession, model: TrainableModel
     }
   }
   throw notTrainable(
-    "RUNTIME_FAILED",
+    "RUNTIME_REFUSED",
     `ONNX Runtime cannot run this model on any input tried: ${(lastError as Error).message.split("\n")[0]}`,
   );
 }
@@ -265,7 +266,7 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
   const names = parameters.map(({ name }) => name);
   const prepared = async (of: TrainableModel, given: Samples): Promise<Dataset["inputs"]> => {
     const count = given[of.inputs[0]?.name ?? ""]?.dims[0] ?? batch;
-    const set = { path: "", count, labels: new Int32Array(count), inputs: given };
+    const set = { path: "", ...ofClasses(new Int32Array(count)), inputs: given };
     return (await withPrefix(of, set)).inputs;
   };
   const inputs = await prepared(model, samples);

@@ -48,6 +48,6 @@ export interface CompiledGraph {
   /** Bytes of all values between inputs and outputs, 4 a number, as if none took the place of another. */
   readonly valueBytes: number;
   readonly resultSpecs: Readonly<Record<string, TensorSpec>>;
-  /** Emitted nodes by operator, for tests and `--profile`. */
+  /** Emitted nodes by operator, for tests and the profile of a training step. */
   readonly nodeCounts: Readonly<Record<string, number>>;
 }

@@ -80,7 +80,7 @@ export async function refuseBadTarget(model: OnnxModel, out: string, force = fal
     if (found && !force) {
       throw badInput(
         "OUTPUT_EXISTS",
-        `${target} already exists; choose another path or allow overwriting with --force.`,
+        `${target} already exists; choose another path or allow it to be replaced.`,
       );
     }
   }

@@ -1,4 +1,4 @@
-import { OnnxUnlearnError } from "../errors.ts";
+import { type ErrorCode, OnnxUnlearnError } from "../errors.ts";
 import type { OnnxModel, OnnxNode, OnnxValueInfo } from "../onnx/model.ts";
 import { ZERO_GRADIENT } from "./catalogue.ts";
 import { importModel, requireClasses } from "./graph.ts";
@@ -11,7 +11,7 @@ import { allNodes, usedValues } from "./subgraphs.ts";
 
 /** Why something cannot be done with a file: an error's `code` and its sentence. */
 export interface Refusal {
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly message: string;
 }
 

@@ -49,7 +49,7 @@ export function requireClasses(shape: readonly number[], name: string): void {
   if (shape.filter((d, i) => i > 0 && d !== 1).length > 1)
     throw notTrainable(
       "LOGITS_NOT_CLASSES",
-      `The logits "${name}" have shape [${shape}], not [batch, classes]; choose another value with --logits NAME.`,
+      `The logits "${name}" have shape [${shape}], not [batch, classes]; choose another value of the graph.`,
     );
 }
 
@@ -175,7 +175,7 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
     if (rows % batching.size !== 0)
       throw badInput(
         "BATCH_SIZE",
-        `This model runs ${batching.size} samples at a time (${batching.because}), so a batch of ${rows} cannot be cut into whole ones; choose a --batch-size that is a multiple of ${batching.size}.`,
+        `This model runs ${batching.size} samples at a time (${batching.because}), so a batch of ${rows} cannot be cut into whole ones; choose a batch size that is a multiple of ${batching.size}.`,
       );
     const parts = rows / batching.size;
     const outputs = Array.from({ length: parts }, (_, part) => run(weights, cutBatch(batch, part, parts)));

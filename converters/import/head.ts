@@ -107,7 +107,7 @@ export function headCandidates(graph: OnnxGraph): Head[] {
 
 /**
  * Finds the logits: the value before a trailing Softmax/LogSoftmax/Sigmoid/ArgMax/ZipMap, or the output itself.
- * @throws notTrainable LOGITS_AMBIGUOUS with the candidates, LOGITS_UNKNOWN for a `--logits` that is no value of the graph,
+ * @throws notTrainable LOGITS_AMBIGUOUS with the candidates, LOGITS_UNKNOWN for a name that is no value of the graph,
  * LOGITS_NOT_FOUND where no output holds floats
  */
 export function findHead(graph: OnnxGraph, wanted: string | undefined): Head {
@@ -117,7 +117,7 @@ export function findHead(graph: OnnxGraph, wanted: string | undefined): Head {
     if (!producers.has(wanted))
       throw notTrainable(
         "LOGITS_UNKNOWN",
-        `--logits ${wanted}: no node makes a value of this name; candidates: ${candidates.map((h) => h.logits).join(", ")}.`,
+        `No node makes a value named "${wanted}" to take as logits; candidates: ${candidates.map((h) => h.logits).join(", ")}.`,
       );
     const found = candidates.find((h) => h.logits === wanted);
     if (found) return found.output === wanted ? { ...found, outputKind: "logits" } : found;
@@ -140,7 +140,7 @@ export function findHead(graph: OnnxGraph, wanted: string | undefined): Head {
   if (others.length > 0)
     throw notTrainable(
       "LOGITS_AMBIGUOUS",
-      `The graph has several possible logits (${candidates.map((h) => h.logits).join(", ")}); choose one with --logits NAME.`,
+      `The graph has several possible logits (${candidates.map((h) => h.logits).join(", ")}); choose one of them.`,
     );
   return first;
 }

@@ -133,11 +133,11 @@ export function selectParameters(
         : fixed.has(name)
           ? fixed.get(name)
           : freeze?.(name)
-            ? "--freeze"
+            ? "the option freeze"
             : train
               ? train(name)
                 ? undefined
-                : "not selected by --train"
+                : "not selected by the option train"
               : whyFrozen(name, tensor);
     return {
       name,
@@ -173,5 +173,5 @@ function whyNoWeights(nodes: readonly OnnxNode[], parameters: readonly Parameter
   if (parameters.length === 0)
     return "The graph holds no float tensor besides its inputs: there is no weight to train on the way to the logits.";
   const reasons = parameters.slice(0, 5).map((p) => `${p.name}: ${p.frozenBecause}`);
-  return `No weight on the way to the logits is trained (${reasons.join("; ")}${parameters.length > 5 ? "; …" : ""}); choose some with --train GLOB if that is wrong.`;
+  return `No weight on the way to the logits is trained (${reasons.join("; ")}${parameters.length > 5 ? "; …" : ""}); choose some if that is wrong.`;
 }

@@ -108,7 +108,7 @@ export function getOperator(node: OnnxNode, opset: number): Operator {
     throw notTrainable(
       "OPERATOR_UNKNOWN",
       `${describeNode(node, opset)}: ${unknownBecause(node)}, and a trained weight or the logits depend on it; ` +
-        "remove it from the graph, or choose other logits with --logits.",
+        "remove it from the graph, or choose other logits.",
     );
   return operator;
 }

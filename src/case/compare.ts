@@ -145,10 +145,10 @@ async function relearnTest(
     settings: asked,
   }: { readonly target: number; readonly seed: number; readonly settings: RelearnSettings },
 ): Promise<RelearnTest> {
-  if (sets.forget.targets)
+  if (!sets.forget.task.classes)
     throw badInput(
       "RELEARN_CLASSES",
-      "the relearning test counts steps until an accuracy of classes is back, and these targets are not classes; leave --relearn out.",
+      "the relearning test counts steps until an accuracy of classes is back, and these targets are not classes; leave it out.",
     );
   const settings = { ...RELEARN, ...asked };
   const { threads } = options;
@@ -239,7 +239,7 @@ export async function compare(
     latency,
     relearning,
     golden,
-    shown: options.showSamples ? shownSamples(sets, answers.before, answers.after) : null,
+    shown: options.showSamples ? shownSamples(sets, answers) : null,
     model: { before: identify(before.source.bytes), after: identify(after.source.bytes) },
     samples: sizesOf(sets),
     seed,

@@ -1,28 +1,23 @@
 import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
+import { join } from "../data/dataset.ts";
 import type { Sets } from "../data/sets.ts";
 import { columnsOf } from "../evaluate/columns.ts";
 import type { ModelAnswers } from "../evaluate/comparison.ts";
-import type { Scored } from "../evaluate/scored.ts";
 import {
   type Budget,
   isWithin,
   pairedInterval,
   parseBudget,
+  refuseUnit,
   spentOf,
-  type Utility,
   unitOf,
 } from "../unlearn/budget.ts";
 import { figuresOf, parseStopCondition } from "../unlearn/conditions.ts";
+import { forbidsRise, isWithinLimit, parseLimit } from "../unlearn/limits.ts";
+import { measureOf } from "../unlearn/metrics.ts";
 import type { Goal, UnlearnOptions } from "../unlearn/types.ts";
-import { goalOf, join, withhold } from "../unlearn/validation.ts";
-import {
-  type Check,
-  type Forgetting,
-  forgetsEnough,
-  type Limit,
-  targetOf,
-  type Watch,
-} from "../unlearn/watch.ts";
+import { goalOf, withhold } from "../unlearn/validation.ts";
+import { type Check, type Forgetting, forgetsEnough, targetOf, type Watch } from "../unlearn/watch.ts";
 
 /** What a run is held to, in the user's words (METHOD section 6). */
 export interface GuardRequest {
@@ -43,16 +38,6 @@ export interface GuardRequest {
 /** Share of the retained set that is kept out of training where a run needs validation data and none was given. */
 const WITHHELD = 0.1;
 
-const parseLimit = (name: string, text: string): Limit => {
-  const [, change] = /^\s*([+-][0-9.]+)\s*pp\s*$/.exec(text) ?? [];
-  if (change === undefined || !Number.isFinite(Number(change)))
-    throw badInput(
-      "LIMIT_FORM",
-      `the limit "${text}" of ${name} cannot be read; write how far its accuracy may fall (-1pp) or rise (+1pp).`,
-    );
-  return { name, change: Number(change) / 100 };
-};
-
 /** @throws badInput MIN_FORGETTING */
 function parseForgetting(given: number | string): Forgetting {
   const [, amount, unit] = /^\s*([0-9.]+)\s*(pp|nats|)\s*$/.exec(String(given)) ?? [];
@@ -69,20 +54,13 @@ function parseForgetting(given: number | string): Forgetting {
 export const goalFor = ({ goal }: GuardRequest, { forget, retain, validation }: Sets): Goal =>
   goal ?? (validation ? goalOf(forget, retain) : "gone");
 
-/** A regression is held to its squared error, classes and labels to their own units. @throws badInput BUDGET_UNIT, NO_ACCURACY */
-function refuseAccuracies({ forget }: Sets, budget: Budget | undefined, needsThem: boolean): void {
-  const regression = forget.targets?.kind === "regression";
-  if (budget && regression !== (budget.unit === "squared error"))
-    throw badInput(
-      "BUDGET_UNIT",
-      regression
-        ? "the targets are numbers, so there is no accuracy and no likelihood to lose; write the budget as mean squared error (0.02mse)."
-        : "a budget in mean squared error is for a regression (--loss mse); write points of accuracy (0.5pp) or loss (0.02nats).",
-    );
-  if (regression && needsThem)
+/** A task is held to what it can lose. @throws badInput BUDGET_UNIT, NO_ACCURACY */
+function refuseAccuracies({ forget: { task } }: Sets, budget: Budget | undefined, needsThem: boolean): void {
+  if (budget) refuseUnit(budget, task);
+  if (needsThem && !task.units.includes("accuracy"))
     throw badInput(
       "NO_ACCURACY",
-      "limits, stop conditions and the range test of --lr auto compare accuracies, and a regression has none; use --budget.",
+      `limits, stop conditions and the range test of the learning rate auto compare accuracies, and ${task.noun} has none; use a budget.`,
     );
 }
 
@@ -96,12 +74,15 @@ export function guardOf(request: GuardRequest, sets: Sets, options: UnlearnOptio
   const also = sets.also ?? {};
   const limits = Object.entries(request.limits ?? {}).map(([name, text]) => {
     if (!Object.hasOwn(also, name))
-      throw badInput("LIMIT_UNKNOWN", `the limit of ${name} has no set; give it with --also ${name}=FILE.`);
+      throw badInput("LIMIT_UNKNOWN", `the limit of ${name} has no set; give a further set of this name.`);
     return parseLimit(name, text);
   });
   const stopWhen = (request.stopWhen ?? []).map((text) => parseStopCondition(text, Object.keys(also)));
   if (!sets.test && stopWhen.some((one) => figuresOf(one).includes("testAccuracy")))
-    throw badInput("STOP_NEEDS_TEST", "a condition on testAccuracy needs --test; or use validationAccuracy.");
+    throw badInput(
+      "STOP_NEEDS_TEST",
+      "a condition on testAccuracy needs a test set; give one, or use validationAccuracy.",
+    );
   refuseAccuracies(sets, budget, limits.length + stopWhen.length > 0 || (!budget && options.lr === "auto"));
   const minForgetting = parseForgetting(request.minForgetting ?? 1);
   const needed = budget !== undefined || limits.length > 0 || stopWhen.length > 0 || options.lr === "auto";
@@ -109,7 +90,7 @@ export function guardOf(request: GuardRequest, sets: Sets, options: UnlearnOptio
   if (request.goal === "unseen" && !sets.validation)
     throw badInput(
       "GOAL_NEEDS_VALIDATION",
-      "the goal unseen compares with data the model never saw; give it with --validation.",
+      "the goal unseen compares with data the model never saw; give it as validation data.",
     );
   const split = sets.validation
     ? { train: sets.retain, withheld: sets.validation }
@@ -127,7 +108,7 @@ export function guardOf(request: GuardRequest, sets: Sets, options: UnlearnOptio
   };
   return {
     // What may not come back is held down by training, not by chance: new answers for some samples are old ones for others.
-    forget: join([sets.forget, ...limits.filter(({ change }) => change > 0).map(({ name }) => also[name]!)]),
+    forget: join([sets.forget, ...limits.filter(forbidsRise).map(({ name }) => also[name]!)]),
     retain: split.train,
     watch,
   };
@@ -144,39 +125,31 @@ export interface FileCheck {
   readonly also: Readonly<Record<string, { readonly before: number; readonly after: number }>>;
 }
 
-const utilityOf = (set: Scored): Utility => {
-  const { accuracy, loss } = columnsOf(set);
-  const unknown = new Float64Array(set.count).fill(Number.NaN);
-  return { right: accuracy ?? unknown, losses: loss ?? unknown };
-};
-const mean = (values: ArrayLike<number>) => Array.from(values).reduce((sum, v) => sum + v, 0) / values.length;
-
 /** Holds a written file to the watch. */
 export function checkFile(watch: Watch, before: ModelAnswers, after: ModelAnswers): FileCheck {
   const unit: Pick<Budget, "unit"> = watch.budget ?? { unit: unitOf(watch.validation) };
-  const [v0, v1] = [utilityOf(before.validation!), utilityOf(after.validation!)];
-  const [f0, f1] = [utilityOf(before.forget), utilityOf(after.forget)];
+  const of = (set: ModelAnswers["forget"]) => measureOf(columnsOf(set));
+  const [v0, v1] = [of(before.validation!), of(after.validation!)];
   const also = Object.fromEntries(
     Object.keys(before.also).map((name) => [
       name,
-      { before: mean(utilityOf(before.also[name]!).right), after: mean(utilityOf(after.also[name]!).right) },
+      { before: of(before.also[name]!).accuracy, after: of(after.also[name]!).accuracy },
     ]),
   );
   const spent = spentOf(unit, v0, v1);
-  const kept = watch.limits.every(({ name, change }) => {
-    const moved = also[name]!.after - also[name]!.before;
-    return change < 0 ? moved >= change - 1e-9 : moved <= change + 1e-9;
+  const kept = watch.limits.every((limit) => {
+    const { before: was, after: is } = also[limit.name]!;
+    return isWithinLimit(limit, was, is);
   });
-  const figures = ({ right, losses }: Utility) => ({ accuracy: mean(right), loss: mean(losses) });
   return {
     spent,
     interval: pairedInterval(unit, v0, v1),
     within: kept && (watch.budget === undefined || isWithin(watch.budget, spent)),
     forgets: forgetsEnough(
-      figures(f0),
-      figures(f1),
+      of(before.forget),
+      of(after.forget),
       watch.minForgetting,
-      targetOf(watch.goal, mean(v0.right)),
+      targetOf(watch.goal, v0.accuracy),
     ),
     also,
   };

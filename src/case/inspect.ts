@@ -1,5 +1,5 @@
 import { elementCount } from "../../converters/dims.ts";
-import { OnnxUnlearnError } from "../../converters/errors.ts";
+import { notTrainable, OnnxUnlearnError } from "../../converters/errors.ts";
 import type { Examination, Refusal } from "../../converters/import/examine.ts";
 import { examine, saysMore } from "../../converters/import/examine.ts";
 import type { ImportOptions } from "../../converters/import/model.ts";
@@ -75,7 +75,7 @@ async function runtimeRefusal(source: OnnxModel): Promise<Refusal | undefined> {
     await (await openFile(source, { threads: 1 })).release();
     return undefined;
   } catch (error) {
-    return refusalOf(error as OnnxUnlearnError);
+    return refusalOf(notTrainable("RUNTIME_REFUSED", (error as Error).message));
   }
 }
 

@@ -14,12 +14,12 @@ import type { GateReport } from "../gates/judge.ts";
 import { refuseInterrupted } from "../interrupt.ts";
 import { behindPrefix, cutFrozen, withPrefixes } from "../prepare/frozen-prefix.ts";
 import { type Budget, unitOf } from "../unlearn/budget.ts";
-import { methods } from "../unlearn/methods/index.ts";
+import { DEFAULT_OPTIONS } from "../unlearn/option-table.ts";
+import { resolveOptions } from "../unlearn/options.ts";
 import { train } from "../unlearn/train.ts";
 import type {
   Goal,
   LedgerEntry,
-  LossName,
   Candidate as TrainedState,
   TrainingProgress,
   UnlearnOptions,
@@ -49,20 +49,7 @@ import {
 } from "./verification.ts";
 import { type Versions, versions } from "./versions.ts";
 
-/** Options of a run without a budget, where none are given. Under a budget, rate and optimizer are found. */
-export const DEFAULT_OPTIONS: UnlearnOptions = {
-  method: "eupmu",
-  epsilon: -0.01,
-  dual: "adam",
-  beta: 1,
-  epochs: 5,
-  lr: 0.001,
-  momentum: 0.9,
-  weightDecay: 5e-4,
-  batchSize: 128,
-  seed: 0,
-  engine: "onnxruntime",
-};
+export { DEFAULT_OPTIONS };
 
 /** How a case is unlearned. */
 export interface UnlearnSettings extends GuardRequest {
@@ -165,37 +152,6 @@ export interface Candidate {
   reject(out: string): Promise<Placed>;
 }
 
-/**
- * With a budget no other number needs tuning: what was not given is found or follows from the goal. Data that should be gone is driven out by bounded
- * ascent (random labels would teach it wrong answers, now and then the right one). The fast variant weighs the losses themselves: their logarithms
- * magnify the retain gradient by 1/L_r, thousands of times on a model that knows its retained data by heart.
- */
-function automatic(
-  { budget, options = {} }: UnlearnSettings,
-  goal: Goal,
-  loss: LossName | undefined,
-): Partial<UnlearnOptions> {
-  if (budget === undefined) return {};
-  const method = options.method ?? "eupmu-fast";
-  // A regression has no bounded ascent.
-  const bounded =
-    loss !== "mse" &&
-    options.forgetObjective === undefined &&
-    methods[method].choosesObjective &&
-    goal === "gone";
-  return {
-    method,
-    // A rate belongs to its optimiser: AdamW's does not depend on the scale of a stranger's inputs and weights.
-    ...((options.lr ?? "auto") === "auto" ? { lr: "auto", optimizer: options.optimizer ?? "adamw" } : {}),
-    ...(options.epochs === undefined ? { epochs: 10 } : {}),
-    ...(bounded ? { forgetObjective: "bounded-ascent" } : {}),
-  };
-}
-
-/** An option that is undefined was not given. */
-const present = <T extends object>(options: T): T =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
-
 const spentText = (spent: number, unit: Budget["unit"]): string =>
   unit === "accuracy"
     ? `${(100 * spent).toFixed(2)} points`
@@ -220,7 +176,7 @@ function refuseRoundedAway(weights: TrainedState["weights"], { parameters }: Tra
   if (moved.length > 0)
     throw gateFailed(
       "ROUNDED_AWAY",
-      `Training moved ${moved.length} tensors, but rounding to the types they are stored in (${[...new Set(moved.map(({ dtype }) => dtype))].join(", ")}) undid all of it, so nothing was forgotten and no model was written; give a larger --lr or more --epochs.`,
+      `Training moved ${moved.length} tensors, but rounding to the types they are stored in (${[...new Set(moved.map(({ dtype }) => dtype))].join(", ")}) undid all of it, so nothing was forgotten and no model was written; give a larger learning rate or more epochs.`,
     );
 }
 
@@ -232,19 +188,17 @@ function rejectedPlace(out: string, hasSideFiles: boolean): string {
   return join(place, basename(out));
 }
 
-/** What a run under these settings looks like in full: what was not given is found or follows from the goal. */
-export function resolveSettings(opened: OpenedCase, settings: UnlearnSettings): UnlearnOptions {
-  const { options: given, sets } = opened;
-  const loss = given.loss ?? settings.options?.loss;
-  const threads = settings.options?.threads ?? given.threads ?? availableParallelism();
-  return {
-    ...DEFAULT_OPTIONS,
-    ...(given.seed === undefined ? {} : { seed: given.seed }),
-    ...present(settings.options ?? {}),
-    ...automatic(settings, goalFor(settings, sets), loss),
-    ...(loss === undefined ? {} : { loss }),
-    threads,
-  };
+/** The options a run under these settings takes; see `resolveOptions`. */
+export function resolveSettings(
+  { options: given, sets }: OpenedCase,
+  settings: UnlearnSettings,
+): UnlearnOptions {
+  const { loss, seed } = given;
+  const options = resolveOptions(
+    { ...settings, loss, options: { ...(seed === undefined ? {} : { seed }), ...settings.options } },
+    goalFor(settings, sets),
+  );
+  return { ...options, threads: options.threads ?? given.threads ?? availableParallelism() };
 }
 
 /** @throws badInput OVERLAP where a sample is to be forgotten and kept at once */
@@ -287,7 +241,13 @@ async function exportState(
   const model = openModel(written, opened.options);
   phase("measuring the new file");
   const answers = await opened.answers(model, measured);
-  const parity = await checkParity(model, opened.options, measured.forget, threads, answers.forget.raw);
+  const parity = await checkParity(
+    model,
+    opened.options,
+    measured.forget,
+    threads,
+    answers.forget.outputs.raw,
+  );
   return { patched, model, changedTensors, changes, answers, parity };
 }
 
@@ -348,7 +308,7 @@ export async function unlearnCase(
     const closest = closestMiss(trained.checks);
     throw new BudgetError(
       closest
-        ? `No state of this run both keeps to the budget and forgets enough (--min-forgetting ${settings.minForgetting ?? 1}), so no model was written; the closest, at step ${closest.step}, ${missText(closest, watch?.budget?.unit ?? unitOf(opened.sets.forget))}. Allow a larger budget, more epochs, or another method.`
+        ? `No state of this run both keeps to the budget and forgets enough (at least ${settings.minForgetting ?? 1}), so no model was written; the closest, at step ${closest.step}, ${missText(closest, watch?.budget?.unit ?? unitOf(opened.sets.forget))}. Allow a larger budget, more epochs, or another method.`
         : "No state of this run could be measured, so no model was written; lower the learning rate.",
       closest,
       trained.checks,

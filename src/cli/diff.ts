@@ -3,6 +3,7 @@ import type { DiffDocument } from "../case/compare.ts";
 import { type Io, printJson } from "./io.ts";
 import {
   collectNamed,
+  type MeasuringFlags,
   type SetFlags,
   setPaths,
   type ViewFlags,
@@ -11,14 +12,11 @@ import {
   withViews,
 } from "./options.ts";
 
-interface DiffFlags extends SetFlags, ViewFlags {
+interface DiffFlags extends SetFlags, ViewFlags, MeasuringFlags {
   readonly reference?: string;
   readonly also: Readonly<Record<string, string>>;
   readonly shadow?: string;
   readonly relearn?: boolean;
-  readonly logits?: string;
-  readonly threads?: number;
-  readonly seed: number;
   readonly json?: boolean;
 }
 

@@ -1,13 +1,10 @@
 import type { Command } from "commander";
 import { type Io, printJson } from "./io.ts";
-import { type SetFlags, setPaths, withMeasuring, withSets } from "./options.ts";
+import { type MeasuringFlags, type SetFlags, setPaths, withMeasuring, withSets } from "./options.ts";
 
-interface EvaluateFlags extends SetFlags {
+interface EvaluateFlags extends SetFlags, MeasuringFlags {
   readonly model: string;
   readonly reference?: string;
-  readonly logits?: string;
-  readonly threads?: number;
-  readonly seed: number;
   readonly json?: boolean;
 }
 

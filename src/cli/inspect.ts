@@ -4,6 +4,7 @@ import type { Examination } from "../../converters/import/examine.ts";
 import type { Batching } from "../../converters/import/model.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
 import type { InspectDocument } from "../case/inspect.ts";
+import { asFlag, withHint } from "./hints.ts";
 import { type Io, printJson } from "./io.ts";
 
 interface InspectFlags {
@@ -21,7 +22,7 @@ export const defineInspect = (command: Command, io: Io): Command =>
     .option("--train <glob>", "show what this would train (repeatable)", collect, [])
     .option("--freeze <glob>", "show what this would freeze (repeatable)", collect, [])
     .option("--json", "print one JSON document on stdout")
-    .action((model: string, flags: InspectFlags) => inspect(model, flags, io));
+    .action((model: string, flags: InspectFlags) => inspect(model, flags, command, io));
 
 /** Samples that the memory estimate is printed for. */
 const BATCH = 128;
@@ -75,7 +76,7 @@ async function table(path: string, document: InspectDocument, found: Examination
         p.dtype,
         `[${p.dims.join(", ")}]`,
         String(elementCount(p.dims)),
-        p.frozenBecause ?? "",
+        asFlag(p.frozenBecause ?? ""),
       ]);
     lines.push(parameters.toString());
     lines.push(
@@ -108,9 +109,18 @@ async function table(path: string, document: InspectDocument, found: Examination
 }
 
 /** `onnx-unlearn inspect`: exit 3 with the reason where a model cannot be trained, the document printed all the same. */
-async function inspect(path: string, { json, ...options }: InspectFlags, io: Io): Promise<void> {
+async function inspect(
+  path: string,
+  { json, ...options }: InspectFlags,
+  command: Command,
+  io: Io,
+): Promise<void> {
   const { inspectModel } = await import("../case/inspect.ts");
-  const { document, found } = await inspectModel(path, options);
+  const { document: plain, found } = await inspectModel(path, options);
+  const { refusal } = plain;
+  const document = refusal
+    ? { ...plain, refusal: { ...refusal, message: withHint(refusal, command) } }
+    : plain;
   if (!document.trainable) io.exitWith?.(3);
   if (json) printJson(io, document);
   else if (found && "head" in document) io.out(await table(path, document, found));

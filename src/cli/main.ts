@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { type ExitCode, OnnxUnlearnError } from "../../converters/errors.ts";
 import { packageVersion } from "../package.ts";
 import { Command, CommanderError } from "./commander.ts";
+import { withHint } from "./hints.ts";
 import type { Io } from "./io.ts";
 
 /** What the list of commands says of one, and where its options and its work are. */
@@ -65,7 +66,7 @@ const COMMANDS: readonly CommandEntry[] = [
 ];
 
 /** The program that can answer `argv`: of commands that it does not name, only what lists them is there. */
-async function program(argv: readonly string[], io: Io): Promise<Command> {
+export async function program(argv: readonly string[], io: Io): Promise<Command> {
   const root = new Command("onnx-unlearn")
     .description("Unlearning for shipped ONNX models")
     .version(packageVersion())
@@ -85,7 +86,10 @@ async function program(argv: readonly string[], io: Io): Promise<Command> {
 /** Runs the command line and returns the exit code. Errors become one sentence on stderr, and one document with --json. */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
   const json = argv.includes("--json");
-  const report = (code: string, message: string, exitCode: number): number => {
+  let ran: Command | undefined;
+  const report = (error: OnnxUnlearnError): number => {
+    const { code, exitCode } = error;
+    const message = ran ? withHint(error, ran) : error.message;
     io.err(`${message}\n`);
     if (json) io.out(`${JSON.stringify({ error: { code, message, exitCode } })}\n`);
     return exitCode;
@@ -99,20 +103,21 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
   };
   try {
     const root = await program(argv, { ...(json ? quiet : io), exitWith });
+    root.hook("preAction", (_, command) => {
+      ran = command;
+    });
     await root.parseAsync([...argv], { from: "user" });
     return verdict;
   } catch (error) {
-    if (error instanceof CommanderError)
-      return error.exitCode === 0
-        ? 0
-        : report("USAGE", error.message.replace(/^error: /, "").replaceAll("\n", " "), 2);
-    if (error instanceof OnnxUnlearnError) return report(error.code, error.message, error.exitCode);
+    if (error instanceof OnnxUnlearnError) return report(error);
     const message = error instanceof Error ? error.message : String(error);
-    return report(
-      "DEFECT",
-      `This is a defect of onnx-unlearn ${packageVersion()}, please report it: ${message}`,
-      70,
-    );
+    if (!(error instanceof CommanderError)) {
+      const defect = `This is a defect of onnx-unlearn ${packageVersion()}, please report it: ${message}`;
+      return report(new OnnxUnlearnError("DEFECT", defect, 70));
+    }
+    if (error.exitCode === 0) return 0;
+    const usage = message.replace(/^error: /, "").replaceAll("\n", " ");
+    return report(new OnnxUnlearnError("USAGE", usage, 2));
   }
 }
 

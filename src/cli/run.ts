@@ -14,14 +14,16 @@ export const defineRun = (command: Command, io: Io): Command =>
     .option("--json", "print one JSON document on stdout")
     .action(async (file: string, flags: RunFlags) => {
       if (flags.dryRun) {
-        const [{ planText, readPlan }, { checkPlan }] = await Promise.all([
+        const [{ planText, readPlan }, { checkPlan }, { resolveSettings }] = await Promise.all([
           import("../release/plan.ts"),
           import("../release/run.ts"),
+          import("../case/unlearn.ts"),
         ]);
         const plan = readPlan(file);
-        await checkPlan(plan);
-        if (flags.json) printJson(io, { plan: planText(plan).split("\n") });
-        else io.out(`${planText(plan)}\n`);
+        const { opened, settings } = await checkPlan(plan);
+        const text = planText(plan, resolveSettings(opened, settings));
+        if (flags.json) printJson(io, { plan: text.split("\n") });
+        else io.out(`${text}\n`);
         return;
       }
       const [{ runPipeline }, { progressHooks }] = await Promise.all([

@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
+import { elementCount } from "../../converters/dims.ts";
 import { badInput } from "../../converters/errors.ts";
 import { isFloatType } from "../../converters/import/value.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
-import type { LossName } from "../unlearn/types.ts";
+import { taskFor, taskOf } from "../tasks/index.ts";
+import type { LossName } from "../tasks/names.ts";
+import { asInt32, emptyLike, rowsOf, truthRows } from "../tasks/truth.ts";
 import { type NpyArray, readNpz } from "./npz.ts";
 import type { Dataset } from "./types.ts";
 
@@ -30,7 +33,7 @@ function preprocess(
   where: string,
 ): Float32Array | Int32Array {
   if (model.dtype !== undefined && !isFloatType(model.dtype)) {
-    const [whole, bad] = int32(array);
+    const [whole, bad] = asInt32(array.data);
     if (bad >= 0)
       throw badInput(
         "VALUE_RANGE",
@@ -41,15 +44,15 @@ function preprocess(
   const axis = channelAxis(model, array.dims.length);
   const channels = array.dims[axis]!;
   for (const [name, list] of [
-    ["--mean", how.mean],
-    ["--std", how.std],
+    ["mean", how.mean],
+    ["std", how.std],
   ] as const)
     if (list.length !== 1 && list.length !== channels)
       throw badInput(
         "CHANNEL_COUNT",
-        `${name} has ${list.length} values but ${where} has ${channels} channels; give one value, or one per channel.`,
+        `The option ${name} has ${list.length} values but ${where} has ${channels} channels; give one value, or one per channel.`,
       );
-  const inner = array.dims.slice(axis + 1).reduce((a, b) => a * b, 1);
+  const inner = elementCount(array.dims.slice(axis + 1));
   const [{ data }, { scale }] = [array, how];
   const out = new Float32Array(data.length);
   const of = (list: readonly number[], channel: number) => list[list.length === 1 ? 0 : channel]!;
@@ -58,61 +61,6 @@ function preprocess(
     for (let i = start; i < start + inner; i++) out[i] = (data[i]! / scale - mean) / std;
   }
   return out;
-}
-
-/** An array as 32-bit integers, and the first place where that is not what it holds, or -1. */
-function int32({ data }: NpyArray): readonly [Int32Array<ArrayBuffer>, number] {
-  const whole = Int32Array.from(data);
-  return [whole, whole.findIndex((value, i) => value !== data[i])];
-}
-
-/** What `y` holds, by the loss: one class per sample; bits or values, `[N, C]` or `[N]`. */
-function truthOf(
-  path: string,
-  y: NpyArray | undefined,
-  names: Iterable<string>,
-  wanted: LossName | "any",
-): Pick<Dataset, "labels" | "targets" | "count"> {
-  const loss =
-    wanted !== "any" ? wanted : y && y.kind === "integer" && y.dims.length === 1 ? "cross-entropy" : "mse";
-  const classes = loss === "cross-entropy";
-  const has = `it has: ${[...names].join(", ")}`;
-  if (classes && (!y || (y.kind !== "integer" && y.dims.length < 2)))
-    throw badInput(
-      "LABELS_MISSING",
-      `${path} has no integer array "y" of labels (${has}); add one label per sample, or say what else "y" is with --loss binary-cross-entropy or --loss mse.`,
-    );
-  if (!y) throw badInput("LABELS_MISSING", `${path} has no array "y" of targets (${has}); add it.`);
-  const count = y.dims[0] ?? 0;
-  if (count === 0) throw badInput("SET_EMPTY", `${path} holds no samples; give at least one.`);
-  const width = y.data.length / count;
-  if (classes && width !== 1)
-    throw badInput(
-      "LABELS_SHAPE",
-      `${path}: "y" has shape [${y.dims.join(", ")}], ${width} numbers per sample, where --loss cross-entropy takes one class; say --loss binary-cross-entropy for several labels per sample, --loss mse for a regression.`,
-    );
-  if (classes) {
-    const [labels, bad] = int32(y);
-    const wrong = bad >= 0 ? bad : labels.findIndex((label) => label < 0);
-    if (wrong >= 0)
-      throw badInput(
-        "LABEL_RANGE",
-        `${path}: sample ${wrong} has label ${y.data[wrong]}; classes are whole numbers from 0, mend the labels.`,
-      );
-    return { count, labels };
-  }
-  const bits = loss === "binary-cross-entropy";
-  const bad = (y.data as Float32Array).findIndex((v) => (bits ? v !== 0 && v !== 1 : !Number.isFinite(v)));
-  if (bad >= 0)
-    throw badInput(
-      "TARGET_RANGE",
-      `${path}: sample ${Math.floor(bad / width)} has the target ${y.data[bad]}; ${bits ? "a label is 0 or 1" : "a target is a number"}, mend "y".`,
-    );
-  return {
-    count,
-    labels: new Int32Array(0),
-    targets: { kind: bits ? "multi-label" : "regression", data: Float32Array.from(y.data), width },
-  };
 }
 
 /** Loads one set from an `.npz` file for these model inputs. @throws badInput naming file, sample and remedy */
@@ -124,8 +72,9 @@ export const loadDataset = (
 ): Dataset => datasetOf(path, readNpz(path), inputs, { how, loss });
 
 /**
- * One set out of its arrays: an array per model input by name (or `x` for the only input) and the truth `y`: integer classes [N]; with the
- * loss binary-cross-entropy bits, with mse any numbers, [N, C] or [N]. `any` takes whatever is there, for those that need the inputs alone.
+ * One set out of its arrays: an array per model input by name (or `x` for the only input) and the truth `y`:
+ * integer classes [N]; with the loss binary-cross-entropy bits, with mse any numbers, [N, C] or [N]. `any` takes
+ * whatever is there, where only the inputs matter.
  * @param path what messages call the set
  * @throws badInput naming set, sample and remedy
  */
@@ -138,8 +87,9 @@ export function datasetOf(
     loss = "cross-entropy",
   }: { readonly how?: Preprocessing; readonly loss?: LossName | "any" } = {},
 ): Dataset {
-  const truth = truthOf(path, arrays.get("y"), arrays.keys(), loss);
-  const { count } = truth;
+  const y = arrays.get("y");
+  const task = loss === "any" ? taskFor(y) : taskOf(loss);
+  const { count, truth } = task.read(path, y, `it has: ${[...arrays.keys()].join(", ")}`);
   const loaded: Record<string, Dataset["inputs"][string]> = {};
   for (const input of inputs) {
     const array = arrays.get(input.name) ?? (inputs.length === 1 ? arrays.get("x") : undefined);
@@ -171,13 +121,65 @@ export function datasetOf(
       );
     loaded[input.name] = { data: preprocess(array, input, how, where), dims: array.dims };
   }
-  return { path, inputs: loaded, ...truth };
+  return { path, count, task, truth, inputs: loaded };
+}
+
+/** Some samples of a set, in the given order. */
+export const pick = (set: Dataset, samples: readonly number[], path = set.path): Dataset => ({
+  ...set,
+  path,
+  count: samples.length,
+  truth: truthRows(set.truth, samples),
+  inputs: Object.fromEntries(
+    Object.entries(set.inputs).map(([name, { data, dims }]) => [
+      name,
+      {
+        data: rowsOf(data, data.length / set.count, samples),
+        dims: dims[0] === set.count ? [samples.length, ...dims.slice(1)] : dims,
+      },
+    ]),
+  ),
+});
+
+/** Several sets of the same kind as one, in the given order. */
+export function join(sets: readonly [Dataset, ...Dataset[]]): Dataset {
+  const [first, ...more] = sets;
+  if (more.length === 0) return first;
+  const count = sets.reduce((sum, set) => sum + set.count, 0);
+  const rows = <T extends Float32Array | Int32Array>(parts: readonly [T, ...T[]]): T => {
+    const out = emptyLike(
+      parts[0],
+      parts.reduce((sum, part) => sum + part.length, 0),
+    );
+    let at = 0;
+    for (const part of parts) {
+      out.set(part, at);
+      at += part.length;
+    }
+    return out;
+  };
+  const joined = <T extends Float32Array | Int32Array>(of: (set: Dataset) => T) =>
+    rows([of(first), ...more.map(of)]);
+  return {
+    ...first,
+    count,
+    truth: { ...first.truth, data: joined(({ truth }) => truth.data) },
+    inputs: Object.fromEntries(
+      Object.entries(first.inputs).map(([name, { dims }]) => [
+        name,
+        {
+          data: joined(({ inputs }) => inputs[name]!.data),
+          dims: dims[0] === first.count ? [count, ...dims.slice(1)] : dims,
+        },
+      ]),
+    ),
+  };
 }
 
 const fingerprint = (set: Dataset, index: number): string => {
   const hash = createHash("sha256");
   for (const [name, { data, dims }] of Object.entries(set.inputs)) {
-    const width = dims.slice(1).reduce((a, b) => a * b, 1);
+    const width = elementCount(dims.slice(1));
     const part = data.subarray(index * width, (index + 1) * width);
     hash.update(name).update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
   }

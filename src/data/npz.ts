@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { endianness } from "node:os";
 import { unzipSync, zipSync } from "fflate";
+import { elementCount } from "../../converters/dims.ts";
 import { badInput } from "../../converters/errors.ts";
 import type { TensorData } from "../../converters/onnx/model.ts";
 
@@ -64,7 +65,7 @@ export function decodeNpy(bytes: Uint8Array, where: string): NpyArray {
     .map((s) => s.trim())
     .filter(Boolean)
     .map(Number);
-  const count = dims.reduce((a, b) => a * b, 1);
+  const count = elementCount(dims);
   const offset = start + length;
   if (bytes.length - offset < count * type.size)
     throw badInput(
@@ -77,7 +78,10 @@ export function decodeNpy(bytes: Uint8Array, where: string): NpyArray {
   return { dims, kind: type.kind, data: type.of(own.buffer) };
 }
 
-/** Reads every array of an `.npz` (numpy.savez and savez_compressed). @throws badInput FILE_UNREADABLE, NPZ_INVALID */
+/**
+ * Reads every array of an `.npz` (numpy.savez and savez_compressed).
+ * @throws badInput FILE_UNREADABLE, NPZ_INVALID
+ */
 export function readNpz(path: string): Map<string, NpyArray> {
   let bytes: Uint8Array;
   try {

@@ -1,11 +1,11 @@
 import { badInput } from "../../converters/errors.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
-import type { LossName } from "../unlearn/types.ts";
-import { datasetOf, findOverlap, NO_PREPROCESSING, type Preprocessing } from "./dataset.ts";
+import type { LossName } from "../tasks/names.ts";
+import { datasetOf, findOverlap, NO_PREPROCESSING, type Preprocessing, pick } from "./dataset.ts";
 import { openSource, type SetInput, type Source } from "./source.ts";
 import type { Dataset } from "./types.ts";
 
-/** The data of a request; see docs/method.md, "The problem", for what each set is. */
+/** The data of a request; docs/method.md, "The problem", says what each set is. */
 export interface SetInputs {
   readonly forget: SetInput;
   readonly retain: SetInput;
@@ -90,23 +90,11 @@ export async function readSets(
 }
 
 /** The first `count` samples of a set; all of them if it has fewer. */
-export function firstSamples(set: Dataset, count: number): Dataset {
-  const n = Math.min(count, set.count);
-  return {
-    ...set,
-    count: n,
-    labels: set.labels.slice(0, n),
-    ...(set.targets
-      ? { targets: { ...set.targets, data: set.targets.data.slice(0, n * set.targets.width) } }
-      : {}),
-    inputs: Object.fromEntries(
-      Object.entries(set.inputs).map(([name, { data, dims }]) => [
-        name,
-        { data: data.slice(0, (data.length / set.count) * n), dims: [n, ...dims.slice(1)] },
-      ]),
-    ),
-  };
-}
+export const firstSamples = (set: Dataset, count: number): Dataset =>
+  pick(
+    set,
+    Array.from({ length: Math.min(count, set.count) }, (_, i) => i),
+  );
 
 /** @throws badInput OVERLAP where a sample stands in both sets: the two objectives would fight over it */
 export function refuseOverlap(forget: Dataset, retain: Dataset): void {
@@ -114,6 +102,6 @@ export function refuseOverlap(forget: Dataset, retain: Dataset): void {
   if (pair)
     throw badInput(
       "OVERLAP",
-      `Sample ${pair.indexA} of ${forget.path} is also sample ${pair.indexB} of ${retain.path}; remove it from one, or say --allow-overlap.`,
+      `Sample ${pair.indexA} of ${forget.path} is also sample ${pair.indexB} of ${retain.path}; remove it from one, or allow the overlap.`,
     );
 }

@@ -21,8 +21,9 @@ export interface ShadowModel {
 }
 
 /**
- * Reads a folder of shadow models: `shadows.json` = `{ "models": [{ "file", "members", "unlearned"? }] }`, paths relative to the
- * folder; `members` is an `.npz` with integer arrays `forget` [N_f] and `test` [N_t] of 0 and 1 (an absent one means none).
+ * Reads a folder of shadow models: `shadows.json` = `{ "models": [{ "file", "members", "unlearned"? }] }`,
+ * paths relative to the folder; `members` is an `.npz` with integer arrays `forget` [N_f] and `test` [N_t] of
+ * 0 and 1 (an absent one means none).
  * @throws badInput SHADOWS_INVALID
  */
 export function loadShadows(

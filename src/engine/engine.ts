@@ -1,11 +1,13 @@
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
-
 import type { OperatorTime } from "./profile.ts";
+
+/** Every engine by name, the default first. Types, checks, flags and schemas derive from this list. */
+export const ENGINES = ["onnxruntime", "tensorflow", "cpu"] as const;
+/** What runs the training steps: ONNX Runtime (compiled), TensorFlow (if installed), or plain JavaScript. */
+export type EngineName = (typeof ENGINES)[number];
 
 export type NumberArray = Float32Array | Int32Array | Uint8Array;
 export type Arrays = Readonly<Record<string, NumberArray>>;
-/** What runs the training steps: ONNX Runtime (compiled), TensorFlow (if installed), or plain JavaScript. */
-export type EngineName = "onnxruntime" | "tensorflow" | "cpu";
 
 /** A step function made ready for one batch shape; it owns the carry. */
 export interface Runner {

@@ -30,13 +30,13 @@ export async function tensorflowEngine(folder: string = process.cwd()): Promise<
         const why = error instanceof Error ? error.message.split("\n")[0] : String(error);
         throw badInput(
           "ENGINE_BROKEN",
-          `${path} is installed but does not load (${why}); use --engine onnxruntime.`,
+          `${path} is installed but does not load (${why}); use the engine onnxruntime.`,
         );
       }
     }
   }
   throw badInput(
     "ENGINE_MISSING",
-    `The engine tensorflow needs ${PACKAGES[1]} or ${PACKAGES[0]}, and neither is installed: npm install ${PACKAGES[1]}@4.22.0, or use --engine onnxruntime.`,
+    `The engine tensorflow needs ${PACKAGES[1]} or ${PACKAGES[0]}, and neither is installed: npm install ${PACKAGES[1]}@4.22.0, or use the engine onnxruntime.`,
   );
 }

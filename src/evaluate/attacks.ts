@@ -1,5 +1,7 @@
+import { mean } from "../tasks/numbers.ts";
+import type { Column, Columns } from "../tasks/task.ts";
 import { bootstrapMeans, type Interval } from "./bootstrap.ts";
-import { type Column, columnsOf, mean } from "./columns.ts";
+import { columnsOf } from "./columns.ts";
 import {
   type CompareOptions,
   type Figures,
@@ -12,7 +14,13 @@ import {
   NOT_NUMBERS,
 } from "./comparison.ts";
 import type { MetricName } from "./glossary.ts";
-import { drawSubset, type MembershipFeature, membershipCalls, membershipFeatures } from "./membership.ts";
+import {
+  type AttackedSets,
+  drawSubset,
+  type MembershipFeature,
+  membershipCalls,
+  membershipFeatures,
+} from "./membership.ts";
 import { areaInterval, areaUnder, bestBalancedAccuracy, type Roc, rocCurve, truePositiveAt } from "./roc.ts";
 import { attackable } from "./scored.ts";
 import { liraScores, rmiaScores } from "./shadow.ts";
@@ -36,28 +44,34 @@ export interface MembershipFigures {
   readonly roc: Roc;
 }
 
+/** What the membership attacks look at; a string says why they cannot. */
+export function attackedSets({ forget, retain, test }: ModelAnswers): AttackedSets | string {
+  if (!forget.task.classes) return NEEDS_CLASSES;
+  if (!test) return NO_TEST;
+  const [f, r, t] = [attackable(forget), attackable(retain), attackable(test)];
+  if (!f || !r || !t) return LABELS_ONLY;
+  const finite = [forget, retain, test].every((set) => columnsOf(set).loss?.every(Number.isFinite));
+  return finite ? { forget: f, retain: r, test: t } : NOT_NUMBERS;
+}
+
 /** Runs every membership attack on one model; a string says why that is impossible. */
 export function membershipOf(
-  { forget, retain, test }: ModelAnswers,
+  answers: ModelAnswers,
   { seed, shadows }: CompareOptions,
 ): MembershipFigures | string {
-  if (!test) return NO_TEST;
-  if (forget.vector) return NEEDS_CLASSES;
-  const [sets, cols] = [[forget, retain, test].map(attackable), [forget, retain, test].map(columnsOf)];
-  const [f, r, t] = cols as [(typeof cols)[0], (typeof cols)[0], (typeof cols)[0]];
-  const [scoredForget, scoredRetain, scoredTest] = sets;
-  if (!scoredForget || !scoredRetain || !scoredTest || !f.confidence || !r.loss || !t.confidence)
-    return LABELS_ONLY;
-  if (![f, r, t].every(({ loss }) => loss!.every(Number.isFinite))) return NOT_NUMBERS;
+  const sets = attackedSets(answers);
+  if (typeof sets === "string") return sets;
+  const [f, r, t] = [answers.forget, answers.retain, answers.test!].map((set) => columnsOf(set)) as [
+    Columns,
+    Columns,
+    Columns,
+  ];
+  const counts = { forget: sets.forget.labels.length, test: sets.test.labels.length };
 
   const values: Partial<Record<MetricName, number>> = {};
   const intervals: Partial<Record<MetricName, Interval>> = {};
   for (const feature of membershipFeatures) {
-    const calls = membershipCalls(
-      { retain: scoredRetain, test: scoredTest, forget: scoredForget },
-      feature,
-      seed,
-    );
+    const calls = membershipCalls(sets, feature, seed);
     const name = efficacyName(feature);
     values[name] = mean(calls);
     const [interval] = bootstrapMeans([calls], seed);
@@ -70,7 +84,7 @@ export function membershipOf(
   ) => {
     if (!scores) return;
     const { roc, auc, interval } = attackWith(
-      scores.subarray(0, forget.count),
+      scores.subarray(0, counts.forget),
       Float64Array.from(others, (i) => scores[i]!),
     );
     values[`${prefix}Auc`] = auc;
@@ -79,11 +93,11 @@ export function membershipOf(
     if (prefix === "lira") values.liraTprAt01 = truePositiveAt(roc, 0.001);
   };
   if (shadows && shadows.length > 0) {
-    const target = Float64Array.from([...f.confidence, ...t.confidence]);
-    const outside = Array.from({ length: test.count }, (_, i) => forget.count + i);
+    const target = Float64Array.from([...f.confidence!, ...t.confidence!]);
+    const outside = Array.from({ length: counts.test }, (_, i) => counts.forget + i);
     add("lira", liraScores(target, shadows, { unlearned: false }), outside);
     add("uLira", liraScores(target, shadows, { unlearned: true }), outside);
-    const drawn = new Set(drawSubset(test.count, Math.floor(test.count / 2), seed));
+    const drawn = new Set(drawSubset(counts.test, Math.floor(counts.test / 2), seed));
     const population = outside.filter((_, i) => drawn.has(i));
     add(
       "rmia",
@@ -91,13 +105,13 @@ export function membershipOf(
       outside.filter((_, i) => !drawn.has(i)),
     );
   }
-  const { roc, auc, interval } = attackWith(f.confidence, t.confidence);
+  const { roc, auc, interval } = attackWith(f.confidence!, t.confidence!);
   values.miaAuc = auc;
   intervals.miaAuc = interval;
   values.miaBalancedAccuracy = bestBalancedAccuracy(roc);
   values.miaTprAt1 = truePositiveAt(roc, 0.01);
   values.miaTprAt01 = truePositiveAt(roc, 0.001);
-  const threshold = mean(r.loss);
+  const threshold = mean(r.loss!);
   const called = (column: Column) => mean(column.map((loss) => Number(loss <= threshold)));
   values.lossThresholdAccuracy = (called(f.loss!) + 1 - called(t.loss!)) / 2;
   const peak = attackWith(f.peak!, t.peak!);
@@ -112,8 +126,8 @@ const efficacyName = (feature: MembershipFeature): MetricName =>
     : (`miaEfficacy${feature[0]!.toUpperCase()}${feature.slice(1)}` as MetricName);
 
 /**
- * Does the interval of the membership AUC hold what a model that never saw the forget set scores: the reference's AUC where there
- * is one, else ½?
+ * Does the interval of the membership AUC hold what a model that never saw the forget set scores: the
+ * reference's AUC where there is one, else ½?
  */
 export function leakOf(
   membership: MembershipFigures | string,

@@ -1,5 +1,5 @@
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import type { Column } from "./columns.ts";
+import type { Column } from "../tasks/task.ts";
 
 /** [low, high] of a 95 % confidence interval. */
 export type Interval = readonly [number, number];
@@ -16,8 +16,9 @@ function quantile(sorted: Float64Array, share: number): number {
 }
 
 /**
- * Percentile bootstrap of the mean of each column: 1,000 resamples of the samples, 95 %. All columns of one call share the
- * resamples, so the interval of a difference column is a paired one. Not finite columns have no interval.
+ * Percentile bootstrap of the mean of each column: 1,000 resamples of the samples, 95 %. All columns of one
+ * call share the resamples, so the interval of a difference column is a paired one. Not finite columns have
+ * no interval.
  * @param columns all of one length N
  */
 export function bootstrapMeans(columns: readonly Column[], seed: number): readonly (Interval | undefined)[] {

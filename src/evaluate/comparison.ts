@@ -36,7 +36,9 @@ export interface Curves {
   >;
 }
 
-/** Whether AFTER gives the forget set away, and in which direction; from the interval of the membership AUC. */
+/**
+ * Whether AFTER gives the forget set away, and in which direction; from the interval of the membership AUC.
+ */
 export interface Leak {
   readonly verdict: "none found" | "remembered" | "over-forgotten" | "not measured";
   readonly sentence: string;
@@ -71,7 +73,8 @@ export const LABELS_ONLY = "the model hands out labels only; this needs probabil
 export const NOT_NUMBERS = "the model's outputs are not numbers";
 export const OTHER_CLASSES = "the models have different numbers of classes";
 export const NEEDS_CLASSES = "the targets are not one class per sample; this is defined for classes only";
-export const NO_TEST = "no test set: this needs samples the model never saw";
+export const NO_TEST =
+  "no test set was given; test accuracy and the membership attacks need samples the model never saw";
 
 /** Null in place of what JSON cannot hold. */
 export const finite = (value: number | undefined): number | null =>

@@ -1,17 +1,25 @@
-import { badInput } from "../../converters/errors.ts";
-import type { Head } from "../../converters/import/model.ts";
 import type { Sets } from "../data/sets.ts";
-import type { Dataset, VectorTargets } from "../data/types.ts";
+import type { Dataset } from "../data/types.ts";
 import { openFile } from "../engine/session.ts";
-import { type Column, columnsOf, mean } from "./columns.ts";
-import { type ModelAnswers, NEEDS_CLASSES, NOT_NUMBERS } from "./comparison.ts";
+import { mean } from "../tasks/numbers.ts";
+import type { BudgetUnit, Column } from "../tasks/task.ts";
+import { attackedSets } from "./attacks.ts";
+import { columnsOf } from "./columns.ts";
+import type { ModelAnswers } from "./comparison.ts";
+import { averageGap, gap } from "./gap.ts";
 import { membershipEfficacy } from "./membership.ts";
-import { type FileInterface, type Prediction, predictWith, type RunOptions } from "./predict.ts";
-import { attackable, type Scored, scored, scoredVectors } from "./scored.ts";
+import { type FileInterface, predictWith, type RunOptions } from "./predict.ts";
+import type { Scored } from "./scored.ts";
 
-/** The field's four figures (METHOD section 5), as fractions. UA = 1 − forgetAccuracy, RA = retainAccuracy, TA = testAccuracy. */
+/**
+ * The field's four figures (docs/method.md, "How unlearning is judged"), as fractions. UA = 1 −
+ * forgetAccuracy, RA = retainAccuracy, TA = testAccuracy.
+ */
 export interface Evaluation {
-  /** Of several labels per sample, the share of labels that is right; null for a regression, as the other accuracies. */
+  /**
+   * Of several labels per sample, the share of labels that is right; null for a regression, as the other
+   * accuracies.
+   */
   readonly forgetAccuracy: number | null;
   readonly retainAccuracy: number | null;
   readonly testAccuracy: number | null;
@@ -20,7 +28,7 @@ export interface Evaluation {
   readonly validationAccuracy: number | null;
   /** Mean losses, where the targets are not classes: nats (mean over labels), or squared error. */
   readonly losses?: {
-    readonly unit: "nats" | "squared error";
+    readonly unit: Exclude<BudgetUnit, "accuracy">;
     readonly forget: number;
     readonly retain: number;
     readonly test: number | null;
@@ -39,50 +47,13 @@ export interface EvaluateOptions {
   readonly seed?: number;
 }
 
-/** Whether a file's output is what these targets are compared with. @throws badInput TARGETS_SHAPE, HEAD_LOSS */
-function checkVectors(
-  { path }: Dataset,
-  { kind, width }: VectorTargets,
-  { output, outputKind }: Head,
-  units: number,
-): void {
-  if (width !== units)
-    throw badInput(
-      "TARGETS_SHAPE",
-      `${path} has ${width} targets per sample, but the model has ${units} outputs; mend "y".`,
-    );
-  const bits = kind === "multi-label";
-  if (outputKind !== "logits" && !(bits && outputKind === "sigmoid"))
-    throw badInput(
-      "HEAD_LOSS",
-      bits
-        ? `The output "${output}" holds ${outputKind}, which says nothing of several labels per sample; --loss binary-cross-entropy takes logits or a sigmoid.`
-        : `The output "${output}" is squashed (it holds ${outputKind === "sigmoid" ? "a sigmoid" : outputKind}), and training would look behind that; compare its own values with --logits ${output}.`,
-    );
-}
-
-/** Whether these targets are what the model answers. @throws badInput LABEL_RANGE naming the sample; as {@link checkVectors} */
-function checkTruth(set: Dataset, { head }: FileInterface, prediction: Prediction): void {
-  const { probabilities, classes } = prediction;
-  if (set.targets) {
-    checkVectors(set, set.targets, head, prediction.raw.length / prediction.count);
-    return;
-  }
-  const wrong = probabilities ? set.labels.findIndex((label) => label >= classes) : -1;
-  if (wrong >= 0)
-    throw badInput(
-      "LABEL_RANGE",
-      `${set.path}: sample ${wrong} has label ${set.labels[wrong]}, but the model knows the classes 0 to ${classes - 1}; mend the labels.`,
-    );
-}
-
 /** Answers of one model file by the set it was asked; what stands here is not computed again. */
 export type KnownAnswers = Map<Dataset, Scored>;
 
 /**
- * A model *file*'s answers on every set, run in ONNX Runtime: opened once, each set once.
+ * A model *file*'s answers on every set, run in ONNX Runtime: opened once, each set asked once.
  * @param known answers from before; new ones are added
- * @throws badInput LABEL_RANGE naming the sample, RUNTIME_REFUSED; INTERRUPTED
+ * @throws badInput TARGETS_SHAPE, LABEL_RANGE, HEAD_LOSS naming the sample, RUNTIME_REFUSED; INTERRUPTED
  */
 export async function answersOf(
   model: FileInterface,
@@ -97,15 +68,11 @@ export async function answersOf(
     try {
       for (const set of asked) {
         if (known.has(set)) continue;
-        const prediction = await predictWith(session, model, set, signal);
-        checkTruth(set, model, prediction);
-        const { outputKind } = model.head;
-        known.set(
-          set,
-          set.targets
-            ? scoredVectors(prediction, outputKind, set.targets)
-            : scored(prediction, outputKind, set.labels),
-        );
+        const { task, truth } = set;
+        const outputs = await predictWith(session, model, set, signal);
+        const { kind, raw, count } = outputs;
+        task.check(set, { units: raw.length / count, kind, output: model.head.output });
+        known.set(set, { task, truth, outputs });
       }
     } finally {
       await session.release();
@@ -121,10 +88,10 @@ export async function answersOf(
   };
 }
 
-const NO_TEST = "no --test: test accuracy and the membership attack need samples the model never saw";
-const LABELS_ONLY = "the model hands out labels only: the membership attack needs probabilities";
-
-/** The four figures from a model's answers. @param miaEfficacy where it is known already; null where it could not be measured */
+/**
+ * The four figures from a model's answers.
+ * @param miaEfficacy where it is known already; null where it could not be measured
+ */
 export function evaluationOf(
   answers: ModelAnswers,
   options: EvaluateOptions & { readonly miaEfficacy?: number | null } = {},
@@ -133,34 +100,24 @@ export function evaluationOf(
   const of = (column: Column | undefined) => (column ? mean(column) : null);
   const share = (set: Scored) => of(columnsOf(set).accuracy);
   const lossOf = (set: Scored | undefined) => of(set && columnsOf(set).loss);
-  const [f, r, t] = [attackable(forget), attackable(retain), test && attackable(test)];
-  const known = options.miaEfficacy;
+  const attacked = attackedSets(answers);
   const miaEfficacy =
-    known !== undefined
-      ? known
-      : f && r && t
-        ? membershipEfficacy({ retain: r, test: t, forget: f }, "confidence", options.seed ?? 0)
-        : null;
-  const { vector } = forget;
-  const reason = vector
-    ? NEEDS_CLASSES
-    : !test
-      ? NO_TEST
-      : miaEfficacy !== null
-        ? undefined
-        : f
-          ? NOT_NUMBERS
-          : LABELS_ONLY;
+    options.miaEfficacy !== undefined
+      ? options.miaEfficacy
+      : typeof attacked === "string"
+        ? null
+        : membershipEfficacy(attacked, "confidence", options.seed ?? 0);
+  const unit = forget.task.headlineLoss;
   return {
     forgetAccuracy: share(forget),
     retainAccuracy: share(retain),
     testAccuracy: test ? share(test) : null,
     validationAccuracy: validation ? share(validation) : null,
     miaEfficacy,
-    ...(vector
+    ...(unit
       ? {
           losses: {
-            unit: vector.targets.kind === "regression" ? ("squared error" as const) : ("nats" as const),
+            unit,
             forget: lossOf(forget)!,
             retain: lossOf(retain)!,
             test: lossOf(test),
@@ -168,27 +125,16 @@ export function evaluationOf(
           },
         }
       : {}),
-    ...(reason === undefined ? {} : { reason }),
+    ...(typeof attacked === "string" ? { reason: attacked } : {}),
   };
 }
 
-/** |metric − the same metric of the reference|, fractions; null where either is. `average` is over those that are known. */
+/** |metric − the reference's|, fractions; null where either is. `average` is over those that are known. */
 export type Gap = { readonly [M in Metric]: number | null } & { readonly average: number | null };
 
 export function gapTo(evaluation: Evaluation, reference: Evaluation): Gap {
-  const gap = (metric: Metric) => {
-    const [a, b] = [evaluation[metric], reference[metric]];
-    return a === null || b === null ? null : Math.abs(a - b);
-  };
-  const gaps = {
-    forgetAccuracy: gap("forgetAccuracy"),
-    retainAccuracy: gap("retainAccuracy"),
-    testAccuracy: gap("testAccuracy"),
-    miaEfficacy: gap("miaEfficacy"),
-  };
-  const known = Object.values(gaps).filter((g) => g !== null);
-  return {
-    ...gaps,
-    average: known.length === 0 ? null : known.reduce((sum, g) => sum + g, 0) / known.length,
-  };
+  const gaps = Object.fromEntries(
+    METRICS.map((metric) => [metric, gap(evaluation[metric], reference[metric])]),
+  ) as { readonly [M in Metric]: number | null };
+  return { ...gaps, average: averageGap(Object.values(gaps)) };
 }

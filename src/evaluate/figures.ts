@@ -1,6 +1,8 @@
+import { mean } from "../tasks/numbers.ts";
+import type { ClassReading, Column, Columns } from "../tasks/task.ts";
 import { leakOf, membershipOf, membershipTable } from "./attacks.ts";
 import { bootstrapMeans } from "./bootstrap.ts";
-import { type Column, calibrationError, columnsOf, jensenShannon, mean, pairColumns } from "./columns.ts";
+import { calibrationError, columnsOf } from "./columns.ts";
 import {
   type ClassFigure,
   type CompareOptions,
@@ -15,6 +17,7 @@ import {
   NOT_NUMBERS,
   OTHER_CLASSES,
 } from "./comparison.ts";
+import { averageGap, gap } from "./gap.ts";
 import { SETS, type SetMetric, type SetName, uncapitalized } from "./glossary.ts";
 import type { Roc } from "./roc.ts";
 import type { Scored } from "./scored.ts";
@@ -28,7 +31,11 @@ function setFigures(
 ): Partial<Record<SetMetric, Figure>> {
   const [b, a] = [columnsOf(before), columnsOf(after)];
   const r = reference && columnsOf(reference);
-  const pair = pairColumns(before, after);
+  const { task, truth } = before;
+  const pair = task.compare(before.outputs, after.outputs, truth);
+  // A metric that only this task has is shown where BEFORE has it; the others always, if null with the
+  // reason.
+  const shown = Object.entries(task.metrics).filter(([metric, of]) => b[of] || !(metric in task.glossary));
   const columns: Column[] = [];
   const wanted = new Map<string, number>();
   const add = (key: string, column: Column | undefined): void => {
@@ -43,23 +50,19 @@ function setFigures(
         y.map((value, i) => value - x[i]!),
       );
   };
-  both("Accuracy", b.accuracy, a.accuracy);
-  both("Top5Accuracy", b.top5Accuracy, a.top5Accuracy);
-  const regression = before.vector?.targets.kind === "regression";
-  both(regression ? "SquaredError" : "Loss", b.loss, a.loss);
-  both("SubsetAccuracy", b.subset, a.subset);
-  both("AbsoluteError", b.absolute, a.absolute);
+  for (const [metric, of] of shown) both(metric, b[of], a[of]);
   add("Agreement.after", pair.agreement);
   add("Kl.after", pair.kl);
   add("NewlyWrong.after", pair.newlyWrong);
   add("NewlyRight.after", pair.newlyRight);
-  if (reference) both("Js", jensenShannon(before, reference), jensenShannon(after, reference));
+  const js = (of: Scored) => reference && task.classes?.jensenShannon(of.outputs, reference.outputs);
+  both("Js", js(before), js(after));
   const intervals = bootstrapMeans(columns, seed);
 
-  const unmeasured = before.vector ? NEEDS_CLASSES : b.loss && a.loss ? OTHER_CLASSES : LABELS_ONLY;
+  const unmeasured = !task.classes ? NEEDS_CLASSES : b.loss && a.loss ? OTHER_CLASSES : LABELS_ONLY;
   const why = (value: number | null, measured: boolean): { readonly reason?: string } =>
     value !== null ? {} : { reason: measured ? NOT_NUMBERS : unmeasured };
-  const figure = (metric: SetMetric, ofReference?: Column): Figure => {
+  const figure = (metric: string, ofReference?: Column): Figure => {
     const meanOf = (side: string) => {
       const at = wanted.get(`${metric}.${side}`);
       return at === undefined ? null : finite(mean(columns[at]!));
@@ -80,20 +83,10 @@ function setFigures(
       ...why(value, wanted.has(`${metric}.after`)),
     };
   };
-  const calibration = (c: ReturnType<typeof columnsOf>) =>
+  const calibration = (c: Columns) =>
     c.peak && c.accuracy ? finite(calibrationError(c.accuracy, c.peak)) : null;
   return {
-    ...(b.subset ? { SubsetAccuracy: figure("SubsetAccuracy", r?.subset) } : {}),
-    ...(regression
-      ? {
-          SquaredError: figure("SquaredError", r?.loss),
-          AbsoluteError: figure("AbsoluteError", r?.absolute),
-        }
-      : { Loss: figure("Loss", r?.loss) }),
-    Accuracy: figure("Accuracy", r?.accuracy),
-    ...(before.classes > 5 && !before.vector
-      ? { Top5Accuracy: figure("Top5Accuracy", r?.top5Accuracy) }
-      : {}),
+    ...Object.fromEntries(shown.map(([metric, of]) => [metric, figure(metric, r?.[of])])),
     CalibrationError: {
       before: calibration(b),
       after: calibration(a),
@@ -108,13 +101,14 @@ function setFigures(
   };
 }
 
-function perClass(before: Scored, after: Scored): readonly ClassFigure[] {
+function perClass({ predicted }: ClassReading, before: Scored, after: Scored): readonly ClassFigure[] {
+  const [b, a] = [predicted(before.outputs), predicted(after.outputs)];
   const tally = new Map<number, { count: number; before: number; after: number }>();
-  before.truth.forEach((label, i) => {
+  before.truth.data.forEach((label, i) => {
     const entry = tally.get(label) ?? { count: 0, before: 0, after: 0 };
     entry.count++;
-    entry.before += Number(before.predicted[i] === label);
-    entry.after += Number(after.predicted[i] === label);
+    entry.before += Number(b[i] === label);
+    entry.after += Number(a[i] === label);
     tally.set(label, entry);
   });
   return [...tally]
@@ -140,21 +134,18 @@ function histogram(confidence: Column): readonly number[] {
 }
 
 /** Samples on which a model gives no number. */
-const nonFinite = (model: ModelAnswers): number =>
-  [model.forget, model.retain, ...(model.test ? [model.test] : []), ...Object.values(model.also)].reduce(
-    (total, set) => {
-      const { loss } = columnsOf(set);
-      if (set.vector) return total + loss!.reduce((sum, v) => sum + Number(!Number.isFinite(v)), 0);
-      const bad = (label: number, i: number) =>
-        label < 0 || (loss !== undefined && !Number.isFinite(loss[i]!));
-      return total + set.predicted.reduce((sum, label, i) => sum + Number(bad(label, i)), 0);
-    },
+const nonFinite = ({ forget, retain, test, also }: ModelAnswers): number =>
+  [forget, retain, ...(test ? [test] : []), ...Object.values(also)].reduce(
+    (total, set) => columnsOf(set).broken.reduce((sum, value) => sum + value, total),
     0,
   );
 
+const GAP_METRICS = ["unlearningAccuracy", "retainAccuracy", "testAccuracy", "miaEfficacy"] as const;
+
 /**
- * Everything about two models that follows from their answers: utility, forgetting and membership figures with bootstrap
- * intervals, the per-class table, and the curves a report draws. All three models answered the same samples in the same order.
+ * Everything about two models that follows from their answers: utility, forgetting and membership figures
+ * with bootstrap intervals, the per-class table, and the curves a report draws. All three models answered the
+ * same samples in the same order.
  */
 export function compareAnswers(
   before: ModelAnswers,
@@ -174,7 +165,7 @@ export function compareAnswers(
     }
     for (const [metric, figure] of Object.entries(setFigures(b, a, reference?.[set], options.seed)))
       figures[`${set}${metric as SetMetric}`] = figure;
-    if (!b.vector) classTables[set] = perClass(b, a);
+    if (b.task.classes) classTables[set] = perClass(b.task.classes, b, a);
     const [cb, ca] = [columnsOf(b).confidence, columnsOf(a).confidence];
     if (cb && ca) confidence[set] = { before: histogram(cb), after: histogram(ca) };
   }
@@ -187,7 +178,11 @@ export function compareAnswers(
     reference: reference && membershipOf(reference, options),
   };
   Object.assign(figures, membershipTable(membership, options));
-  if (reference) figures.averageGap = averageGap(figures);
+  if (reference) {
+    const average = (side: "before" | "after") =>
+      averageGap(GAP_METRICS.map((metric) => gap(figures[metric]?.[side], figures[metric]?.reference)));
+    figures.averageGap = { before: average("before"), after: average("after"), reference: 0 };
+  }
 
   const rocs = [membership.before, membership.after];
   const [rocBefore, rocAfter] = rocs.map((m) => (typeof m === "string" ? undefined : thinned(m.roc)));
@@ -228,18 +223,4 @@ function complement({ before, after, reference, interval, reason }: Figure): Fig
     ...(interval ? { interval: flipped } : {}),
     ...(reason === undefined ? {} : { reason }),
   };
-}
-
-const GAP_METRICS = ["unlearningAccuracy", "retainAccuracy", "testAccuracy", "miaEfficacy"] as const;
-
-/** Mean of |metric − reference| over those of the four that are known (METHOD section 5). */
-function averageGap(figures: Figures): Figure {
-  const average = (side: "before" | "after") => {
-    const gaps = GAP_METRICS.flatMap((metric) => {
-      const [value, reference] = [figures[metric]?.[side], figures[metric]?.reference];
-      return typeof value === "number" && typeof reference === "number" ? [Math.abs(value - reference)] : [];
-    });
-    return gaps.length === 0 ? null : gaps.reduce((a, b) => a + b, 0) / gaps.length;
-  };
-  return { before: average("before"), after: average("after"), reference: 0 };
 }

@@ -1,13 +1,12 @@
+import { taskMetrics } from "../tasks/index.ts";
+import type { Direction, MetricEntry, Unit } from "../tasks/task.ts";
+
 /** The sets a comparison measures. */
 export const SETS = ["forget", "retain", "test"] as const;
 /** A set of a comparison. */
 export type SetName = (typeof SETS)[number];
 
-/** How a value is written: a share (percent), an area between 0 and 1, nats, a plain number, milliseconds, bytes. */
-export type Unit = "share" | "area" | "nats" | "number" | "milliseconds" | "bytes";
-
-/** Which way a metric is good; "half" = like a coin, "reference" = like the retrained model. */
-export type Direction = "higher" | "lower" | "half" | "reference";
+export type { Direction, Unit };
 
 export interface Definition {
   readonly title: string;
@@ -25,30 +24,7 @@ const onEverySet = {
     "higher",
     "share of samples whose most probable class is the label; with several labels per sample, share of labels that are right (1 − Hamming loss)",
   ],
-  Top5Accuracy: [
-    "top-5 accuracy",
-    "share",
-    "higher",
-    "share of samples whose label is among the five most probable classes (models of more than five classes)",
-  ],
-  SubsetAccuracy: [
-    "subset accuracy",
-    "share",
-    "higher",
-    "share of samples of which every label is right (several labels per sample)",
-  ],
-  SquaredError: [
-    "squared error",
-    "number",
-    "lower",
-    "mean squared error (regressions): (output − target)², mean over outputs and samples",
-  ],
-  AbsoluteError: [
-    "absolute error",
-    "number",
-    "lower",
-    "mean absolute error (regressions): |output − target|, mean over outputs and samples",
-  ],
+  ...taskMetrics,
   Loss: [
     "loss",
     "nats",
@@ -91,7 +67,7 @@ const onEverySet = {
     "lower",
     "Jensen–Shannon divergence between a model's and the reference's class probabilities, mean over samples; 0 = equal, log 2 = disjoint",
   ],
-} as const satisfies Record<string, readonly [string, Unit, Direction, string]>;
+} as const satisfies Record<string, MetricEntry>;
 /** A metric that is measured on every set. */
 export type SetMetric = keyof typeof onEverySet;
 export type MetricOnSet = `${SetName}${SetMetric}`;
@@ -246,12 +222,12 @@ const others = {
     "lower",
     "samples of all sets on which the model gives NaN or infinity",
   ],
-} as const satisfies Record<string, readonly [string, Unit, Direction, string]>;
+} as const satisfies Record<string, MetricEntry>;
 export type OtherMetric = keyof typeof others;
 /** A metric by its name in reports and gates; docs/evaluation.md says what each means. */
 export type MetricName = MetricOnSet | OtherMetric;
 
-const define = ([title, unit, good, meaning]: readonly [string, Unit, Direction, string]): Definition => ({
+const define = ([title, unit, good, meaning]: MetricEntry): Definition => ({
   title,
   unit,
   good,

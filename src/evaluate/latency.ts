@@ -57,7 +57,10 @@ export async function interleaved(
   };
 }
 
-/** Latency of two model files in ONNX Runtime on the first sample of a set (on a batch where the file fixes one). */
+/**
+ * Latency of two model files in ONNX Runtime on the first sample of a set, or a batch where the file fixes
+ * one.
+ */
 export async function measureLatency(
   models: { readonly before: FileInterface; readonly after: FileInterface },
   set: Dataset,

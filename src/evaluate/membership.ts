@@ -1,6 +1,7 @@
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { badInput } from "../../converters/errors.ts";
+import { mean } from "../tasks/numbers.ts";
 import { decisionValues, trainSvm } from "./svm.ts";
 
 /** What a model says about a set of labelled samples. */
@@ -34,8 +35,8 @@ const perSample: {
   /** −Σ p log p, nats. */
   entropy: (row) => -row.reduce((sum, p) => sum + p * safeLog(p), 0),
   /**
-   * −(1 − p_y) log p_y − Σ_{i≠y} p_i log(1 − p_i), nats (Song & Mittal, Systematic Evaluation of Privacy Risks of Machine
-   * Learning Models, USENIX Security 2021, equation 6).
+   * −(1 − p_y) log p_y − Σ_{i≠y} p_i log(1 − p_i), nats (Song & Mittal, Systematic Evaluation of Privacy
+   * Risks of Machine Learning Models, USENIX Security 2021, equation 6).
    */
   modifiedEntropy: (row, label) =>
     -row.reduce((sum, p, i) => sum + (i === label ? (1 - p) * safeLog(p) : p * safeLog(1 - p)), 0),
@@ -82,9 +83,10 @@ export interface AttackedSets {
 const MOST_EACH = 10_000;
 
 /**
- * The field's membership attack on each forget sample: 1 where it calls the sample a non-member, 0 where a member. The attack is an SVM (RBF kernel,
- * C = 3, γ = 1 / features) trained to tell retained (member) from test samples (non-member), equally many of both: a seeded
- * draw from the larger set, at most 10,000. Jia et al., Model Sparsity Can Simplify Machine Unlearning, NeurIPS 2023, appendix C.3.
+ * The field's membership attack on each forget sample: 1 where it calls the sample a non-member, 0 where a
+ * member. The attack is an SVM (RBF kernel, C = 3, γ = 1 / features) trained to tell retained (member) from
+ * test samples (non-member), equally many of both: a seeded draw from the larger set, at most 10,000. Jia et
+ * al., Model Sparsity Can Simplify Machine Unlearning, NeurIPS 2023, appendix C.3.
  * @throws badInput SET_EMPTY, CLASS_COUNT (exit 2)
  */
 export function membershipCalls(sets: AttackedSets, feature: MembershipFeature, seed: number): Float64Array {
@@ -111,11 +113,9 @@ export function membershipCalls(sets: AttackedSets, feature: MembershipFeature, 
   return decisionValues(svm, target!.values).map((score) => Number(score > 0));
 }
 
-/** MIA efficacy: the share of the forget set that the attack of {@link membershipCalls} calls a non-member. */
-export function membershipEfficacy(sets: AttackedSets, feature: MembershipFeature, seed: number): number {
-  const calls = membershipCalls(sets, feature, seed);
-  return calls.reduce((a, b) => a + b, 0) / calls.length;
-}
+/** MIA efficacy: the share of the forget set that the attack calls a non-member. */
+export const membershipEfficacy = (sets: AttackedSets, feature: MembershipFeature, seed: number): number =>
+  mean(membershipCalls(sets, feature, seed));
 
 /** MIA efficacy on each of the five features. */
 export const membershipEfficacies = (

@@ -1,12 +1,13 @@
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
+import { elementCount } from "../../converters/dims.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import { tf } from "../../converters/tf.ts";
 import type { Dataset } from "../data/types.ts";
 import type { NumberArray } from "../engine/engine.ts";
 import { getEngine } from "../engine/index.ts";
 import { behindPrefix, withPrefix } from "../prepare/frozen-prefix.ts";
-import { crossEntropy } from "../unlearn/losses.ts";
+import { rowsOf, truthRows, truthSpec } from "../tasks/truth.ts";
 import { drawSubset } from "./membership.ts";
 
 export interface RelearnOptions {
@@ -34,8 +35,9 @@ export interface Relearning {
 const MEASURED = 256;
 
 /**
- * Relearning test: plain gradient descent on the forget set's own labels, counting steps until its accuracy is back. A model that
- * only hides what it knows relearns in far fewer steps than one that never saw the data.
+ * Relearning test: plain gradient descent on the forget set's own labels, counting steps until its accuracy
+ * is back. A model that only hides what it knows relearns in far fewer steps than one that never saw the
+ * data.
  */
 export async function relearn(
   file: TrainableModel,
@@ -44,13 +46,14 @@ export async function relearn(
 ): Promise<Relearning> {
   const model = behindPrefix(file);
   const forget = await withPrefix(file, set);
+  const { task, truth } = forget;
   const parameters = model.parameters.filter(({ trainable }) => trainable);
   const names = parameters.map(({ name }) => name);
   const n = model.batching.kind === "split" ? model.batching.size : Math.min(batchSize, forget.count);
   const inputs = model.inputs.map(({ name }) => {
     const { data, dims } = forget.inputs[name]!;
     const shape = dims.slice(1);
-    return { name, data, shape, size: shape.reduce((a, b) => a * b, 1) };
+    return { name, data, shape, size: elementCount(shape) };
   });
 
   const step: StepFunction = (carry, batch) => {
@@ -59,7 +62,7 @@ export async function relearn(
       const weights = Object.fromEntries(names.map((name, i) => [name, values[i]!]));
       const feeds = Object.fromEntries(inputs.map(({ name }) => [name, batch[`x:${name}`]!]));
       logits = tf.keep(model.apply(weights, feeds));
-      return tf.mean(crossEntropy(logits, batch.labels!)) as tf.Scalar;
+      return tf.mean(task.loss(logits, batch.labels!)) as tf.Scalar;
     })(names.map((name) => carry[name]!));
     // With lr = 0 a step only measures.
     const moved = names.map((name, i) => [name, tf.sub(carry[name]!, tf.mul(grads[i]!, batch.lr!))] as const);
@@ -72,7 +75,7 @@ export async function relearn(
         { shape: [n, ...shape], dtype: data instanceof Float32Array ? "float32" : "int32" } as TensorSpec,
       ]),
     ),
-    labels: { shape: [n], dtype: "int32" },
+    labels: truthSpec(truth, n),
     lr: { shape: [], dtype: "float32" },
   };
   const engine = await getEngine("onnxruntime");
@@ -89,19 +92,10 @@ export async function relearn(
   );
   try {
     const run = async (rows: readonly number[], rate: number): Promise<NumberArray> => {
-      const batch: Record<string, NumberArray> = {
-        labels: Int32Array.from({ length: n }, (_, i) => forget.labels[rows[i % rows.length]!]!),
-        lr: Float32Array.of(rate),
-      };
-      for (const { name, data, size } of inputs) {
-        const part = data instanceof Float32Array ? new Float32Array(n * size) : new Int32Array(n * size);
-        for (let i = 0; i < n; i++) {
-          const row = rows[i % rows.length]!;
-          part.set(data.subarray(row * size, (row + 1) * size), i * size);
-        }
-        batch[`x:${name}`] = part;
-      }
-      return (await runner.run(batch)).logits!;
+      const full = Array.from({ length: n }, (_, i) => rows[i % rows.length]!);
+      const x = inputs.map(({ name, data, size }) => [`x:${name}`, rowsOf(data, size, full)] as const);
+      const batch = { labels: truthRows(truth, full).data, lr: Float32Array.of(rate) };
+      return (await runner.run({ ...batch, ...Object.fromEntries(x) })).logits!;
     };
     const measured = drawSubset(forget.count, Math.min(MEASURED, forget.count), seed);
     const accuracyNow = async (): Promise<number> => {
@@ -109,12 +103,9 @@ export async function relearn(
       for (let at = 0; at < measured.length; at += n) {
         const rows = measured.slice(at, at + n);
         const logits = await run(rows, 0);
-        const units = logits.length / n;
-        rows.forEach((row, i) => {
-          const own = logits.subarray(i * units, (i + 1) * units);
-          const label = units === 1 ? Number(own[0]! > 0) : own.indexOf(Math.max(...own));
-          right += Number(label === forget.labels[row]);
-        });
+        const raw = logits.subarray(0, rows.length * (logits.length / n)) as Float32Array;
+        const outputs = { count: rows.length, raw, kind: "logits" } as const;
+        right += task.measure(outputs, truthRows(truth, rows)).accuracy!.reduce((a, b) => a + b, 0);
       }
       return right / measured.length;
     };

@@ -1,3 +1,4 @@
+import { mean } from "../tasks/numbers.ts";
 import type { Interval } from "./bootstrap.ts";
 
 /** Receiver operating characteristic of a score that is higher for members; from (0, 0) to (1, 1). */
@@ -58,13 +59,14 @@ function midRanks(values: Float64Array): Float64Array {
 }
 
 const variance = (values: Float64Array): number => {
-  const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  return values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / Math.max(1, values.length - 1);
+  const center = mean(values);
+  return values.reduce((sum, v) => sum + (v - center) ** 2, 0) / Math.max(1, values.length - 1);
 };
 
 /**
- * 95 % interval of the area by DeLong's variance: AUC ± 1.96 √(S₁₀/m + S₀₁/n), cut at 0 and 1, with S₁₀ and S₀₁ the variances
- * of each member's (non-member's) share of pairs it wins (Sun & Xu, IEEE Signal Processing Letters 21, 2014).
+ * 95 % interval of the area by DeLong's variance: AUC ± 1.96 √(S₁₀/m + S₀₁/n), cut at 0 and 1, with S₁₀ and
+ * S₀₁ the variances of each member's (non-member's) share of pairs it wins (Sun & Xu, IEEE Signal Processing
+ * Letters 21, 2014).
  */
 export function areaInterval(members: Float64Array, others: Float64Array): Interval {
   const [m, n] = [members.length, others.length];

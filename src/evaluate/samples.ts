@@ -55,26 +55,32 @@ function thumbnail(set: Dataset, index: number): string | null {
   return `data:image/png;base64,${Buffer.from(png).toString("base64")}`;
 }
 
-/** The forget samples that AFTER still classifies as before, and on the other sets the newly wrong ones; at most 24 of each. */
+/**
+ * The forget samples that AFTER still classifies as before, and on the other sets the newly wrong ones; at
+ * most 24 of each.
+ */
 export function shownSamples(
   sets: Partial<Record<SetName, Dataset>>,
-  before: ModelAnswers,
-  after: ModelAnswers,
+  answers: { readonly before: ModelAnswers; readonly after: ModelAnswers },
 ): readonly ShownSample[] {
   return SETS.flatMap((name) => {
-    const [set, b, a] = [sets[name], before[name], after[name]];
-    if (!set || !b || !a) return [];
-    const wanted = Array.from(b.truth.keys()).filter((i) =>
-      name === "forget"
-        ? a.predicted[i] === b.predicted[i]
-        : b.predicted[i] === b.truth[i] && a.predicted[i] !== a.truth[i],
+    const [set, b, a] = [sets[name], answers.before[name], answers.after[name]];
+    const classes = set?.task.classes;
+    if (!set || !classes || !b || !a) return [];
+    const [truth, before, after] = [
+      set.truth.data,
+      classes.predicted(b.outputs),
+      classes.predicted(a.outputs),
+    ];
+    const wanted = Array.from(truth.keys()).filter((i) =>
+      name === "forget" ? after[i] === before[i] : before[i] === truth[i] && after[i] !== truth[i],
     );
     return wanted.slice(0, MOST_PER_SET).map((index) => ({
       set: name,
       index,
-      label: b.truth[index]!,
-      before: b.predicted[index]!,
-      after: a.predicted[index]!,
+      label: truth[index]!,
+      before: before[index]!,
+      after: after[index]!,
       thumbnail: thumbnail(set, index),
     }));
   });

@@ -1,4 +1,5 @@
-import type { Column } from "./columns.ts";
+import { mean } from "../tasks/numbers.ts";
+import type { Column } from "../tasks/task.ts";
 
 /** One reference model: its answers on the attacked samples, and which of them it was trained on. */
 export interface Shadow {
@@ -20,27 +21,24 @@ interface Normal {
 }
 
 function normalOf(values: readonly number[]): Normal {
-  const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  return {
-    mean,
-    variance: values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / values.length,
-    count: values.length,
-  };
+  const center = mean(values);
+  return { mean: center, variance: mean(values.map((v) => (v - center) ** 2)), count: values.length };
 }
 
 const logDensity = (x: number, { mean, variance }: Normal): number =>
   -0.5 * ((x - mean) ** 2 / variance + Math.log(2 * Math.PI * variance));
 
-/** Fewer reference models than this share one variance over all samples: their own would be noise (Carlini et al.). */
+/** Fewer reference models share one variance over all samples: their own would be noise (Carlini et al.). */
 const OWN_VARIANCE_FROM = 64;
 /** Keeps identical reference models from giving an infinite score. */
 const LEAST_VARIANCE = 1e-6;
 
 /**
- * LiRA, the likelihood-ratio attack (Carlini et al., Membership Inference Attacks From First Principles, S&P 2022):
- * log N(φ; in) − log N(φ; out) of the logit φ of the true class, normals fitted over reference models that were and were not
- * trained on the sample. Where no model was (offline), (φ − mean_out) / sd_out. With `unlearned`, the "in" models were trained on the
- * sample and then made to forget it: U-LiRA (Hayes et al., Inexact Unlearning Needs More Careful Evaluations, 2024).
+ * LiRA, the likelihood-ratio attack (Carlini et al., Membership Inference Attacks From First Principles, S&P
+ * 2022): log N(φ; in) − log N(φ; out) of the logit φ of the true class, normals fitted over reference models
+ * that were and were not trained on the sample. Where no model was (offline), (φ − mean_out) / sd_out. With
+ * `unlearned`, the "in" models were trained on the sample and then made to forget it: U-LiRA (Hayes et al.,
+ * Inexact Unlearning Needs More Careful Evaluations, 2024).
  * @param target p_y of the attacked model, [N]
  * @returns scores, higher for members; undefined where no model can stand for "out"
  */
@@ -74,9 +72,10 @@ export function liraScores(
 }
 
 /**
- * RMIA, the robust membership attack (Zarifzadeh et al., Low-Cost High-Power Membership Inference Attacks, ICML 2024), offline:
- * the share of population samples z with [p(x|θ) / p(x)] / [p(z|θ) / p(z)] ≥ 2, where p(·) is the mean over the reference models
- * that never saw the sample, corrected to ½ ((1 + a) p_out + 1 − a) with a = 0.3.
+ * RMIA, the robust membership attack (Zarifzadeh et al., Low-Cost High-Power Membership Inference Attacks,
+ * ICML 2024), offline: the share of population samples z with [p(x|θ) / p(x)] / [p(z|θ) / p(z)] ≥ 2, where
+ * p(·) is the mean over the reference models that never saw the sample, corrected to ½ ((1 + a) p_out + 1 −
+ * a) with a = 0.3.
  * @param target p_y of the attacked model on every sample
  * @param population indices into `target` of samples that no attack is asked about
  */
@@ -90,8 +89,8 @@ export function rmiaScores(
   for (let i = 0; i < target.length; i++) {
     const out = shadows.filter((s) => s.member[i] === 0);
     if (out.length === 0) return undefined;
-    const mean = out.reduce((sum, s) => sum + s.confidence[i]!, 0) / out.length;
-    ratios[i] = target[i]! / (0.5 * ((1 + a) * mean + 1 - a));
+    const usual = mean(out.map(({ confidence }) => confidence[i]!));
+    ratios[i] = target[i]! / (0.5 * ((1 + a) * usual + 1 - a));
   }
   const sorted = Float64Array.from(population, (z) => ratios[z]!).sort();
   return ratios.map((ratio) => {

@@ -49,8 +49,9 @@ const NODES = Array.from({ length: 12 }, (_, k) => {
 });
 
 /**
- * {@link sumAt} of each x, of one feature. The sum is smooth: it is taken at the nodes of cells of width ½ / √γ and interpolated
- * between them, to 1e-13 of Σ α_m (Cramér's inequality for Hermite functions bounds the derivatives of e^−t²).
+ * {@link sumAt} of each x, of one feature. The sum is smooth: it is taken at the nodes of cells of width ½ /
+ * √γ and interpolated between them, to 1e-13 of Σ α_m (Cramér's inequality for Hermite functions bounds the
+ * derivatives of e^−t²).
  */
 function sumsOnLine(expansion: Expansion, x: Float64Array): Float64Array {
   const width = 1 / (2 * Math.sqrt(expansion.gamma));
@@ -141,13 +142,15 @@ function distinct(x: Float64Array, y: Int8Array, features: number) {
 }
 
 /**
- * C-SVC by sequential minimal optimisation with second-order working-set selection (Fan, Chen, Lin: Working Set Selection
- * Using Second Order Information, JMLR 6, 2005; the selection LIBSVM and scikit-learn's SVC use):
+ * C-SVC by sequential minimal optimisation with second-order working-set selection (Fan, Chen, Lin: Working
+ * Set Selection Using Second Order Information, JMLR 6, 2005; the selection LIBSVM and scikit-learn's SVC
+ * use):
  *
  *     min_α ½ Σ α_i α_j y_i y_j K_ij − Σ α_i   s.t.  0 ≤ α_i ≤ C,  Σ y_i α_i = 0
  *
- * Equal points of one class are merged into one with a box m C: the same problem, smaller (saturated probabilities repeat).
- * Stops when the largest violation of optimality is below `tolerance`. Deterministic; ties go to the last index.
+ * Equal points of one class are merged into one with a box m C: the same problem, smaller (saturated
+ * probabilities repeat). Stops when the largest violation of optimality is below `tolerance`. Deterministic;
+ * ties go to the last index.
  * @param samples [N, features], row-major
  * @param labels +1 or −1, [N]
  */
@@ -168,7 +171,8 @@ export function trainSvm(
   const boxes = (label: number) => bound.reduce((sum, box, k) => (y[k] === label ? sum + box : sum), 0);
   const [positive, negative] = [boxes(1), boxes(-1)];
   const balance = Math.min(positive, negative);
-  // Where the classes overlap most multipliers end at their bounds, so they start there, the heavier class's in proportion.
+  // Where the classes overlap most multipliers end at their bounds, so they start there, the heavier class's
+  // in proportion.
   const alpha = bound.map((box, k) => box * (balance / (y[k]! > 0 ? positive : negative)));
   const coefficients = alpha.map((a, k) => a * y[k]!);
   const sums = sumsAtVectors({ vectors: x, coefficients, features, gamma });
@@ -213,7 +217,8 @@ export function trainSvm(
     if (highest - lowest < tolerance || j < 0) break;
     const rowJ = kernel(j);
     const curvature = 2 - 2 * rowI[j]!;
-    // Along α_i y_i + t, α_j y_j − t the dual falls fastest at t = (score_i − score_j) / curvature; both stay in their boxes.
+    // Along α_i y_i + t, α_j y_j − t the dual falls fastest at t = (score_i − score_j) / curvature; both stay
+    // in their boxes.
     const wanted = (score[i]! - score[j]!) / (curvature > 0 ? curvature : TAU);
     const roomI = y[i]! > 0 ? bound[i]! - alpha[i]! : alpha[i]!;
     const roomJ = y[j]! > 0 ? alpha[j]! : bound[j]! - alpha[j]!;

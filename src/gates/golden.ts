@@ -6,7 +6,8 @@ import { type FileInterface, predict, type RunOptions } from "../evaluate/predic
 import type { Golden } from "./judge.ts";
 
 /**
- * Runs AFTER on golden samples and compares its outputs with those the file holds under the output's name, else with BEFORE's.
+ * Runs AFTER on golden samples and compares its outputs with those the file holds under the output's name,
+ * else with BEFORE's.
  * @throws badInput GOLDEN_SHAPE where the recorded outputs do not fit
  */
 export async function measureGolden(

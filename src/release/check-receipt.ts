@@ -61,7 +61,7 @@ export function verifyReceipt(
   if (!key && Object.keys(sets).length > 0)
     throw badInput(
       "KEY_MISSING",
-      "Data files are held to a receipt under the key they were named with; give it with --key.",
+      "Data files are held to a receipt under the key they were named with; give it.",
     );
   const receipt: Receipt = readReceipt(text, path, key);
   const { buildDefinition, runDetails } = receipt.predicate;

@@ -5,6 +5,8 @@ import type { Preprocessing } from "../data/dataset.ts";
 import { type GateSettings, readGates } from "../gates/read.ts";
 import { readSettings } from "../gates/settings.ts";
 import type { ViewPaths } from "../report/views.ts";
+import { requestOptions } from "../unlearn/option-table.ts";
+import type { UnlearnOptions } from "../unlearn/types.ts";
 import { type Pipeline, pipelineSchema } from "./schema.ts";
 import type { UnlearnRequest } from "./unlearn.ts";
 
@@ -35,40 +37,27 @@ export interface Plan {
   readonly views: ViewPaths;
   readonly showSamples: boolean;
   readonly receipt: { readonly file: string; readonly key: string | undefined };
-  readonly seed: number;
-  readonly threads: number | undefined;
 }
 
 const withoutUndefined = <T extends object>(value: T): T =>
   Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as T;
 
+/** The request of a pipeline file: its files, and the options of the table wherever they stand. */
 function unlearnRequest(pipeline: Pipeline, at: (path: string) => string, sets: PlanSets): UnlearnRequest {
-  const {
-    budget,
-    minForgetting,
-    goal,
-    limits,
-    stopWhen,
-    train,
-    freeze,
-    allowOverlap,
-    objective,
-    ...options
-  } = pipeline.unlearn;
-  const { seed, threads } = pipeline;
+  const { unlearn, ...top } = pipeline;
+  const options = requestOptions({ ...top, ...unlearn }, "key");
   return {
     ...sets,
-    ...(options.loss === undefined ? {} : { loss: options.loss }),
-    ...withoutUndefined({ budget, minForgetting, goal, limits, stopWhen, train, freeze, allowOverlap }),
-    ...(pipeline.logits === undefined ? {} : { logits: pipeline.logits }),
+    ...(unlearn.loss === undefined ? {} : { loss: unlearn.loss }),
+    ...options,
     model: at(pipeline.model),
     out: at(pipeline.out),
-    options: withoutUndefined({ ...options, forgetObjective: objective, seed, threads }),
   };
 }
 
 /**
- * Reads a pipeline file. @throws badInput for a wrong file, a missing input, or outputs that would overwrite each other or an input
+ * Reads a pipeline file.
+ * @throws badInput for a wrong file, a missing input, or outputs that would overwrite each other or an input
  */
 export function readPlan(path: string): Plan {
   const pipeline = readSettings(path, pipelineSchema);
@@ -109,8 +98,6 @@ export function readPlan(path: string): Plan {
     }),
     showSamples: reports.showSamples,
     receipt: { file: at(receipt.file), key: maybe(receipt.key) },
-    seed: pipeline.seed,
-    threads: pipeline.threads,
   };
   refuseBadPaths(plan);
   return plan;
@@ -177,12 +164,21 @@ function refuseBadPaths({
   }
 }
 
-/** The plan in words, one line per step. */
-export function planText(plan: Plan): string {
+/** The plan in words, one line per step. @param options as the run will take them */
+export function planText(plan: Plan, options: UnlearnOptions): string {
   const { unlearn, gates, views, receipt } = plan;
+  const { method, forgetObjective, epochs, lr, optimizer, seed } = options;
+  const settings = [
+    method,
+    `epochs ${epochs}`,
+    `lr ${lr}${optimizer === undefined ? "" : ` with ${optimizer}`}`,
+    `seed ${seed}`,
+    ...(unlearn.budget === undefined ? [] : [`budget ${unlearn.budget}`]),
+    ...(forgetObjective === undefined ? [] : [`objective ${forgetObjective}`]),
+  ];
   const named = (files: ViewPaths) => Object.entries(files).map(([kind, path]) => `${kind} ${path}`);
   return [
-    `1. unlearn  ${plan.model} → ${plan.out} (${unlearn.options?.method ?? "eupmu"}, seed ${plan.seed}${unlearn.budget === undefined ? "" : `, budget ${unlearn.budget}`})`,
+    `1. unlearn  ${plan.model} → ${plan.out} (${settings.join(", ")})`,
     `            forget ${plan.sets.forget}, retain ${plan.sets.retain}${plan.sets.test === undefined ? "" : `, test ${plan.sets.test}`}`,
     "2. verify   the new file against the old one and the run's report",
     `3. compare  both files${plan.reference === undefined ? "" : `, with the reference ${plan.reference}`}${plan.shadow === undefined ? "" : `, shadow models of ${plan.shadow}`}${plan.relearn ? ", relearning test" : ""}`,

@@ -164,7 +164,7 @@ export function readReceipt(text: string, path: string, key: Buffer | undefined)
       `${path} was changed after it was written: it does not have its own digest.`,
     );
   if (key && integrity.hmacSha256 === null)
-    throw verificationFailed("RECEIPT_UNKEYED", `${path} was written without a key; check it without --key.`);
+    throw verificationFailed("RECEIPT_UNKEYED", `${path} was written without a key; check it without one.`);
   if (key && !same(integrity.hmacSha256!, codes(receipt, key).hmacSha256!))
     throw verificationFailed(
       "RECEIPT_CHANGED",

@@ -46,11 +46,9 @@ function recordHmac(key: Buffer, set: Dataset, index: number): Buffer {
     hmac.update(JSON.stringify([name, dims.slice(1), data instanceof Float32Array ? "float32" : "int32"]));
     hmac.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
   }
-  const { labels, targets } = set;
-  const truth = targets
-    ? ["targets", ...targets.data.subarray(index * targets.width, (index + 1) * targets.width)]
-    : ["label", labels[index]];
-  return hmac.update(JSON.stringify(truth)).digest();
+  const { data, dims, width } = set.truth;
+  const truth = data.subarray(index * width, (index + 1) * width);
+  return hmac.update(JSON.stringify([dims.length === 0 ? "label" : "targets", ...truth])).digest();
 }
 
 /** Names a set under the key. The set is loaded without preprocessing, so that its name does not depend on it. */

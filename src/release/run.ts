@@ -56,7 +56,7 @@ async function openPlan(plan: Plan): Promise<OpenedPlan> {
   const { unlearn: request } = plan;
   const model = openModel(plan.model, request);
   const sources = await openSources(plan.sets);
-  const { seed, threads } = plan;
+  const { seed, threads } = request.options ?? {};
   const { preprocessing } = plan.sets;
   const opened = await openCase(model, sources, { ...request, preprocessing, seed, threads });
   // Relearning trains the same weights of both files.
@@ -105,7 +105,7 @@ export async function runPipeline(
 ): Promise<RunDocument> {
   const startedOn = new Date().toISOString();
   const plan = readPlan(file);
-  hooks.onPhase?.("importing the model and reading the data");
+  hooks.onPhase?.("reading the model and the data");
   const { opened, sources, settings } = await checkPlan(plan);
   const { model } = opened;
   await refuseBadTarget(model.source, plan.out, options.force);

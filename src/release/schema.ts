@@ -1,18 +1,19 @@
 import { z } from "zod";
 import { gatesSchema } from "../gates/schema.ts";
+import type { Kind } from "../unlearn/option-kind.ts";
 import {
-  EPSILON_SCHEDULES,
-  FORGET_OBJECTIVES,
-  GOALS,
-  LEARNING_RATE_SCHEDULES,
-  LOSSES,
-  METHODS,
-  OPTIMIZERS,
-} from "../unlearn/types.ts";
+  type NamesInSection,
+  OPTION_NAMES,
+  OPTIONS,
+  type OptionValue,
+  type Section,
+  type Spelled,
+  sectionOf,
+  spelled,
+} from "../unlearn/option-table.ts";
 
 const path = z.string().min(1);
 const positive = z.number().positive();
-const count = z.number().int().min(0);
 const numbers = z.union([z.number().transform((value) => [value]), z.array(z.number()).min(1)]);
 
 const data = z.strictObject({
@@ -26,37 +27,49 @@ const data = z.strictObject({
   std: numbers.default([1]),
 });
 
-/** The options of `onnx-unlearn unlearn`, by the names they have there. */
-const unlearn = z.strictObject({
-  method: z.enum(METHODS).optional(),
-  budget: z.string().optional(),
-  minForgetting: z.union([z.number(), z.string()]).optional(),
-  goal: z.enum(GOALS).optional(),
-  limits: z.record(z.string(), z.string()).optional(),
-  stopWhen: z.array(z.string()).optional(),
-  epsilon: z.number().optional(),
-  epsilonSchedule: z.enum(EPSILON_SCHEDULES).optional(),
-  dual: z.enum(["adam", "ascent"]).optional(),
-  beta: positive.optional(),
-  lambda: z.number().optional(),
-  objective: z.enum(FORGET_OBJECTIVES).optional(),
-  loss: z.enum(LOSSES).optional(),
-  optimizer: z.enum(OPTIMIZERS).optional(),
-  momentum: z.number().optional(),
-  weightDecay: z.number().optional(),
-  schedule: z.enum(LEARNING_RATE_SCHEDULES).optional(),
-  warmup: z.number().optional(),
-  clipNorm: positive.optional(),
-  saliency: positive.optional(),
-  settings: z.record(z.string(), z.number()).optional(),
-  epochs: count.optional(),
-  lr: z.union([positive, z.literal("auto")]).optional(),
-  batchSize: count.min(1).optional(),
-  engine: z.enum(["onnxruntime", "tensorflow", "cpu"]).optional(),
-  train: z.array(z.string()).optional(),
-  freeze: z.array(z.string()).optional(),
-  allowOverlap: z.boolean().optional(),
-});
+function schemaOf(kind: Kind): z.ZodType {
+  switch (kind.is) {
+    case "number": {
+      let value = z.number();
+      if (kind.minimum !== undefined) value = value.min(kind.minimum);
+      if (kind.above !== undefined) value = value.gt(kind.above);
+      if (kind.maximum !== undefined) value = value.max(kind.maximum);
+      return kind.or === undefined ? value : z.union([value, z.literal(kind.or)]);
+    }
+    case "whole":
+      return z.number().int().min(kind.minimum);
+    case "choice":
+      return z.enum(kind.of);
+    case "text":
+      return z.string();
+    case "amount":
+      return z.union([z.number(), z.string()]);
+    case "list":
+      return z.array(z.string());
+    case "map":
+      return z.record(z.string(), kind.of === "number" ? z.number() : z.string());
+    case "flag":
+      return z.boolean();
+  }
+}
+
+/** The options in one part of the file, by their keys; defaults are filled in by `resolveOptions`. */
+type OptionShape<S extends Section> = {
+  readonly [N in NamesInSection<S> as Spelled<N, "key">]: z.ZodOptional<z.ZodType<OptionValue<N>>>;
+};
+const optionShape = <S extends Section>(section: S): OptionShape<S> =>
+  Object.fromEntries(
+    OPTION_NAMES.filter((name) => sectionOf(name) === section).map((name) => {
+      const { kind, what, default: value, underBudget } = OPTIONS[name];
+      const shown = value === undefined || underBudget !== undefined ? {} : { default: value };
+      return [
+        spelled(name, "key"),
+        schemaOf(kind)
+          .optional()
+          .meta({ description: what, ...shown }),
+      ];
+    }),
+  ) as OptionShape<S>;
 
 const reports = z.strictObject({
   json: path.default("report.json").meta({ description: "The record; the others are views of it." }),
@@ -78,10 +91,8 @@ export const pipelineSchema = z
     reference: path.optional().meta({ description: "A model retrained without the forget set." }),
     shadow: path.optional().meta({ description: "A folder of shadow models." }),
     relearn: z.boolean().default(false),
-    logits: z.string().optional(),
-    seed: count.default(0),
-    threads: count.min(1).optional(),
-    unlearn: unlearn.default({}),
+    ...optionShape("top"),
+    unlearn: z.strictObject(optionShape("unlearn")).default({}),
     gates: z.union([path, gatesSchema]).optional().meta({ description: "A gates file, or its content." }),
     reports: reports.prefault({}),
     receipt: z

@@ -49,9 +49,9 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
   refuseBadReports(request);
   // A mistake in it is known before the work.
   const gates = isPath(request.gates) ? readGates(request.gates) : request.gates;
-  hooks.onPhase?.("importing the model and reading the data");
   const model = openModel(input, request);
   await refuseBadTarget(model.source, out, force);
+  hooks.onPhase?.("reading the data");
   const loss = request.loss ?? request.options?.loss;
   const opened = await openCase(model, await openSources(request), {
     ...request,

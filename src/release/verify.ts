@@ -64,7 +64,7 @@ function readReport(path: string): Reported {
   }
   throw badInput(
     "REPORT_INVALID",
-    `${path} is not a report of onnx-unlearn unlearn; give the file written by --report.`,
+    `${path} is not a report of onnx-unlearn unlearn; give the report that it wrote.`,
   );
 }
 

@@ -37,9 +37,9 @@ export function metricsTable(columns: readonly Column[]): string {
         `${set} loss (${vectors!.unit})`,
         ...columns.map(({ metrics }) => metrics.losses?.[set]?.toPrecision(4) ?? "–"),
       ]);
-  const regression = vectors?.unit === "squared error";
+  const accurate = columns.some(({ metrics }) => metrics.forgetAccuracy !== null);
   for (const [metric, name] of Object.entries(NAMES) as [Metric, string][])
-    if (!regression || metric === "miaEfficacy")
+    if (accurate || metric === "miaEfficacy")
       table.push([name, ...columns.map(({ metrics }) => percent(metrics[metric]))]);
   if (columns.some(({ metrics }) => metrics.validationAccuracy !== null))
     table.push(["validation accuracy", ...columns.map(({ metrics }) => percent(metrics.validationAccuracy))]);

@@ -24,7 +24,7 @@ export function refuseBadViews(
   taken: readonly (string | undefined)[],
 ): void {
   if (junit !== undefined && !gates.given)
-    throw badInput("JUNIT_WITHOUT_GATES", "--junit lists the checks of a gates file; give one with --gates.");
+    throw badInput("JUNIT_WITHOUT_GATES", "A JUnit file lists the checks of a gates file; give one.");
   const used = [...taken, gates.file].flatMap((path) => (path === undefined ? [] : [resolve(path)]));
   for (const [option, path] of Object.entries({ html, markdown, junit })) {
     if (path === undefined) continue;

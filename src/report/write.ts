@@ -29,7 +29,7 @@ export function refuseBadReport(path: string, taken: readonly string[]): void {
   const own = [path, ledgerPath(path)].map(real);
   const clash = taken.find((file) => own.includes(real(file)));
   if (clash !== undefined)
-    throw badInput("REPORT_PATH", `The report would replace ${clash}; choose another --report.`);
+    throw badInput("REPORT_PATH", `The report would replace ${clash}; choose another path for it.`);
   try {
     accessSync(existsSync(path) ? path : folder, constants.W_OK);
   } catch {

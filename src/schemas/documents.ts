@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ERRORS, type ErrorCode } from "../../converters/error-codes.ts";
 import type { DiffDocument } from "../case/compare.ts";
 import type { EvaluateDocument } from "../case/evaluate.ts";
 import type { InspectDocument } from "../case/inspect.ts";
@@ -376,10 +377,14 @@ export const sweepDocument = z
   })
   .meta({ title: "onnx-unlearn sweep" });
 
+const errorCode = z
+  .enum(Object.keys(ERRORS) as ErrorCode[])
+  .meta({ description: "As in docs/errors.md; later versions may add codes, never remove one." });
+
 export const errorDocument = z
   .object({
     error: z.object({
-      code: z.string().meta({ description: "Stable across versions." }),
+      code: errorCode,
       message: z.string(),
       exitCode: z.number().int(),
     }),
@@ -418,7 +423,7 @@ const head = z.object({ logits: z.string(), output: z.string(), outputKind: z.st
 export const inspectDocument = z
   .object({
     trainable: z.boolean(),
-    refusal: z.object({ code: z.string(), message: z.string() }).nullable(),
+    refusal: z.object({ code: errorCode, message: z.string() }).nullable(),
     producer: z.string(),
     irVersion: count,
     opsets: z.record(z.string(), z.number()),

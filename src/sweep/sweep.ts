@@ -15,6 +15,7 @@ import type { Dataset } from "../data/types.ts";
 import { type Evaluation, gapTo } from "../evaluate/evaluation.ts";
 import type { GateReport } from "../gates/judge.ts";
 import { type GateSettings, readGates } from "../gates/read.ts";
+import { taskOf } from "../tasks/index.ts";
 import type { Method } from "../unlearn/types.ts";
 
 /** What one run varies; the rest of its options is the same for all. */
@@ -192,8 +193,8 @@ function inThisProcess(
 }
 
 /** The bytes of a set: inputs, then truth. */
-const samplesOf = ({ inputs, labels, targets }: Dataset): Uint8Array[] =>
-  [...Object.values(inputs).map(({ data }) => data), targets?.data ?? labels].map(
+const samplesOf = ({ inputs, truth }: Dataset): Uint8Array[] =>
+  [...Object.values(inputs).map(({ data }) => data), truth.data].map(
     ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
   );
 
@@ -214,7 +215,7 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
     } catch (error) {
       throw badInput(
         "OUTPUT_FOLDER",
-        `The folder ${path} cannot be made (${(error as NodeJS.ErrnoException).code}); choose another --folder.`,
+        `The folder ${path} cannot be made (${(error as NodeJS.ErrnoException).code}); choose another folder.`,
       );
     }
   // Bad gates and bad data are one sentence here, not one in every run.
@@ -227,10 +228,11 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
             ? readFileSync(request.gates)
             : Buffer.from(JSON.stringify(request.gates.gates)),
         );
-  if (request.loss === "mse")
+  const { units, noun } = taskOf(request.loss);
+  if (!units.includes("accuracy"))
     throw badInput(
       "SWEEP_REGRESSION",
-      "a sweep draws accuracies against each other, and a regression has none; run unlearn with --budget instead.",
+      `a sweep draws accuracies against each other, and ${noun} has none; unlearn it with a budget instead.`,
     );
   const opened = await open(request.model, request, request);
   const retrained = request.reference === undefined ? undefined : openReference(request.reference, request);

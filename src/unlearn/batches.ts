@@ -1,9 +1,9 @@
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import type { Dataset } from "../data/types.ts";
+import type { Draw } from "../tasks/task.ts";
 
-/** A uniform whole number from `from` to `to`, both included. */
-export type Draw = (from: number, to: number) => number;
+export type { Draw };
 
 /** The draws of a seed, from their start at every call. */
 export const drawing =
@@ -51,7 +51,7 @@ export const retainedFirst = (samples: readonly Sample[]): Sample[] => [
 export const retainedIn = (samples: readonly Sample[]): number =>
   samples.reduce((count, { forgets }) => count + Number(!forgets), 0);
 
-/** Batches of the shuffled union of both sides (METHOD section 3). */
+/** Batches of the shuffled union of both sides (docs/method.md, "Batches and gradient accumulation"). */
 export function mixedBatches(forget: Sample[], retain: Sample[], n: number, draw: Draw): BatchPlan {
   const order = [...forget, ...retain];
   return {
@@ -60,7 +60,7 @@ export function mixedBatches(forget: Sample[], retain: Sample[], n: number, draw
   };
 }
 
-/** A pass over the forget side in the first `forgetEpochs` epochs, then one over the retained side, never mixed. */
+/** In the first `forgetEpochs` epochs a pass over the forget side; then one over the retained side, not mixed. */
 export function forgetThenRetain(
   forget: Sample[],
   retain: Sample[],
@@ -77,46 +77,4 @@ export function forgetThenRetain(
     ],
     count: (epoch) => (epoch < forgetEpochs ? Math.ceil(first.length / n) : 0) + Math.ceil(second.length / n),
   };
-}
-
-/** Targets of every sample of one set, ready to be copied into a batch. */
-export interface Targets {
-  readonly data: Int32Array | Float32Array;
-  /** Numbers per sample: 1 for classes. */
-  readonly width: number;
-}
-
-export const ownTargetsOf = (set: Dataset): Targets => set.targets ?? { data: set.labels, width: 1 };
-
-/** Targets drawn anew: classes uniformly, bits by a coin, regression targets from another of the set's samples. */
-export function redrawnTargets(
-  set: Dataset,
-  kind: "classes" | "bits" | "values",
-  classes: number,
-  draw: Draw,
-): Targets {
-  if (kind === "classes")
-    return { data: Int32Array.from({ length: set.count }, () => draw(0, classes - 1)), width: 1 };
-  const { data, width } = set.targets!;
-  if (kind === "bits") return { data: Float32Array.from(data, () => draw(0, 1)), width };
-  const out = new Float32Array(data.length);
-  for (let i = 0; i < set.count; i++) {
-    const other = draw(0, set.count - 1);
-    out.set(data.subarray(other * width, (other + 1) * width), i * width);
-  }
-  return { data: out, width };
-}
-
-/** Per sample, the most likely class that is not its own. */
-export function likelyOtherTargets(set: Dataset, logits: Float32Array): Targets {
-  const width = logits.length / set.count;
-  // One logit: the other of two classes.
-  if (width === 1) return { data: set.labels.map((y) => 1 - y), width: 1 };
-  const data = set.labels.map((own, i) => {
-    let best = own === 0 ? 1 : 0;
-    for (let c = 0; c < width; c++)
-      if (c !== own && logits[i * width + c]! > logits[i * width + best]!) best = c;
-    return best;
-  });
-  return { data, width: 1 };
 }

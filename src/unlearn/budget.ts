@@ -1,16 +1,17 @@
 import { badInput } from "../../converters/errors.ts";
 import type { Dataset } from "../data/types.ts";
+import { mean } from "../tasks/numbers.ts";
+import type { BudgetUnit, Task } from "../tasks/task.ts";
 
-/** The total utility that may be lost on validation data (METHOD section 6). */
+/** The total utility that may be lost on validation data (docs/method.md, "Budgets"). */
 export interface Budget {
-  /** A share of the samples (0.005 is half a point), or mean loss: nats, of a regression squared error. */
+  /** A share of the samples (0.005 is half a point), or mean loss. */
   readonly amount: number;
-  readonly unit: "accuracy" | "nats" | "squared error";
+  readonly unit: BudgetUnit;
 }
 
 /** What a set's utility is counted in where no budget says so. */
-export const unitOf = ({ targets }: Dataset): Budget["unit"] =>
-  targets?.kind === "regression" ? "squared error" : "accuracy";
+export const unitOf = ({ task }: Dataset): BudgetUnit => task.units[0];
 
 /** What utility is measured by: per sample, so that two models can be compared pair by pair. */
 export interface Utility {
@@ -18,23 +19,38 @@ export interface Utility {
   readonly losses: ArrayLike<number>;
 }
 
-const mean = (values: ArrayLike<number>) => {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]!;
-  return sum / values.length;
+/** How a budget in each unit is written: the suffix, and an example in a sentence. */
+const FORMS: { readonly [U in BudgetUnit]: { readonly suffix: string; readonly example: string } } = {
+  accuracy: { suffix: "pp", example: "points of accuracy (0.5pp)" },
+  nats: { suffix: "nats", example: "loss (0.02nats)" },
+  "squared error": { suffix: "mse", example: "mean squared error (0.02mse)" },
 };
+const UNITS = Object.keys(FORMS) as BudgetUnit[];
+const examples = (units: readonly BudgetUnit[]) => units.map((unit) => FORMS[unit].example).join(" or ");
 
-/** `0.5pp`: half a point of accuracy; `0.02nats`: of mean loss; `0.02mse`: of mean squared error. @throws badInput BUDGET_FORM */
+/**
+ * `0.5pp`: half a point of accuracy; `0.02nats`: of mean loss; `0.02mse`: of mean squared error.
+ * @throws badInput BUDGET_FORM
+ */
 export function parseBudget(text: string): Budget {
-  const [, amount, unit] = /^\s*([0-9.]+)\s*(pp|nats|mse)\s*$/.exec(text) ?? [];
+  const [, amount, suffix] = /^\s*([0-9.]+)\s*([a-z]+)\s*$/.exec(text) ?? [];
+  const unit = UNITS.find((known) => FORMS[known].suffix === suffix);
   const value = Number(amount);
-  if (amount === undefined || !Number.isFinite(value))
+  if (unit === undefined || !Number.isFinite(value))
     throw badInput(
       "BUDGET_FORM",
-      `the budget "${text}" cannot be read; write the allowed loss of utility as points of accuracy (0.5pp) or as loss (0.02nats; 0.02mse for a regression).`,
+      `the budget "${text}" cannot be read; write the allowed loss of utility as ${examples(UNITS)}.`,
     );
-  if (unit === "pp") return { amount: value / 100, unit: "accuracy" };
-  return { amount: value, unit: unit === "nats" ? "nats" : "squared error" };
+  return { amount: unit === "accuracy" ? value / 100 : value, unit };
+}
+
+/** @throws badInput BUDGET_UNIT where a task has no such utility to lose */
+export function refuseUnit({ unit }: Budget, { noun, units }: Task): void {
+  if (!units.includes(unit))
+    throw badInput(
+      "BUDGET_UNIT",
+      `the budget is in ${unit}, which ${noun} does not have; write it as ${examples(units)}.`,
+    );
 }
 
 /** Float noise only: an accuracy is a count of samples. */
@@ -46,7 +62,7 @@ export const spentOf = ({ unit }: Pick<Budget, "unit">, before: Utility, after: 
 
 export const isWithin = (budget: Budget, spent: number): boolean => spent <= budget.amount + SLACK;
 
-/** What one wrong sample costs the start model on average, in nats: log 2, the loss of a coin's toss, at least. */
+/** What one wrong sample costs the start model on average, in nats: at least log 2, the loss of a coin's toss. */
 export function wrongCosts(start: Utility): number {
   let [sum, wrong] = [0, 0];
   for (let i = 0; i < start.losses.length; i++)
@@ -62,15 +78,16 @@ export const natsOf = (budget: Budget, start: Utility): number =>
   budget.unit === "accuracy" ? budget.amount * wrongCosts(start) : budget.amount;
 
 /**
- * ε_t = (B − S) / steps left (METHOD section 6) in the log-ratio units of the surgery: the log of the loss that is allowed at the end over
- * the loss now, spread over the steps left.
+ * ε_t = (B − S) / steps left (docs/method.md, "Budgets") in the log-ratio units of the surgery: the log of
+ * the loss that is allowed at the end over the loss now, spread over the steps left.
  */
 export const budgetEpsilon = (lossAllowed: number, nowLoss: number, stepsLeft: number): number =>
   (Math.log(lossAllowed + 1e-8) - Math.log(nowLoss + 1e-8)) / Math.max(1, stepsLeft);
 
 /**
- * 95 % confidence interval of the utility lost, paired by sample: mean of the differences ± 1.96 standard errors. For accuracies half a sample
- * is added to each of the four cells first (Agresti & Min, Statistics in Medicine 2005), so that no change at all still has a width.
+ * 95 % confidence interval of the utility lost, paired by sample: mean of the differences ± 1.96 standard
+ * errors. For accuracies half a sample is added to each of the four cells first (Agresti & Min, Statistics in
+ * Medicine 2005), so that no change at all still has a width.
  */
 export function pairedInterval(
   { unit }: Pick<Budget, "unit">,

@@ -1,6 +1,9 @@
 import { badInput } from "../../converters/errors.ts";
 
-/** What a condition may name: accuracies of the running model, fractions. Sets of `--also` go by `NAME.accuracy`. */
+/**
+ * What a condition may name: accuracies of the running model, fractions. Sets of `--also` go by
+ * `NAME.accuracy`.
+ */
 const FIGURES = ["forgetAccuracy", "retainAccuracy", "validationAccuracy", "testAccuracy"] as const;
 
 export interface StopCondition {
@@ -16,7 +19,8 @@ export type Operand = number | { readonly figure: string; readonly ofStart: bool
 export type Figures = Readonly<Record<string, number>>;
 
 /**
- * `forgetAccuracy<=validationAccuracy`, `forgetAccuracy<=0.1`, `a.accuracy>=before.a.accuracy`: figures as fractions, `before.` for the start model.
+ * `forgetAccuracy<=validationAccuracy`, `forgetAccuracy<=0.1`, `a.accuracy>=before.a.accuracy`: figures as
+ * fractions, `before.` for the start model.
  * @throws badInput STOP_WHEN with what may be written
  */
 export function parseStopCondition(text: string, also: readonly string[]): StopCondition {

@@ -2,7 +2,10 @@ import type { Draw } from "./batches.ts";
 import type { Session } from "./session.ts";
 import type { Goal } from "./types.ts";
 
-/** Rates tried by `--lr auto`, from the smallest: powers of √10. AdamW moves every weight by about its rate, so its are smaller. */
+/**
+ * Rates tried by the range test, from the smallest: powers of √10. AdamW moves every weight by about its
+ * rate, so its are smaller.
+ */
 const rangeOf = (optimizer: "sgd" | "adamw"): readonly number[] =>
   [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1].map((lr) => (optimizer === "adamw" ? lr / 10 : lr));
 
@@ -29,9 +32,11 @@ interface Score {
 }
 
 /**
- * How good a trial is, smaller is better (METHOD section 5, blind to Retrain): utility lost on retained and validation data, the worst of its looks, and the
- * forget accuracy still above its target at the last one. Data that should look unseen: the target is the start's validation accuracy, and any
- * change of utility counts, |RA change| + |V change|. Data that should be gone: the target is 0, and getting better is no loss.
+ * How good a trial is, smaller is better (docs/method.md, "How unlearning is judged"; no retrained model is
+ * looked at): utility lost on retained and validation data, the worst of its looks, and the forget accuracy
+ * still above its target at the last one. Data that should look unseen: the target is the start's validation
+ * accuracy, and any change of utility counts, |RA change| + |V change|. Data that should be gone: the target
+ * is 0, and getting better is no loss.
  */
 function scoreOf(look: Look, start: Look, target: number, goal: Goal, before: Score | undefined): Score {
   const cost = goal === "unseen" ? Math.abs : (drop: number) => Math.max(0, drop);
@@ -45,8 +50,8 @@ function scoreOf(look: Look, start: Look, target: number, goal: Goal, before: Sc
 const totalOf = ({ utility, forgetting }: Score): number => utility + forgetting;
 
 /**
- * The range test of `--lr auto`: from the smallest rate up, a short run each from the start, until two in a row did worse than the best so far.
- * The session is left at the start.
+ * The range test of the learning rate `auto`: from the smallest rate up, a short run each from the start,
+ * until two in a row did worse than the best so far. The session is left at the start.
  * @param look accuracies of any weights
  * @param drawing the same draws anew for every trial
  */
@@ -83,7 +88,7 @@ export async function searchRate(
         const { finite } = await session.step(samples, targets, { lr, epsilon, progress: taken / count });
         if (!finite) return Number.POSITIVE_INFINITY;
         taken++;
-        // Utility at its worst, forgetting at the end: a rate that only recovers from its first steps is too high.
+        // Utility at its worst, forgetting at the end: a rate that recovers from its first steps is too high.
         if (taken === Math.ceil(count / 2) || taken === count)
           score = scoreOf(await look(session.weightsOf(await session.read())), before, target, goal, score);
       }

@@ -1,81 +1,70 @@
 import { badInput } from "../../converters/errors.ts";
+import { taskOf } from "../tasks/index.ts";
 import { methods } from "./methods/index.ts";
 import { forgetObjective } from "./objectives.ts";
+import { accepts, kindText } from "./option-kind.ts";
 import {
-  EPSILON_SCHEDULES,
-  FORGET_OBJECTIVES,
-  LEARNING_RATE_SCHEDULES,
-  LOSSES,
-  METHODS,
-  OPTIMIZERS,
+  BUDGET_DEFAULTS,
+  DEFAULT_OPTIONS,
+  type Goal,
+  type LossName,
+  OPTION_GROUPS,
+  OPTIONS,
+  type OptionName,
   type UnlearnOptions,
-} from "./types.ts";
+} from "./option-table.ts";
 
-/** What is wrong with a value, or undefined. */
-type Check = (value: unknown) => string | undefined;
+const defined = <T extends object>(options: T): T =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 
-const finite =
-  (minimum: number, maximum = Number.POSITIVE_INFINITY, open = false): Check =>
-  (value) =>
-    typeof value === "number" &&
-    Number.isFinite(value) &&
-    (open ? value > minimum : value >= minimum) &&
-    value <= maximum
-      ? undefined
-      : `a number ${open ? "above" : "of at least"} ${minimum}${maximum === Number.POSITIVE_INFINITY ? "" : ` and at most ${maximum}`}`;
-const whole =
-  (minimum: number): Check =>
-  (value) =>
-    Number.isInteger(value) && (value as number) >= minimum
-      ? undefined
-      : `a whole number of at least ${minimum}`;
-const oneOf =
-  (...names: readonly string[]): Check =>
-  (value) =>
-    names.includes(value as string) ? undefined : `one of ${names.join(", ")}`;
-const anyNumber: Check = (value) =>
-  typeof value === "number" && Number.isFinite(value) ? undefined : "a number";
-const positive = finite(0, Number.POSITIVE_INFINITY, true);
-
-const checks: { readonly [K in keyof Required<UnlearnOptions>]: Check } = {
-  method: oneOf(...METHODS),
-  epsilon: anyNumber,
-  epsilonSchedule: oneOf(...EPSILON_SCHEDULES),
-  dual: oneOf("adam", "ascent"),
-  beta: finite(0),
-  forgetObjective: oneOf(...FORGET_OBJECTIVES),
-  loss: oneOf(...LOSSES),
-  lambda: finite(0),
-  epochs: whole(0),
-  lr: (value) => (value === "auto" ? undefined : positive(value) && `${positive(value)}, or auto`),
-  schedule: oneOf(...LEARNING_RATE_SCHEDULES),
-  warmup: finite(0, 1),
-  optimizer: oneOf(...OPTIMIZERS),
-  momentum: finite(0, 1),
-  weightDecay: finite(0),
-  clipNorm: positive,
-  saliency: finite(0, 1, true),
-  settings: (value) => (typeof value === "object" && value !== null ? undefined : "numbers by name"),
-  batchSize: whole(1),
-  seed: whole(0),
-  threads: whole(1),
-  engine: oneOf("onnxruntime", "tensorflow", "cpu"),
-};
+/**
+ * The options a run takes: those of the request, else the defaults. With a budget the table's `underBudget`
+ * takes the place of the default, so that no other number needs tuning. Data that should be gone is driven out
+ * by bounded ascent; random labels would teach it wrong answers and now and then the right one. The default
+ * method then weighs the losses themselves: their logarithms magnify the retain gradient by 1/L_r, thousands of
+ * times on a model that knows its retained data by heart.
+ * @param request of which `options`, `budget` and `loss` count
+ * @param goal undefined where it is not known yet; the forget objective then stays open
+ */
+export function resolveOptions(
+  request: {
+    readonly options?: Partial<UnlearnOptions>;
+    readonly budget?: string;
+    readonly loss?: LossName;
+  },
+  goal: Goal | undefined,
+): UnlearnOptions {
+  const loss = request.loss ?? request.options?.loss;
+  const chosen = defined({ ...request.options, loss });
+  if (request.budget === undefined) return { ...DEFAULT_OPTIONS, ...chosen };
+  const { optimizer, forgetObjective: ascent, ...always } = BUDGET_DEFAULTS;
+  const options: UnlearnOptions = { ...DEFAULT_OPTIONS, ...always, ...chosen };
+  const ascends =
+    goal === "gone" &&
+    taskOf(loss).objectives["bounded-ascent"] !== undefined &&
+    methods[options.method].choosesObjective;
+  return {
+    // A rate belongs to its optimizer: AdamW's does not depend on the scale of a model's inputs and weights.
+    ...defined({
+      optimizer: options.lr === "auto" ? optimizer : undefined,
+      forgetObjective: ascends ? ascent : undefined,
+    }),
+    ...options,
+  };
+}
 
 /**
  * Refuses what no method knows, before any work.
  * @throws badInput UNKNOWN_OPTION, OPTION_RANGE, OBJECTIVE_FIXED, OBJECTIVE_LOSS (exit 2)
  */
 export function checkOptions(options: UnlearnOptions): void {
+  const known: readonly string[] = OPTION_GROUPS.training;
   for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(checks, name))
-      throw badInput(
-        "UNKNOWN_OPTION",
-        `there is no option "${name}"; the options are ${Object.keys(checks).join(", ")}.`,
-      );
-    const wanted = value === undefined ? undefined : checks[name as keyof typeof checks](value);
-    if (wanted)
-      throw badInput("OPTION_RANGE", `the option ${name} is ${String(value)}; it must be ${wanted}.`);
+    if (!known.includes(name))
+      throw badInput("UNKNOWN_OPTION", `there is no option "${name}"; the options are ${known.join(", ")}.`);
+    const { kind } = OPTIONS[name as OptionName];
+    if (value !== undefined && !accepts(kind, value))
+      throw badInput("OPTION_RANGE", `the option ${name} is ${String(value)}; it must be ${kindText(kind)}.`);
   }
   const { settings = {}, choosesObjective, objective } = methods[options.method];
   for (const [name, value] of Object.entries(options.settings ?? {})) {
@@ -85,11 +74,12 @@ export function checkOptions(options: UnlearnOptions): void {
         "UNKNOWN_OPTION",
         `the method ${options.method} has no setting "${name}"; ${Object.keys(settings).length === 0 ? "it has none" : `it has ${Object.keys(settings).join(", ")}`}.`,
       );
-    const wanted = finite(setting.minimum, setting.maximum)(value);
-    if (wanted)
+    const { minimum, maximum, what } = setting;
+    const kind = { is: "number", minimum, maximum } as const;
+    if (!accepts(kind, value))
       throw badInput(
         "OPTION_RANGE",
-        `the setting ${name} of ${options.method} (${setting.what}) is ${value}; it must be ${wanted}.`,
+        `the setting ${name} of ${options.method} (${what}) is ${value}; it must be ${kindText(kind)}.`,
       );
   }
   if (options.forgetObjective !== undefined && !choosesObjective)

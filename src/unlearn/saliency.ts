@@ -3,34 +3,37 @@ import type { TrainableModel } from "../../converters/import/model.ts";
 import { tf } from "../../converters/tf.ts";
 import type { Dataset } from "../data/types.ts";
 import type { Engine } from "../engine/engine.ts";
-import { ownTargetsOf } from "./batches.ts";
+import { rowsOf, truthRows, truthSpec } from "../tasks/truth.ts";
 import { type InputShape, inputSpecs } from "./inputs.ts";
-import { losses, sideLoss } from "./objectives.ts";
-import type { LossName } from "./types.ts";
+import { sideLoss } from "./objectives.ts";
 
 /**
- * Saliency mask of SalUn (Fan et al., ICLR 2024, equation 3): 1 where |∇_θ L_f(θ₀)|, over the whole forget set and its own targets, is among the
- * largest `share` of all trained weights together; ties at the threshold are kept.
+ * Saliency mask of SalUn (Fan et al., ICLR 2024, equation 3): 1 where |∇_θ L_f(θ₀)|, over the whole forget
+ * set and its own truth, is among the largest `share` of all trained weights together; ties at the threshold
+ * count.
+ * @param rows samples of a batch
  * @returns one byte per weight, by parameter name
  */
 export async function saliencyMasks(
   model: TrainableModel,
   forget: Dataset,
-  share: number,
-  lossName: LossName,
-  engine: Engine,
-  inputs: readonly InputShape[],
-  rows: number,
-  threads: number | undefined,
+  {
+    share,
+    engine,
+    inputs,
+    rows,
+    threads,
+  }: {
+    readonly share: number;
+    readonly engine: Engine;
+    readonly inputs: readonly InputShape[];
+    readonly rows: number;
+    readonly threads: number | undefined;
+  },
 ): Promise<Record<string, Uint8Array>> {
   const parameters = model.parameters.filter(({ trainable }) => trainable);
   const names = parameters.map(({ name }) => name);
-  const targets = ownTargetsOf(forget);
-  const loss = losses[lossName];
-  const labels: TensorSpec =
-    loss.targets === "class"
-      ? { shape: [rows], dtype: "int32" }
-      : { shape: [rows, targets.width], dtype: "float32" };
+  const { task, truth } = forget;
   const runner = await engine.prepare(
     (carry, batch) => {
       const { grads } = tf.valueAndGrads((...values: tf.Tensor[]) => {
@@ -38,7 +41,7 @@ export async function saliencyMasks(
           Object.fromEntries(names.map((name, i) => [name, values[i]!])),
           Object.fromEntries(inputs.map(({ name }) => [name, batch[`x:${name}`]!])),
         );
-        return sideLoss(loss.perSample(logits, batch.labels!), batch.valid!, tf.scalar(forget.count));
+        return sideLoss(task.loss(logits, batch.labels!), batch.valid!, tf.scalar(forget.count));
       })(names.map((name) => batch[`p:${name}`]!));
       return {
         carry: Object.fromEntries(names.map((name, i) => [name, tf.add(carry[name]!, grads[i]!)])),
@@ -56,7 +59,7 @@ export async function saliencyMasks(
       ...Object.fromEntries(
         parameters.map(({ name, dims }) => [`p:${name}`, { shape: dims, dtype: "float32" } as TensorSpec]),
       ),
-      labels,
+      labels: truthSpec(truth, rows),
       valid: { shape: [rows], dtype: "float32" },
     },
     threads === undefined ? {} : { threads },
@@ -64,28 +67,17 @@ export async function saliencyMasks(
   try {
     const fixed = Object.fromEntries(parameters.map(({ name, data }) => [`p:${name}`, data]));
     for (let at = 0; at < forget.count; at += rows) {
+      const left = forget.count - at;
+      // A part that is not full repeats its first sample, which does not count.
+      const samples = Array.from({ length: rows }, (_, row) => (row < left ? at + row : at));
       const x = Object.fromEntries(
-        inputs.map(({ name, size, dtype }) => [
-          `x:${name}`,
-          dtype === "int32" ? new Int32Array(rows * size) : new Float32Array(rows * size),
-        ]),
+        inputs.map(({ name, size }) => [`x:${name}`, rowsOf(forget.inputs[name]!.data, size, samples)]),
       );
-      const y = loss.targets === "class" ? new Int32Array(rows) : new Float32Array(rows * targets.width);
-      const valid = new Float32Array(rows);
-      for (let row = 0; row < rows; row++) {
-        const i = at + row < forget.count ? at + row : at;
-        valid[row] = at + row < forget.count ? 1 : 0;
-        y.set(targets.data.subarray(i * targets.width, (i + 1) * targets.width), row * targets.width);
-        for (const { name, size } of inputs)
-          x[`x:${name}`]!.set(forget.inputs[name]!.data.subarray(i * size, (i + 1) * size), row * size);
-      }
-      await runner.run({ ...fixed, ...x, labels: y, valid });
+      const valid = Float32Array.from(samples, (_, row) => Number(row < left));
+      await runner.run({ ...fixed, ...x, labels: truthRows(truth, samples).data, valid });
     }
     const gradients = await runner.read();
-    const all = Float32Array.from(
-      { length: parameters.reduce((sum, { data }) => sum + data.length, 0) },
-      () => 0,
-    );
+    const all = new Float32Array(parameters.reduce((sum, { data }) => sum + data.length, 0));
     let filled = 0;
     for (const name of names) {
       all.set((gradients[name] as Float32Array).map(Math.abs), filled);

@@ -6,59 +6,28 @@ import type { Arrays, NumberArray } from "../engine/engine.ts";
 import { getEngine } from "../engine/index.ts";
 import type { OperatorTime } from "../engine/profile.ts";
 import { resultSpecs } from "../engine/shapes.ts";
+import { checkTrainable, taskOf } from "../tasks/index.ts";
+import type { Truth } from "../tasks/task.ts";
+import { emptyLike, truthSpec } from "../tasks/truth.ts";
 import { prepareAccumulated } from "./accumulate.ts";
 import {
   type BatchPlan,
   type Draw,
   forgetThenRetain,
-  likelyOtherTargets,
   mixedBatches,
-  ownTargetsOf,
-  redrawnTargets,
   retainedFirst,
   retainedIn,
   type Sample,
   samplesOf,
-  type Targets,
 } from "./batches.ts";
 import { type Forward, prepareForward, type WeightArrays } from "./forward.ts";
 import { inputShapes, inputSpecs } from "./inputs.ts";
 import { methods } from "./methods/index.ts";
 import { type MethodContext, settingOf } from "./methods/method.ts";
-import { losses } from "./objectives.ts";
 import { optimizerOf } from "./optimizer.ts";
 import { saliencyMasks } from "./saliency.ts";
 import { ruined } from "./teacher.ts";
 import type { UnlearnOptions } from "./types.ts";
-
-/** @throws badInput TARGETS_MISSING, TARGETS_SHAPE, LABEL_RANGE naming set, sample and remedy */
-function checkTargets(set: Dataset, kind: "class" | "vector", loss: string, units: number): void {
-  if (kind === "vector") {
-    if (!set.targets)
-      throw badInput(
-        "TARGETS_MISSING",
-        `${set.path} has one class per sample, but the loss ${loss} needs ${units} numbers per sample; give "y" as [samples, ${units}].`,
-      );
-    if (set.targets.width !== units)
-      throw badInput(
-        "TARGETS_SHAPE",
-        `${set.path} has ${set.targets.width} targets per sample, but the model has ${units} outputs; mend "y".`,
-      );
-    return;
-  }
-  if (set.labels.length !== set.count)
-    throw badInput(
-      "TARGETS_MISSING",
-      `${set.path} has vectors as targets, but the loss ${loss} needs one class per sample; choose another loss.`,
-    );
-  const classes = Math.max(2, units);
-  const wrong = set.labels.findIndex((label) => label < 0 || label >= classes);
-  if (wrong >= 0)
-    throw badInput(
-      "LABEL_RANGE",
-      `${set.path}: sample ${wrong} has label ${set.labels[wrong]}, but the model has ${classes} classes, 0 to ${classes - 1}; mend the labels.`,
-    );
-}
 
 /** Where a step stands in its run. */
 export interface StepPlace {
@@ -87,9 +56,9 @@ export interface Session {
   /** Batches in the order of these draws. */
   readonly plan: (draw: Draw) => BatchPlan;
   /** Targets of the forget set for one epoch. */
-  readonly forgetTargets: (draw: Draw) => Targets;
+  readonly forgetTargets: (draw: Draw) => Truth;
   /** @throws OnnxUnlearnError INTERRUPTED (exit 130) */
-  readonly step: (samples: readonly Sample[], targets: Targets, at: StepPlace) => Promise<StepFigures>;
+  readonly step: (samples: readonly Sample[], targets: Truth, at: StepPlace) => Promise<StepFigures>;
   readonly read: () => Promise<Arrays>;
   readonly write: (state: Arrays) => Promise<void>;
   readonly weightsOf: (state: Arrays) => WeightArrays;
@@ -121,13 +90,12 @@ export async function openSession(
 ): Promise<Session> {
   const method = methods[options.method];
   const objective = method.objective(options);
-  const lossName = options.loss ?? "cross-entropy";
-  const loss = losses[lossName];
+  const task = taskOf(options.loss);
   const parameters = model.parameters.filter(({ trainable }) => trainable);
   if (parameters.length === 0)
     throw badInput(
       "NOTHING_TO_TRAIN",
-      "No weight of this model is trainable; choose others with --train, or freeze fewer.",
+      "No weight of this model is trainable; choose others, or freeze fewer.",
     );
   const start: WeightArrays = Object.fromEntries(parameters.map(({ name, data }) => [name, data]));
   const forgets = method.uses.forget ? samplesOf(forget, true) : [];
@@ -161,20 +129,19 @@ export async function openSession(
     { carry: specs, batch: inputSpecs(inputs, rows) },
   );
   const units = logits!.shape[1] ?? 1;
-  const classes = Math.max(2, units);
   for (const set of [method.uses.forget && forget, method.uses.retain && retain])
-    if (set) checkTargets(set, loss.targets, lossName, units);
+    if (set) checkTrainable(set, task, units);
+  const { truth } = method.uses.forget ? forget : retain;
 
   const engine = await getEngine(options.engine);
   const threads = options.threads === undefined ? {} : { threads: options.threads };
 
   const teacher = new Map<Dataset, Float32Array>();
-  let likelyOther: Targets | undefined;
-  if (method.teacher || objective.targets === "likely-other") {
+  let targetsOnce: Truth | undefined;
+  if (method.teacher || objective.fromStart) {
     const forward = await prepareForward(model, engine, inputs, rows, options.threads);
     try {
-      if (objective.targets === "likely-other")
-        likelyOther = likelyOtherTargets(forget, await forward.logits(start, forget));
+      targetsOnce = objective.fromStart?.(forget, await forward.logits(start, forget));
       if (method.teacher) {
         const onForget = method.teacher === "start" ? start : ruined(start, draw);
         teacher.set(forget, await forward.logits(onForget, forget));
@@ -187,15 +154,12 @@ export async function openSession(
   const share = options.saliency ?? method.saliency ?? 1;
   const masks =
     share < 1
-      ? await saliencyMasks(model, forget, share, lossName, engine, inputs, rows, options.threads)
+      ? await saliencyMasks(model, forget, { share, engine, inputs, rows, threads: options.threads })
       : {};
 
   const batchSpecs: Record<string, TensorSpec> = {
     ...inputSpecs(inputs, rows),
-    labels:
-      loss.targets === "class"
-        ? { shape: [rows], dtype: "int32" }
-        : { shape: [rows, units], dtype: "float32" },
+    labels: truthSpec(truth, rows),
     forgetMask: { shape: [rows], dtype: "float32" },
     retainMask: { shape: [rows], dtype: "float32" },
     lr: { shape: [], dtype: "float32" },
@@ -234,11 +198,8 @@ export async function openSession(
           settingOf(method.settings!, options, "forgetEpochs"),
         )
       : mixedBatches(forgets, retains, batchSize, from);
-  const kind =
-    lossName === "cross-entropy" ? "classes" : lossName === "binary-cross-entropy" ? "bits" : "values";
-  const forgetTargets = (from: Draw): Targets =>
-    likelyOther ??
-    (objective.targets === "redrawn" ? redrawnTargets(forget, kind, classes, from) : ownTargetsOf(forget));
+  const forgetTargets = (from: Draw): Truth =>
+    targetsOnce ?? objective.redraw?.(forget, units, from) ?? forget.truth;
   /** The most retained samples that any batch of the run will have: its draws are made once before. */
   const mostRetained = (): number => {
     const again = drawing();
@@ -268,7 +229,7 @@ export async function openSession(
       : await engine.prepare(method.step(context), carry, batchSpecs, preparing);
   const scalars = { lr: new Float32Array(1), epsilon: new Float32Array(1), progress: new Float32Array(1) };
   const batch: Record<string, NumberArray> = {
-    labels: loss.targets === "class" ? new Int32Array(n) : new Float32Array(n * units),
+    labels: emptyLike(truth.data, n * truth.width),
     forgetMask: new Float32Array(n),
     retainMask: new Float32Array(n),
     ...scalars,
@@ -277,11 +238,11 @@ export async function openSession(
   };
   for (const { name, size, dtype } of inputs)
     batch[`x:${name}`] = dtype === "int32" ? new Int32Array(n * size) : new Float32Array(n * size);
-  const retainTargets = ownTargetsOf(retain);
 
+  const stepDraw = drawing();
   const step = async (
     samples: readonly Sample[],
-    targets: Targets,
+    targets: Truth,
     at: { readonly lr: number; readonly epsilon: number; readonly progress: number },
   ) => {
     if (signal?.aborted) throw new OnnxUnlearnError("INTERRUPTED", "Interrupted; nothing was written.", 130);
@@ -292,7 +253,7 @@ export async function openSession(
     for (let row = 0; row < n; row++) {
       const valid = row < ordered.length;
       const { set, i, forgets } = ordered[valid ? row : 0]!;
-      const { data, width } = forgets ? targets : retainTargets;
+      const { data, width } = forgets ? targets : retain.truth;
       batch.labels!.set(data.subarray(i * width, (i + 1) * width), row * width);
       batch.forgetMask![row] = valid && forgets ? 1 : 0;
       batch.retainMask![row] = valid && !forgets ? 1 : 0;
@@ -300,6 +261,7 @@ export async function openSession(
       for (const { name, size } of inputs)
         batch[`x:${name}`]!.set(set.inputs[name]!.data.subarray(i * size, (i + 1) * size), row * size);
     }
+    task.drawStep?.(batch, stepDraw);
     scalars.lr[0] = at.lr;
     scalars.epsilon[0] = at.epsilon;
     scalars.progress[0] = at.progress;

@@ -12,14 +12,7 @@ import { checkOptions } from "./options.ts";
 import { startPacing } from "./pace.ts";
 import { epsilonAt, learningRateAt } from "./schedule.ts";
 import { openSession, type Session } from "./session.ts";
-import type {
-  Candidate,
-  LedgerEntry,
-  LossName,
-  TrainingProgress,
-  TrainingResult,
-  UnlearnOptions,
-} from "./types.ts";
+import type { Candidate, LedgerEntry, TrainingProgress, TrainingResult, UnlearnOptions } from "./types.ts";
 import { type Check, forgetsMore, sampleOf, startWatching, type Watch } from "./watch.ts";
 
 /** Looks at the watched sets per run. */
@@ -82,18 +75,9 @@ export async function train(
     );
     // Draws of their own: what is watched does not change what is trained.
     const watchDraw = drawing(options.seed ^ 0x5eed)();
-    const lossName = options.loss ?? "cross-entropy";
     const watching =
       watch &&
-      (await startWatching(
-        watch,
-        forget,
-        retain,
-        await session.forward(),
-        session.start,
-        lossName,
-        watchDraw,
-      ));
+      (await startWatching(watch, forget, retain, await session.forward(), session.start, watchDraw));
     const budget = watch?.budget;
     // Under a budget the rate is found on the way; a range test has no line that a rate may not cross.
     const adaptive = options.lr === "auto" && budget !== undefined;
@@ -102,7 +86,7 @@ export async function train(
         ? options.lr
         : adaptive
           ? FIRST_RATE
-          : await searchRate(session, await looking(session, watching!, retain, lossName, watchDraw), draws, {
+          : await searchRate(session, await looking(session, watching!, retain, watchDraw), draws, {
               steps,
               target: watching!.target,
               goal: watch!.goal,
@@ -139,7 +123,7 @@ export async function train(
         if (!finite && !guarded)
           throw gateFailed(
             "DIVERGED",
-            `A loss is no longer finite at step ${done + 1} of ${steps} (method ${options.method}, lr ${lr}); choose a lower --lr.`,
+            `A loss is no longer finite at step ${done + 1} of ${steps} (method ${options.method}, lr ${lr}); choose a lower learning rate.`,
           );
         seen += samples.length;
         lambdaUsed = measured.lambda;
@@ -186,7 +170,7 @@ export async function train(
         if (!values.every(Number.isFinite))
           throw gateFailed(
             "DIVERGED",
-            `The weight "${name}" is no longer finite after step ${steps} of ${steps}; choose a lower --lr.`,
+            `The weight "${name}" is no longer finite after step ${steps} of ${steps}; choose a lower learning rate.`,
           );
     return {
       weights,
@@ -210,14 +194,13 @@ async function looking(
   session: Session,
   watching: Awaited<ReturnType<typeof startWatching>>,
   retain: Dataset,
-  loss: LossName,
   draw: Draw,
 ) {
   const sample = sampleOf(retain, draw);
   const forward = await session.forward();
   return async (weights: WeightArrays) => {
     const { forgetAccuracy, validationAccuracy } = await watching.check(0, weights);
-    const retained = measure(await forward.logits(weights, retain, sample), retain, loss, sample);
+    const retained = measure(await forward.logits(weights, retain, sample), retain, sample);
     return { forget: forgetAccuracy, validation: validationAccuracy, retain: retained.accuracy };
   };
 }

@@ -1,86 +1,23 @@
-import type { EngineName } from "../engine/engine.ts";
 import type { Check } from "./watch.ts";
 
-// Lists, not only types: the command line offers them without loading the methods themselves.
-export const METHODS = [
-  "eupmu",
-  "eupmu-fast",
-  "explicit",
-  "finetune",
-  "gradient-ascent",
-  "neggrad-plus",
-  "random-label",
-  "salun",
-  "l1-sparse",
-  "scrub",
-  "bad-teacher",
-  "pcgrad",
-] as const;
-/** An unlearning method by its name; docs/method.md, "Baselines", has their sources. */
-export type Method = (typeof METHODS)[number];
+export {
+  EPSILON_SCHEDULES,
+  type EpsilonSchedule,
+  FORGET_OBJECTIVES,
+  type ForgetObjectiveName,
+  GOALS,
+  type Goal,
+  LEARNING_RATE_SCHEDULES,
+  type LearningRateSchedule,
+  LOSSES,
+  type LossName,
+  METHODS,
+  type Method,
+  OPTIMIZERS,
+  type OptimizerName,
+  type UnlearnOptions,
+} from "./option-table.ts";
 
-export const LOSSES = ["cross-entropy", "binary-cross-entropy", "mse"] as const;
-/** The utility loss, and with it what `y` holds: classes, bits, or values. */
-export type LossName = (typeof LOSSES)[number];
-
-export const FORGET_OBJECTIVES = ["random-label", "bounded-ascent", "uniform", "likely-other"] as const;
-export type ForgetObjectiveName = (typeof FORGET_OBJECTIVES)[number];
-
-export const LEARNING_RATE_SCHEDULES = ["constant", "cosine"] as const;
-export type LearningRateSchedule = (typeof LEARNING_RATE_SCHEDULES)[number];
-
-export const EPSILON_SCHEDULES = ["constant", "linear", "cosine"] as const;
-export type EpsilonSchedule = (typeof EPSILON_SCHEDULES)[number];
-
-export const OPTIMIZERS = ["sgd", "adamw"] as const;
-export type OptimizerName = (typeof OPTIMIZERS)[number];
-
-export const GOALS = ["unseen", "gone"] as const;
-/**
- * What a forgotten sample should look like: `unseen`, like data the model never saw (a person's random samples), or
- * `gone`, never given its label again (a class, a poisoned batch).
- */
-export type Goal = (typeof GOALS)[number];
-
-/** How the training runs. Symbols as in docs/method.md. */
-export interface UnlearnOptions {
-  readonly method: Method;
-  /** ε_t per step in the paper's sign, log-ratio units of the utility loss (METHOD: > 0 allows a rise). */
-  readonly epsilon: number;
-  /** How ε_t moves from `epsilon` to 0 over the run; undefined = constant. */
-  readonly epsilonSchedule?: EpsilonSchedule;
-  readonly dual: "adam" | "ascent";
-  readonly beta: number;
-  /** What is minimised on the forget set by the methods that leave the choice open; undefined = random-label, as the authors do. */
-  readonly forgetObjective?: ForgetObjectiveName;
-  /** The utility loss; undefined = cross-entropy. */
-  readonly loss?: LossName;
-  /** λ₀; undefined = the method's own (0; 1 for eupmu-fast). */
-  readonly lambda?: number;
-  readonly epochs: number;
-  /** `auto`: under a budget found on the way, see pace.ts; else by a short range test on validation data, see learning-rate.ts. */
-  readonly lr: number | "auto";
-  /** undefined = constant. */
-  readonly schedule?: LearningRateSchedule;
-  /** Share of the run over which the learning rate rises from 0; undefined = none. */
-  readonly warmup?: number;
-  /** undefined = sgd. */
-  readonly optimizer?: OptimizerName;
-  readonly momentum: number;
-  readonly weightDecay: number;
-  /** Largest norm of all gradients together; undefined = not clipped. */
-  readonly clipNorm?: number;
-  /** Share of the weights that may change: those with the largest forget gradient at the start; undefined = the method's own (all; half for salun). */
-  readonly saliency?: number;
-  /** Settings of the chosen method by name, such as `alpha` of scrub; see each method's file. */
-  readonly settings?: Readonly<Record<string, number>>;
-  readonly batchSize: number;
-  readonly seed: number;
-  readonly threads?: number;
-  readonly engine: EngineName;
-}
-
-/** Where a training stands after a step. */
 export interface TrainingProgress {
   /** Steps done, of `steps`. */
   readonly step: number;

@@ -3,14 +3,9 @@ import type { Draw } from "./batches.ts";
 import { type Budget, isWithin, natsOf, spentOf, unitOf, wrongCosts } from "./budget.ts";
 import { type Figures, figuresOf, isMet, type StopCondition } from "./conditions.ts";
 import type { Forward, WeightArrays } from "./forward.ts";
+import { forbidsRise, isWithinLimit, type Limit } from "./limits.ts";
 import { type Measure, measure } from "./metrics.ts";
-import type { Goal, LossName } from "./types.ts";
-
-/** A set whose accuracy may change by so much only: −0.01 may fall by a point, +0.01 may rise by one. */
-export interface Limit {
-  readonly name: string;
-  readonly change: number;
-}
+import type { Goal } from "./types.ts";
 
 /** What a run is held to besides its own objective; measured on the running weights every few steps. */
 export interface Watch {
@@ -141,7 +136,6 @@ export async function startWatching(
   retain: Dataset,
   forward: Forward,
   start: WeightArrays,
-  loss: LossName,
   draw: Draw,
 ) {
   const forget = watch.forget ?? trained;
@@ -162,7 +156,7 @@ export async function startWatching(
   const measures = async (weights: WeightArrays) => {
     const out: Record<string, Measure> = {};
     for (const [name, { set, samples }] of Object.entries(sets))
-      out[name] = measure(await forward.logits(weights, set, samples), set, loss, samples);
+      out[name] = measure(await forward.logits(weights, set, samples), set, samples);
     return out;
   };
   const figures = (all: Readonly<Record<string, Measure>>): Figures =>
@@ -174,13 +168,16 @@ export async function startWatching(
   const lossAllowed =
     first["validationAccuracy"]!.loss +
     (watch.budget ? natsOf(watch.budget, first["validationAccuracy"]!) : 0);
-  const limitsKept = (also: Check["also"], chosen: (change: number) => boolean) =>
-    watch.limits.every(({ name, change }) => {
-      const moved = also[name]! - first[`${name}.accuracy`]!.accuracy;
-      return !chosen(change) || (change < 0 ? moved >= change - 1e-9 : moved <= change + 1e-9);
-    });
+  const limitsKept = (also: Check["also"], limits: readonly Limit[]) =>
+    limits.every((limit) =>
+      isWithinLimit(limit, first[`${limit.name}.accuracy`]!.accuracy, also[limit.name]!),
+    );
   const affords = ({ spent, also }: Pick<Check, "spent" | "also">) =>
-    (watch.budget === undefined || isWithin(watch.budget, spent)) && limitsKept(also, (change) => change < 0);
+    (watch.budget === undefined || isWithin(watch.budget, spent)) &&
+    limitsKept(
+      also,
+      watch.limits.filter((limit) => !forbidsRise(limit)),
+    );
   return {
     goal: watch.goal,
     /** Whether the utility lost is within the budget, and that of protected groups within their limits. */
@@ -218,7 +215,7 @@ export async function startWatching(
         forgetLoss: forgotten.loss,
         spent,
         also,
-        within: finite && affords({ spent, also }) && limitsKept(also, (change) => change > 0),
+        within: finite && affords({ spent, also }) && limitsKept(also, watch.limits),
         forgets: forgetsEnough(first["forgetAccuracy"]!, forgotten, watch.minForgetting, target),
         ...(stop === undefined ? {} : { stop }),
       };

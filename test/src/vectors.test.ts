@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { diff } from "../../src/case/diff.ts";
 import { encodeNpz, type NpzInput } from "../../src/data/npz.ts";
-import { columnsOf } from "../../src/evaluate/columns.ts";
-import { scoredVectors } from "../../src/evaluate/scored.ts";
+import { multiLabel } from "../../src/tasks/multi-label.ts";
+import { truthOf } from "../../src/tasks/truth.ts";
 import { run, temporary } from "./cli/cli.ts";
 
 // What scikit-learn says of the same files, see make_vectors.py.
@@ -38,9 +38,8 @@ test.each([
 
 test("bits behind a sigmoid are as sure as a float32 can tell: ±25 log 2 at its ends", () => {
   const raw = Float32Array.of(0.5, 0.25, 0, 1);
-  const targets = { kind: "multi-label", data: Float32Array.of(1, 1, 1, 0), width: 2 } as const;
-  const answers = { count: 2, classes: 2, raw, probabilities: undefined, labels: new Int32Array(0) };
-  const { loss, accuracy, subset } = columnsOf(scoredVectors(answers, "sigmoid", targets));
+  const truth = truthOf(Float32Array.of(1, 1, 1, 0), [2]);
+  const { loss, accuracy, subset } = multiLabel.measure({ count: 2, raw, kind: "sigmoid" }, truth);
   expect(loss![0]).toBeCloseTo((Math.LN2 + 2 * Math.LN2) / 2, 6);
   expect(loss![1]).toBeCloseTo(25 * Math.LN2, 6);
   expect([...accuracy!, ...subset!]).toEqual([0, 0, 0, 0]);

@@ -1,6 +1,13 @@
 import type { StepFunction, Tensors } from "../../../converters/compile/step.ts";
 import { tf } from "../../../converters/tf.ts";
-import { counts, type ForgetObjective, forgetObjective, logLoss, losses, sideLoss } from "../objectives.ts";
+import {
+  counts,
+  type ForgetObjective,
+  forgetObjective,
+  logLoss,
+  ownTargets,
+  sideLoss,
+} from "../objectives.ts";
 import { clipByGlobalNorm, type OptimizerState, optimizerOf, type Weights } from "../optimizer.ts";
 import { dualRules } from "../surgery.ts";
 import type { UnlearnOptions } from "../types.ts";
@@ -121,7 +128,7 @@ export function stepTools(
   objective: ForgetObjective,
 ) {
   const optimizer = optimizerOf(options);
-  const utility = losses[options.loss ?? "cross-entropy"];
+  const utility = ownTargets(options.loss ?? "cross-entropy");
   return (carry: Tensors, batch: Tensors) => {
     const weights = Object.fromEntries(trainable.map((name) => [name, carry[`p:${name}`]!]));
     const dual = under(carry, "dual:");

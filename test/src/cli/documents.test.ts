@@ -136,7 +136,7 @@ describe("each document keeps to its published schema", () => {
     expect(evaluated.metrics).toMatchObject({
       testAccuracy: null,
       miaEfficacy: null,
-      reason: expect.stringContaining("--test"),
+      reason: expect.stringContaining("no test set"),
     });
   });
 

@@ -51,8 +51,8 @@ test("targets of a regression may be wider than 32 bits", () => {
     x: { dtype: "float32", dims: [2, 1], values: [0, 1] },
     y: { dtype: "int64", dims: [2], values },
   });
-  const { targets } = loadDataset(path, [input([undefined, 1])], undefined, "mse");
-  expect(Array.from(targets!.data)).toEqual(values);
+  const { truth } = loadDataset(path, [input([undefined, 1])], undefined, "mse");
+  expect(Array.from(truth.data)).toEqual(values);
 });
 
 test.each([

@@ -2,14 +2,18 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { bootstrapMeans } from "../../../src/evaluate/bootstrap.ts";
-import { columnsOf, jensenShannon, mean } from "../../../src/evaluate/columns.ts";
+import { columnsOf } from "../../../src/evaluate/columns.ts";
 import type { ModelAnswers } from "../../../src/evaluate/comparison.ts";
 import { compareAnswers } from "../../../src/evaluate/figures.ts";
 import { glossary, SETS } from "../../../src/evaluate/glossary.ts";
 import type { ScoredSet } from "../../../src/evaluate/membership.ts";
 import { areaInterval, areaUnder, rocCurve, truePositiveAt } from "../../../src/evaluate/roc.ts";
-import { scored, scoredFromProbabilities } from "../../../src/evaluate/scored.ts";
+import type { Scored } from "../../../src/evaluate/scored.ts";
 import { liraScores, rmiaScores, type Shadow } from "../../../src/evaluate/shadow.ts";
+import { classification } from "../../../src/tasks/classification.ts";
+import { mean } from "../../../src/tasks/numbers.ts";
+import type { Outputs } from "../../../src/tasks/task.ts";
+import { truthOf } from "../../../src/tasks/truth.ts";
 import { fixtures, readTable } from "./tables.ts";
 
 interface RecordedAttack {
@@ -31,6 +35,13 @@ const recorded = JSON.parse(readFileSync(join(fixtures, "figures.json"), "utf8")
   { before: RecordedModel; after: RecordedModel; pair: Record<string, Record<string, number>> }
 >;
 
+const scored = (labels: Int32Array, raw: Float32Array, kind: Outputs["kind"]): Scored => ({
+  task: classification,
+  truth: truthOf(labels),
+  outputs: { count: labels.length, raw, kind },
+});
+const scoredFromProbabilities = ({ labels, probabilities }: ScoredSet) =>
+  scored(labels, probabilities, "probabilities");
 const answers = (sets: Record<(typeof SETS)[number], ScoredSet>): ModelAnswers => ({
   forget: scoredFromProbabilities(sets.forget),
   retain: scoredFromProbabilities(sets.retain),
@@ -181,36 +192,17 @@ test("models with different numbers of classes: what compares their probabilitie
 });
 
 test("log-probabilities come from logits exactly, where the probability itself rounds to 0", () => {
-  const set = scored(
-    {
-      count: 1,
-      classes: 2,
-      raw: Float32Array.of(0, 400),
-      probabilities: Float32Array.of(0, 1),
-      labels: Int32Array.of(1),
-    },
-    "logits",
-    Int32Array.of(0),
-  );
+  const set = scored(Int32Array.of(0), Float32Array.of(0, 400), "logits");
   expect(columnsOf(set).loss![0]).toBeCloseTo(400, 6);
   // One unit z: −log p_0 = log(1 + e^z).
-  const single = scored(
-    {
-      count: 1,
-      classes: 2,
-      raw: Float32Array.of(3),
-      probabilities: Float32Array.of(0.05, 0.95),
-      labels: Int32Array.of(1),
-    },
-    "logits",
-    Int32Array.of(0),
-  );
+  const single = scored(Int32Array.of(0), Float32Array.of(3), "logits");
   expect(columnsOf(single).loss![0]).toBeCloseTo(Math.log(1 + Math.exp(3)), 10);
 });
 
 test("JS divergence of disjoint certainties is log 2", () => {
   const [a, b] = [withConfidence([1]), withConfidence([0])].map(scoredFromProbabilities);
-  expect(mean(jensenShannon(a!, b!)!)).toBeCloseTo(Math.log(2), 10);
+  const divergence = classification.classes.jensenShannon(a!.outputs, b!.outputs);
+  expect(mean(divergence!)).toBeCloseTo(Math.log(2), 10);
 });
 
 test("bootstrap intervals of a share are the normal ones, paired for a difference, and repeat with the seed", () => {

@@ -163,7 +163,7 @@ test("golden samples with recorded outputs: held to those, not to BEFORE's", asy
           dims: [count, ...dims.slice(1)],
           values: Array.from(data.subarray(0, count * 64), Number),
         },
-        y: { dtype: "int64", dims: [count], values: Array.from(set.labels) },
+        y: { dtype: "int64", dims: [count], values: Array.from(set.truth.data) },
         logits: { dtype: "float32", dims: [outputs], values: recorded },
       }),
     );

@@ -8,6 +8,7 @@ import { encodeNpz } from "../../../src/data/npz.ts";
 import { verifyReceipt } from "../../../src/release/check-receipt.ts";
 import { type Receipt, readReceipt } from "../../../src/release/receipt.ts";
 import type { RunDocument } from "../../../src/release/run.ts";
+import type { UnlearnOptions } from "../../../src/unlearn/types.ts";
 import { FORGET, images, MODEL, RETAIN, RETRAINED, run, TEST, temporary } from "../cli/cli.ts";
 
 const folder = temporary();
@@ -243,6 +244,34 @@ test("--dry-run prints the plan and does nothing", async () => {
   for (const word of ["unlearn", "verify", "compare", "judge", "report", "receipt"])
     expect(stdout).toContain(word);
   for (const name of ["dry.onnx", "dry.json", "dry.key"]) expect(existsSync(file(name)), name).toBe(false);
+});
+
+test.each<[string, { readonly budget?: string } & Partial<UnlearnOptions>]>([
+  ["with a budget", { budget: "50pp", epochs: 1, batchSize: 64 }],
+  ["without one", { epochs: 1, lr: 0.003, batchSize: 64 }],
+])("--dry-run prints what the run then takes, %s", async (name, unlearn) => {
+  const path = write(`${name}.yaml`, {
+    ...pipeline,
+    ...{ out: `${name}.onnx`, unlearn: { ...unlearn, minForgetting: 0 }, gates: undefined },
+    reports: { json: `${name}.json` },
+    receipt: { file: `${name}.receipt.json` },
+  });
+  const [, planned] = /^1\. unlearn .*\((.*)\)$/m.exec((await run("run", path, "--dry-run")).stdout)!;
+  const { code, stdout, stderr } = await run("run", path, "--json");
+  expect(code, stderr).toBe(0);
+  const { options } = JSON.parse(stdout) as RunDocument;
+  const [method, epochs, lr, seed, ...more] = planned!.split(", ");
+  expect([method, epochs, seed]).toEqual([
+    options.method,
+    `epochs ${options.epochs}`,
+    `seed ${options.seed}`,
+  ]);
+  expect(lr).toBe(unlearn.budget === undefined ? `lr ${options.lr}` : `lr auto with ${options.optimizer}`);
+  expect(method).toBe(unlearn.budget === undefined ? "eupmu" : "eupmu-fast");
+  const objective = options.forgetObjective;
+  expect(more).toEqual(
+    unlearn.budget === undefined ? [] : [`budget ${unlearn.budget}`, `objective ${objective}`],
+  );
 });
 
 test.each<[string, Record<string, unknown>, string]>([

@@ -11,6 +11,7 @@ import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";
 import { relearn } from "../../../src/evaluate/relearn.ts";
 import { behindPrefix, cutFrozen, withPrefix } from "../../../src/prepare/frozen-prefix.ts";
 import { unlearn } from "../../../src/release/unlearn.ts";
+import { ofClasses } from "../../../src/tasks/classification.ts";
 import { train } from "../../../src/unlearn/train.ts";
 import {
   deviation,
@@ -88,8 +89,7 @@ test.each([false, true])(
     const data = numbers(10, 9);
     const set = {
       path: "",
-      count: 5,
-      labels: new Int32Array(5),
+      ...ofClasses(new Int32Array(5)),
       inputs: { x: { data: Float32Array.from(data), dims: [5, 2] } },
     };
     const computed = (await withPrefix(imported, set)).inputs["trees"]!;
@@ -113,8 +113,7 @@ test("with no weight behind it the operator is refused by name", () => {
 test("such a model relearns: its step takes what ONNX Runtime makes of the samples", async () => {
   const set = {
     path: "",
-    count: 8,
-    labels: Int32Array.from({ length: 8 }, (_, i) => Number(i % 2 === 0)),
+    ...ofClasses(Int32Array.from({ length: 8 }, (_, i) => Number(i % 2 === 0))),
     inputs: { x: { data: Float32Array.from({ length: 16 }, (_, i) => (i % 4 < 2 ? 1 : -1)), dims: [8, 2] } },
   };
   const options = { target: 1, lr: 0.5, batchSize: 8, maxSteps: 50, seed: 0, threads: 1 };
@@ -185,8 +184,7 @@ const convolutions = (): Uint8Array =>
 
 const samplesOf = (count: number, seed: number, path = "") => ({
   path,
-  count,
-  labels: Int32Array.from({ length: count }, (_, i) => i % 3),
+  ...ofClasses(Int32Array.from({ length: count }, (_, i) => i % 3)),
   inputs: { x: { data: Float32Array.from(numbers(count * 72, seed)), dims: [count, 2, 6, 6] } },
 });
 

@@ -7,6 +7,7 @@ import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";
 import { loadDataset } from "../../../src/data/dataset.ts";
 import { firstSamples } from "../../../src/data/sets.ts";
 import type { Dataset } from "../../../src/data/types.ts";
+import { ofClasses } from "../../../src/tasks/classification.ts";
 import { train } from "../../../src/unlearn/train.ts";
 import { installed } from "../engine/installed.ts";
 import { fixtures, uniform } from "./harness.ts";
@@ -22,9 +23,8 @@ function madeUp(dims: readonly number[], classes: number, seed: number): Dataset
   const data = Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, random);
   return {
     path: "made up",
-    count,
+    ...ofClasses(Int32Array.from({ length: count }, (_, i) => i % classes)),
     inputs: { input: { data, dims } },
-    labels: Int32Array.from({ length: count }, (_, i) => i % classes),
   };
 }
 

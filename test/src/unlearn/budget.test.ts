@@ -7,7 +7,7 @@ import { importModel } from "../../../converters/import/graph.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { BudgetError } from "../../../src/case/guard.ts";
 import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";
-import { loadDataset } from "../../../src/data/dataset.ts";
+import { join, loadDataset, pick } from "../../../src/data/dataset.ts";
 import { encodeNpz } from "../../../src/data/npz.ts";
 import type { Dataset } from "../../../src/data/types.ts";
 import { unlearn } from "../../../src/release/unlearn.ts";
@@ -15,7 +15,7 @@ import { budgetEpsilon, natsOf, pairedInterval, parseBudget, spentOf } from "../
 import { isMet, parseStopCondition } from "../../../src/unlearn/conditions.ts";
 import { startPacing } from "../../../src/unlearn/pace.ts";
 import { train } from "../../../src/unlearn/train.ts";
-import { join, pick, withhold } from "../../../src/unlearn/validation.ts";
+import { withhold } from "../../../src/unlearn/validation.ts";
 import { forgetsEnough, forgetsMore } from "../../../src/unlearn/watch.ts";
 import { run } from "../cli/cli.ts";
 
@@ -197,7 +197,7 @@ describe("withheld validation data", () => {
         set.inputs["input"]!.data.subarray(i * 64, i * 64 + 64).join(),
       );
     expect([...rows(withheld), ...rows(rest)].sort()).toEqual(rows(retain).sort());
-    expect(withhold(retain, 0.1, 0).withheld.labels).toEqual(withheld.labels);
+    expect(withhold(retain, 0.1, 0).withheld.truth.data).toEqual(withheld.truth.data);
     expect(rows(withhold(retain, 0.1, 1).withheld)).not.toEqual(rows(withheld));
   });
 
@@ -239,7 +239,7 @@ async function accuracyOf(file: string, set: Dataset): Promise<number> {
   const input = new ort.Tensor("float32", set.inputs["input"]!.data as Float32Array, [set.count, 1, 8, 8]);
   const logits = (await session.run({ input }))["logits"]!.data as Float32Array;
   await session.release();
-  const right = set.labels.filter((label, i) => {
+  const right = set.truth.data.filter((label, i) => {
     const row = logits.subarray(i * 10, i * 10 + 10);
     return row.indexOf(Math.max(...row)) === label;
   });
@@ -361,7 +361,7 @@ describe("a later request does not bring back what was forgotten", () => {
   const where = (keep: (label: number) => boolean, path: string) =>
     pick(
       retain,
-      Array.from(retain.labels.keys()).filter((i) => keep(retain.labels[i]!)),
+      Array.from(retain.truth.data.keys()).filter((i) => keep(retain.truth.data[i]!)),
       path,
     );
   const sets = { bad, nines: where((label) => label === 9, "nines") };
@@ -374,7 +374,7 @@ describe("a later request does not bring back what was forgotten", () => {
       path,
       encodeNpz({
         x: { dtype: "uint8", dims: [set.count, 1, 8, 8], values },
-        y: { dtype: "int64", dims: [set.count], values: set.labels },
+        y: { dtype: "int64", dims: [set.count], values: set.truth.data },
       }),
     );
     return path;

@@ -8,6 +8,8 @@ import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";
 import { loadDataset } from "../../../src/data/dataset.ts";
 import { firstSamples } from "../../../src/data/sets.ts";
 import { unlearn } from "../../../src/release/unlearn.ts";
+import { taskOf } from "../../../src/tasks/index.ts";
+import { truthOf } from "../../../src/tasks/truth.ts";
 import { train } from "../../../src/unlearn/train.ts";
 import { METHODS, type Method, type UnlearnOptions } from "../../../src/unlearn/types.ts";
 import { installed } from "../engine/installed.ts";
@@ -157,14 +159,13 @@ test("a loss on vectors needs vectors, and not every objective exists for it", a
 test.each(["mse", "binary-cross-entropy"] as const)("%s trains on vector targets", async (loss) => {
   const oneHot = (set: typeof few) => ({
     ...set,
-    labels: new Int32Array(0),
-    targets: {
-      data: Float32Array.from({ length: set.count * 10 }, (_, i) =>
-        Number(set.labels[Math.floor(i / 10)] === i % 10),
+    task: taskOf(loss),
+    truth: truthOf(
+      Float32Array.from({ length: set.count * 10 }, (_, i) =>
+        Number(set.truth.data[Math.floor(i / 10)] === i % 10),
       ),
-      kind: loss === "mse" ? ("regression" as const) : ("multi-label" as const),
-      width: 10,
-    },
+      [10],
+    ),
   });
   const { ledger } = await train(model, oneHot(few), oneHot(fewRetained), {
     ...base,

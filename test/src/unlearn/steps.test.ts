@@ -7,6 +7,7 @@ import { loadModelFile } from "../../../converters/onnx/read.ts";
 import type { Dataset } from "../../../src/data/types.ts";
 import type { EngineName } from "../../../src/engine/engine.ts";
 import { getEngine } from "../../../src/engine/index.ts";
+import { ofClasses } from "../../../src/tasks/classification.ts";
 import { methods } from "../../../src/unlearn/methods/index.ts";
 import type { MethodContext, StepOptions } from "../../../src/unlearn/methods/method.ts";
 import { saliencyMasks } from "../../../src/unlearn/saliency.ts";
@@ -161,25 +162,16 @@ test("the saliency mask is PyTorch's", async () => {
   const [first] = recorded.batches;
   const set: Dataset = {
     path: "batch 0",
-    count: n,
+    ...ofClasses(Int32Array.from(first!.labels)),
     inputs: { input: { data: Float32Array.from(first!.x), dims: recorded.shape } },
-    labels: Int32Array.from(first!.labels),
   };
   const shape = recorded.shape.slice(1);
   const inputs = [
     { name: "input", shape, size: shape.reduce((a, b) => a * b, 1), dtype: "float32" as const },
   ];
   // Five rows at a time: the gradient adds up over batches, the last one is filled up.
-  const masks = await saliencyMasks(
-    model,
-    set,
-    0.5,
-    "cross-entropy",
-    await getEngine("onnxruntime"),
-    inputs,
-    5,
-    1,
-  );
+  const engine = await getEngine("onnxruntime");
+  const masks = await saliencyMasks(model, set, { share: 0.5, engine, inputs, rows: 5, threads: 1 });
   for (const [name, wanted] of Object.entries(recorded.saliency))
     expect([...masks[name]!], name).toEqual(wanted);
 });

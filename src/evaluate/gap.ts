@@ -1,0 +1,9 @@
+/** |value − the same value of the reference|; null where either is not known. */
+export const gap = (value: number | null | undefined, reference: number | null | undefined): number | null =>
+  typeof value === "number" && typeof reference === "number" ? Math.abs(value - reference) : null;
+
+/** Mean of the gaps that are known (docs/method.md, "How unlearning is judged"); null where none is. */
+export function averageGap(gaps: readonly (number | null)[]): number | null {
+  const known = gaps.filter((distance) => distance !== null);
+  return known.length === 0 ? null : known.reduce((sum, distance) => sum + distance, 0) / known.length;
+}

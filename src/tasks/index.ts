@@ -1,0 +1,40 @@
+import { badInput } from "../../converters/errors.ts";
+import { classification } from "./classification.ts";
+import { multiLabel } from "./multi-label.ts";
+import { type LossName, TASK_OF_LOSS, type TaskName } from "./names.ts";
+import { regression } from "./regression.ts";
+import type { Labelled, MetricEntry, Task, TruthArray } from "./task.ts";
+
+export const tasks = {
+  classification,
+  "multi-label": multiLabel,
+  regression,
+} satisfies { readonly [T in TaskName]: Task };
+
+/** The task that a loss selects; without one, classification. */
+export const taskOf = (loss: LossName = "cross-entropy"): Task => tasks[TASK_OF_LOSS[loss]];
+
+/** The task whose truth an array can hold, where only the inputs matter: whole numbers [N] are classes. */
+export const taskFor = (y: TruthArray | undefined): Task =>
+  y && y.kind === "integer" && y.dims.length === 1 ? classification : regression;
+
+/**
+ * Whether a set can train a model for this task.
+ * @param units outputs of the model per sample
+ * @throws badInput TARGETS_MISSING where it was read for another task; as {@link Task.check}
+ */
+export function checkTrainable(set: Labelled, task: Task, units: number): void {
+  if (set.task !== task)
+    throw badInput(
+      "TARGETS_MISSING",
+      `${set.path} holds the truth of ${set.task.noun}, but the loss is that of ${task.noun}; choose the loss that fits it.`,
+    );
+  task.check(set, { units, kind: "logits" });
+}
+
+type AddedMetric = { [T in TaskName]: keyof (typeof tasks)[T]["glossary"] }[TaskName];
+
+/** The metrics that single tasks add to every set. */
+export const taskMetrics = Object.assign({}, ...Object.values(tasks).map(({ glossary }) => glossary)) as {
+  readonly [M in AddedMetric]: MetricEntry;
+};
