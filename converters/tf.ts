@@ -1,8 +1,8 @@
 import { createRequire } from "node:module";
 import type * as core from "@tensorflow/tfjs-core";
 
-// Required, not imported: it is CommonJS, and before Node imports such a file it searches all of it (1.2 MB) for the
-// names it may export, which costs five times what loading it does.
+// Loaded by `require`: before an `import`, Node would search the whole CommonJS file for the names it may export, which
+// takes longer than loading it.
 /**
  * tfjs-core (https://js.tensorflow.org/api/latest/): losses and methods of one's own are built of its operators. Take it
  * from here: a second copy of it would not know the kernels and gradients that the engines add.

@@ -98,6 +98,24 @@ export {
   type SweepRun,
   sweep,
 } from "./sweep/sweep.ts";
+export type {
+  BudgetUnit,
+  ClassReading,
+  Column as SampleColumn,
+  Columns,
+  Direction,
+  Draw,
+  ForgetObjective,
+  Labelled,
+  MetricEntry,
+  Outputs,
+  PairColumns,
+  PerSample,
+  Task,
+  Truth,
+  TruthArray,
+  Unit,
+} from "./tasks/task.ts";
 export type { Budget } from "./unlearn/budget.ts";
 export type {
   Goal,

@@ -1,23 +1,39 @@
 import { createHash } from "node:crypto";
+import { elementCount } from "../dims.ts";
 import { onnx } from "../onnx/proto.ts";
 import { tf } from "../tf.ts";
-import { accumulate } from "./accumulate.ts";
 import { fuse } from "./fuse.ts";
-import { type Head, heads, type Neighbours, type Precursor, precursors } from "./in-place.ts";
-import { loweringTables } from "./kernels/index.ts";
-import { channelBlocks, lowerBlocked, NCHWC } from "./layout.ts";
-import { alive, type Knowledge, sizeOf } from "./lookups.ts";
+import { fuseSums } from "./fused-sums.ts";
+import {
+  type EmittedAttribute,
+  type EmittedNode,
+  type GraphBuilder,
+  MICROSOFT,
+  NCHWC,
+  type Operand,
+  type Operator,
+  type TensorType,
+} from "./graph-builder.ts";
+import {
+  cutLeadingRows,
+  type LeadingRows,
+  type Precursor,
+  precursors,
+  type VelocityPair,
+} from "./in-place.ts";
+import { lowerings } from "./kernels/index.ts";
+import { channelBlocks, lowerBlocked } from "./layout.ts";
+import { alive, type Knowledge } from "./lookups.ts";
 import { orient } from "./orient.ts";
 import { permute } from "./permute.ts";
 import { releaseEarly } from "./release.ts";
 import { lastLayersFirst } from "./schedule.ts";
 import { sums } from "./sums.ts";
-import type { EmittedAttribute, EmittedNode, Operand, Trace, TraceType } from "./trace.ts";
 import { untranspose } from "./untranspose.ts";
 
 /** Name of the tracing backend in tfjs's registry. */
 export const BACKEND = "onnx";
-/** Opset of the emitted graph; ONNX Runtime 1.30 runs up to 26, nothing newer than 21 is needed. */
+/** Opset of the emitted graph. No emitted operator needs a newer one. */
 export const EMITTED_OPSET = 21;
 export const ELEMENT_TYPE: Readonly<Record<string, number>> = {
   float32: 1,
@@ -26,17 +42,17 @@ export const ELEMENT_TYPE: Readonly<Record<string, number>> = {
   bool: 9,
 };
 
-/** Equal constants up to this size are one: what is made of them is then shared too. Larger ones are weights, each its own. */
+/** Equal constants up to this size become one, and so do equal nodes that read them. Larger ones do not. */
 const SHARED_BYTES = 2 ** 20;
 
 interface Symbolic {
-  /** Name of the row-major value; "" where there is only a splat, a blocked form or a smaller tensor so far. */
+  /** Name of the row-major value; "" until something needs it, where one of the other forms exists. */
   name: string;
   readonly shape: readonly number[];
   readonly dtype: string;
-  /** The one value everywhere, where it is known. */
+  /** The value of all elements, where they are known to be equal. */
   readonly splat?: number;
-  /** Name of the value in the blocked layout (layout.ts), where it was made. */
+  /** Name of the value in the blocked layout (layout.ts), where it exists. */
   blocked?: string;
   /** The smaller tensor that broadcasts to this one. */
   readonly spread?: tf.TensorInfo;
@@ -55,10 +71,11 @@ const bytesOf = (values: ArrayLike<number>, dtype: string): Uint8Array => {
 };
 
 /**
- * A tfjs backend whose kernels emit ONNX nodes and return symbolic tensors (DESIGN: the compiler).
- * Its state is one graph under construction; `begin` starts a new one.
+ * A tfjs backend that computes nothing: its kernels emit ONNX nodes and return symbolic tensors. Calling a
+ * step function on it, with tfjs's autodiff inside, records the whole training step as one graph. Its state
+ * is one graph under construction; `begin` starts a new one.
  */
-export class OnnxBackend extends tf.KernelBackend implements Trace {
+export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
   private symbols = new WeakMap<object, Symbolic>();
   private nodes: EmittedNode[] = [];
   private initializers = new Map<string, { dims: readonly number[]; dtype: string; data: Uint8Array }>();
@@ -69,7 +86,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   private outputs = new Set<string>();
   private counter = 0;
   private live = 0;
-  /** Shapes alone are wanted: no node and no constant is kept, and equal ones are not looked for. */
+  /** Only shapes are wanted: no node and no constant is recorded. */
   private shapesOnly = false;
   block = 0;
 
@@ -87,7 +104,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     this.counter = 0;
   }
 
-  // --- tfjs's view of a backend -------------------------------------------------------------------------------
+  // --- what tfjs asks of a backend
   override numDataIds(): number {
     return this.live;
   }
@@ -117,14 +134,14 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     throw new Error("the value of a tensor was read while tracing; a step function must be pure tfjs ops");
   }
   override write(values: tf.BackendValues, shape: number[], dtype: tf.DataType): object {
-    return this.constant(values as ArrayLike<number>, shape, dtype as TraceType).dataId;
+    return this.constant(values as ArrayLike<number>, shape, dtype as TensorType).dataId;
   }
   override move(dataId: object, values: tf.BackendValues, shape: number[], dtype: tf.DataType): void {
-    const info = this.constant(values as ArrayLike<number>, shape, dtype as TraceType);
+    const info = this.constant(values as ArrayLike<number>, shape, dtype as TensorType);
     this.symbols.set(dataId, this.symbols.get(info.dataId)!);
   }
 
-  // --- Trace --------------------------------------------------------------------------------------------------
+  // --- GraphBuilder
   private fresh(): string {
     return `v${this.counter++}`;
   }
@@ -146,23 +163,26 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   nameOf(operand: Operand): string {
     if (typeof operand === "string") return operand;
     const symbolic = this.symbolOf(operand);
-    // Shapes may have changed by tfjs's free reshape (same dataId, other shape): make it explicit.
-    if (sizeOf(symbolic.shape) === sizeOf(operand.shape) && symbolic.shape.join() !== operand.shape.join())
+    // tfjs reshapes by giving the same data another shape; ONNX needs a node for it.
+    if (
+      elementCount(symbolic.shape) === elementCount(operand.shape) &&
+      symbolic.shape.join() !== operand.shape.join()
+    )
       return this.nameOf(
         symbolic.splat !== undefined
-          ? this.splat(symbolic.splat, operand.shape, operand.dtype as TraceType)
+          ? this.splat(symbolic.splat, operand.shape, operand.dtype as TensorType)
           : this.emit(
               "Reshape",
               [this.rowMajor(symbolic), this.ints(operand.shape)],
               operand.shape,
               operand.dtype,
-              // A 0 among the dimensions means 0 here, not "as the input".
+              // A dimension of 0 means 0 elements here; ONNX would otherwise copy the input's dimension.
               operand.shape.includes(0) ? { allowzero: { int: 1 } } : {},
             ),
       );
     if (symbolic.splat !== undefined && !symbolic.name) {
       const { splat, shape, dtype } = symbolic;
-      if (sizeOf(shape) <= 1) return this.initializer([splat], shape, dtype);
+      if (elementCount(shape) <= 1) return this.initializer([splat], shape, dtype);
       return this.nameOf(
         this.emit("Expand", [this.initializer([splat], [], dtype), this.ints(shape)], shape, dtype),
       );
@@ -185,16 +205,11 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       symbolic.name = symbolic.blocked;
       return symbolic.name;
     }
-    // The reordering knows floats only.
+    // ReorderOutput takes floats only.
     const float = this.castName(symbolic.blocked, rawShape, symbolic.dtype, "float32");
-    const ordered = this.emit(
-      "ReorderOutput",
-      [float],
-      symbolic.shape,
-      "float32",
-      { channels: { int: channels } },
-      NCHWC,
-    );
+    const ordered = this.emit([NCHWC, "ReorderOutput"], [float], symbolic.shape, "float32", {
+      channels: { int: channels },
+    });
     symbolic.name = this.castName(this.nameOf(ordered), symbolic.shape, "float32", symbolic.dtype);
     return symbolic.name;
   }
@@ -216,13 +231,13 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     const rawShape = tensor.shape.map((d, i) => (i === 1 ? padded : d));
     if (this.isBlocked(tensor)) return this.reuse(symbolic.blocked!, rawShape, tensor.dtype);
     let whole = tensor;
-    // ReorderInput fills the last block by itself where the channels come in fours.
+    // ReorderInput pads the last block by itself, but takes only multiples of four channels.
     if (channels % 4 !== 0) {
       const zeros = tensor.shape.map(() => 0);
       const pads = this.ints([...zeros, ...zeros.map((_, i) => (i === 1 ? padded - channels : 0))]);
       whole = this.emit("Pad", [tensor, pads], rawShape, "float32");
     }
-    const raw = this.emit("ReorderInput", [whole], rawShape, "float32", {}, NCHWC);
+    const raw = this.emit([NCHWC, "ReorderInput"], [whole], rawShape, "float32");
     if (symbolic.shape.join() === tensor.shape.join()) symbolic.blocked = this.nameOf(raw);
     return raw;
   }
@@ -238,7 +253,8 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       const raw = this.blocked(tensor);
       const { block } = this;
       if (channels % block === 0) {
-        // One block is channels last already; to interleave several, Transpose copies whole blocks, ReorderOutput number by number on one thread.
+        // A single block is channels-last already. To interleave several, Transpose copies whole blocks,
+        // where ReorderOutput copies number by number on one thread.
         const apart = this.emit(
           "Reshape",
           [raw, this.ints([n, channels / block, h * w, block])],
@@ -253,14 +269,10 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
               });
         return this.emit("Reshape", [mixed, this.ints(shape)], shape, "float32");
       }
-      return this.emit(
-        "ReorderOutput",
-        [raw],
-        shape,
-        "float32",
-        { channels: { int: channels }, channels_last: { int: 1 } },
-        NCHWC,
-      );
+      return this.emit([NCHWC, "ReorderOutput"], [raw], shape, "float32", {
+        channels: { int: channels },
+        channels_last: { int: 1 },
+      });
     }
     return this.emit("Transpose", [tensor], shape, tensor.dtype, { perm: { ints: [0, 2, 3, 1] } });
   }
@@ -272,11 +284,11 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   scalarName(operand: Operand): string | undefined {
     if (typeof operand === "string") {
       const known = this.initializers.get(operand);
-      return operand === "" || (known && sizeOf(known.dims) === 1) ? operand : undefined;
+      return operand === "" || (known && elementCount(known.dims) === 1) ? operand : undefined;
     }
     const { splat, dtype } = this.symbolOf(operand);
     if (splat !== undefined) return this.initializer([splat], [], dtype);
-    return sizeOf(operand.shape) === 1 ? this.nameOf(operand) : undefined;
+    return elementCount(operand.shape) === 1 ? this.nameOf(operand) : undefined;
   }
 
   private initializer(values: ArrayLike<number>, shape: readonly number[], dtype: string): string {
@@ -304,7 +316,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     return name;
   }
 
-  constant(values: ArrayLike<number>, shape: readonly number[], dtype: TraceType): tf.TensorInfo {
+  constant(values: ArrayLike<number>, shape: readonly number[], dtype: TensorType): tf.TensorInfo {
     const first = values[0];
     let uniform = values.length > 0;
     for (let i = 1; i < values.length && uniform; i++) uniform = values[i] === first;
@@ -313,7 +325,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     return this.info({ name: this.initializer(values, shape, dtype), shape, dtype });
   }
 
-  splat(value: number, shape: readonly number[], dtype: TraceType): tf.TensorInfo {
+  splat(value: number, shape: readonly number[], dtype: TensorType): tf.TensorInfo {
     return this.info({ name: "", shape, dtype, splat: value });
   }
 
@@ -336,27 +348,27 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   }
 
   emit(
-    opType: string,
+    operator: Operator,
     inputs: readonly Operand[],
     shape: readonly number[],
     dtype: string,
     attributes: Readonly<Record<string, EmittedAttribute>> = {},
-    domain = "",
   ): tf.TensorInfo {
-    return (
-      lowerBlocked(this, { opType, inputs, shape, dtype, attributes, domain }) ??
-      this.emitMany(opType, inputs, [{ shape, dtype }], attributes, domain)[0]!
-    );
+    const blocked =
+      typeof operator === "string"
+        ? lowerBlocked(this, { opType: operator, inputs, shape, dtype, attributes })
+        : undefined;
+    return blocked ?? this.emitMany(operator, inputs, [{ shape, dtype }], attributes)[0]!;
   }
 
   emitMany(
-    opType: string,
+    operator: Operator,
     inputs: readonly Operand[],
     outputs: readonly { readonly shape: readonly number[]; readonly dtype: string }[],
     attributes: Readonly<Record<string, EmittedAttribute>> = {},
-    domain = "",
   ): tf.TensorInfo[] {
     if (this.shapesOnly) return outputs.map((out) => this.info({ name: this.fresh(), ...out }));
+    const [domain, opType] = typeof operator === "string" ? ["", operator] : operator;
     const names = inputs.map((operand) => this.nameOf(operand));
     const key = JSON.stringify([opType, domain, names, attributes, outputs]);
     const known = this.shared.get(key);
@@ -386,7 +398,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     return this.info({ name, shape, dtype });
   }
 
-  /** An output must be a value of its own: not an input, not a constant, not another output. */
+  /** A name for a graph output, which must be the result of a node and no output yet: else of an Identity. */
   output(tensor: tf.TensorInfo): string {
     const name = this.nameOf(tensor);
     if (this.producers.has(name) && !this.outputs.has(name)) {
@@ -407,9 +419,11 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
   }
 
   /**
-   * Serialises the graph, leaving out nodes that no output needs.
-   * @param successors the output to be written into the memory of an input, where that is possible, or into another of its shape
-   * @param given inputs that nothing is written into, as the caller gives the memory of all; missing where it does not
+   * Runs the passes and serialises the graph, without the nodes that no output needs. The options are for a
+   * graph whose inputs and outputs the caller allocates.
+   * @param stop name of the sequence that becomes the first output
+   * @param successors for each carry input the output that replaces it in the next step
+   * @param batchInputs the inputs that are never overwritten
    */
   finish(
     inputs: readonly { name: string; shape: readonly number[]; dtype: string }[],
@@ -417,23 +431,27 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     {
       stop,
       successors = new Map(),
-      given,
-    }: { stop?: string; successors?: ReadonlyMap<string, string>; given?: ReadonlySet<string> } = {},
+      batchInputs,
+    }: {
+      stop?: string;
+      successors?: ReadonlyMap<string, string>;
+      batchInputs?: ReadonlySet<string>;
+    } = {},
   ): {
     bytes: Uint8Array;
     nodes: readonly EmittedNode[];
     nodeCounts: Record<string, number>;
     precursors: readonly Precursor[];
-    heads: readonly Head[];
-    neighbours: readonly Neighbours[];
+    leadingRows: readonly LeadingRows[];
+    velocityPairs: readonly VelocityPair[];
   } {
     const shapes = new Map(inputs.map(({ name, shape }) => [name, shape]));
-    const neighbours: Neighbours[] = [];
-    const outside = new Set(outputs.map(({ name }) => name));
+    const velocityPairs: VelocityPair[] = [];
+    const graphOutputs = new Set(outputs.map(({ name }) => name));
     const knowledge: Knowledge = {
       scalarOf: (name) => {
         const known = this.initializers.get(name);
-        return known?.dtype === "float32" && sizeOf(known.dims) === 1
+        return known?.dtype === "float32" && elementCount(known.dims) === 1
           ? new Float32Array(known.data.slice().buffer)[0]
           : undefined;
       },
@@ -441,30 +459,32 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       intsOf: (name) => this.intsOf(name),
       ints: (values) => this.ints(values),
       indices: (values) => this.initializer(values, [values.length], "int32"),
-      ones: (dims) => this.initializer(new Float32Array(sizeOf(dims)).fill(1), dims, "float32"),
+      ones: (dims) => this.initializer(new Float32Array(elementCount(dims)).fill(1), dims, "float32"),
       number: (value) => this.initializer([value], [], "float32"),
       successorOf: (name) => successors.get(name),
-      ...(given && {
-        beside: (moving, resting, factors) => {
-          const both = `${moving}both`;
-          const order = `order${factors.join("and")}`;
-          neighbours.push({ moving, resting, both, order, factors });
-          return { both, factors: order };
+      ...(batchInputs && {
+        pairVelocity: (velocity, weight, factors) => {
+          const both = `${velocity}both`;
+          const rowFactors = `order${factors.join("and")}`;
+          velocityPairs.push({ velocity, weight, both, rowFactors, factors });
+          return { both, factors: rowFactors };
         },
       }),
     };
-    const whole = alive(this.nodes, outside);
-    const cut = given ? heads(whole, outside, given, knowledge) : { nodes: whole, heads: [] };
-    for (const { name, shape } of cut.heads) shapes.set(name, shape);
-    const current = [fuse, untranspose, orient, sums, accumulate, permute].reduce<readonly EmittedNode[]>(
-      (before, pass) => pass(before, outside, knowledge),
+    const whole = alive(this.nodes, graphOutputs);
+    const cut = batchInputs
+      ? cutLeadingRows(whole, graphOutputs, batchInputs, knowledge)
+      : { nodes: whole, leadingRows: [] };
+    for (const { name, shape } of cut.leadingRows) shapes.set(name, shape);
+    const current = [fuse, untranspose, orient, sums, fuseSums, permute].reduce<readonly EmittedNode[]>(
+      (before, pass) => pass(before, graphOutputs, knowledge),
       cut.nodes,
     );
-    const earlier = precursors(current, outside, successors.values());
-    for (const { name } of earlier) outside.add(name);
+    const earlier = precursors(current, graphOutputs, successors.values());
+    for (const { name } of earlier) graphOutputs.add(name);
     const updated = new Set(successors.values());
     const nodes = [
-      ...releaseEarly(current, outside, knowledge),
+      ...releaseEarly(current, graphOutputs, knowledge),
       ...(stop === undefined
         ? []
         : lastLayersFirst(
@@ -495,14 +515,14 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
       producerName: "onnx-unlearn",
       opsetImport: [
         { domain: "", version: EMITTED_OPSET },
-        { domain: "com.microsoft", version: 1 },
+        { domain: MICROSOFT, version: 1 },
         ...(nodes.some(({ domain }) => domain === NCHWC) ? [{ domain: NCHWC, version: 1 }] : []),
       ],
       graph: {
         name: "step",
         node: [
           ...nodes.map((node) => ({
-            // What ONNX Runtime's profiler calls it.
+            // The name under which ONNX Runtime's profiler reports it (src/engine/profile.ts).
             name: `${node.domain === NCHWC ? "blocked " : ""}${node.opType} ${node.outputs[0]!}`,
             opType: node.opType,
             domain: node.domain,
@@ -530,14 +550,14 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
             rawData: data,
           })),
         input: [
-          ...(given ? inputs.filter(({ name }) => read.has(name)) : inputs),
-          ...cut.heads,
-          ...neighbours.map(({ moving, both }) => ({
+          ...(batchInputs ? inputs.filter(({ name }) => read.has(name)) : inputs),
+          ...cut.leadingRows,
+          ...velocityPairs.map(({ velocity, both }) => ({
             name: both,
-            shape: [1, 2, sizeOf(shapes.get(moving)!)],
+            shape: [1, 2, elementCount(shapes.get(velocity)!)],
             dtype: "float32",
           })),
-          ...[...new Set(neighbours.map(({ order }) => order))].map((name) => ({
+          ...[...new Set(velocityPairs.map(({ rowFactors }) => rowFactors))].map((name) => ({
             name,
             shape: [1, 2, 1],
             dtype: "float32",
@@ -553,7 +573,7 @@ export class OnnxBackend extends tf.KernelBackend implements Trace {
     });
     return {
       bytes: onnx.ModelProto.encode(model).finish(),
-      ...{ nodes, nodeCounts, precursors: earlier, heads: cut.heads, neighbours },
+      ...{ nodes, nodeCounts, precursors: earlier, leadingRows: cut.leadingRows, velocityPairs },
     };
   }
 }
@@ -565,33 +585,32 @@ export function tracingBackend(): OnnxBackend {
   if (backend) return backend;
   const created = new OnnxBackend();
   tf.registerBackend(BACKEND, () => created);
-  for (const table of loweringTables) {
-    for (const [kernelName, lower] of Object.entries(table)) {
-      tf.registerKernel({
-        kernelName,
-        backendName: BACKEND,
-        kernelFunc: ({ inputs, attrs }) => {
-          const named: Record<string, tf.TensorInfo> = {};
-          const ordered: tf.TensorInfo[] = [];
-          // Concat, AddN and friends hand over an array of tensors.
-          for (const [key, value] of Object.entries(inputs)) {
-            if (value === undefined || value === null) continue;
-            named[key] = value as tf.TensorInfo;
-            ordered.push(value as tf.TensorInfo);
-          }
-          const lowered = lower({
-            inputs: ordered,
-            named,
-            attrs: (attrs ?? {}) as Record<string, unknown>,
-            trace: created,
-          });
-          // tfjs takes an output that is a Tensor as it is: an input handed back would be its own successor on the
-          // tape, and its gradient would be counted twice. A plain TensorInfo becomes a tensor of its own.
-          const own = ({ dataId, shape, dtype }: tf.TensorInfo): tf.TensorInfo => ({ dataId, shape, dtype });
-          return Array.isArray(lowered) ? lowered.map(own) : own(lowered);
-        },
-      });
-    }
+  for (const [kernelName, lower] of Object.entries(lowerings)) {
+    tf.registerKernel({
+      kernelName,
+      backendName: BACKEND,
+      kernelFunc: ({ inputs, attrs }) => {
+        const named: Record<string, tf.TensorInfo> = {};
+        const ordered: tf.TensorInfo[] = [];
+        // Concat, AddN and others hand over an array of tensors.
+        for (const [key, value] of Object.entries(inputs)) {
+          if (value === undefined || value === null) continue;
+          named[key] = value as tf.TensorInfo;
+          ordered.push(value as tf.TensorInfo);
+        }
+        const lowered = lower({
+          inputs: ordered,
+          named,
+          attrs: (attrs ?? {}) as never,
+          graph: created,
+        });
+        // A lowering may return its input. tfjs records an output that is a Tensor as it is: on the tape that
+        // input would be both operand and result of the kernel, and the backward pass would add its gradient
+        // twice. A plain TensorInfo with the same data becomes a new tensor instead.
+        const own = ({ dataId, shape, dtype }: tf.TensorInfo): tf.TensorInfo => ({ dataId, shape, dtype });
+        return Array.isArray(lowered) ? lowered.map(own) : own(lowered);
+      },
+    });
   }
   backend = created;
   return created;

@@ -1,45 +1,46 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { BACKEND, type OnnxBackend, tracingBackend } from "./backend.ts";
 import { registerGradients } from "./gradients.ts";
 import { overwritable } from "./in-place.ts";
-import { sizeOf } from "./lookups.ts";
 import type { CompiledGraph, StepFunction, StepSignature, TensorSpec, Tensors } from "./step.ts";
 
 const STOP = "stop";
 
 export interface CompileOptions {
   /**
-   * Channels per block of ONNX Runtime's blocked convolution layout on the machine that will run the graph; 0 (default):
-   * do without it. A wrong number gives wrong results, so it must have been probed.
+   * Channels per block of ONNX Runtime's blocked convolution layout on the machine that will run the graph; 0
+   * (default) compiles row-major only. A wrong number gives wrong results: probe it (src/engine/block.ts).
    */
   readonly block?: number;
   /**
-   * The caller gives the memory for every output, see src/engine/onnxruntime.ts: the first one is no tensor but a sequence (schedule.ts),
-   * and there are further ones that share the memory of others.
+   * The caller allocates the memory of all inputs and outputs, as src/engine/onnxruntime.ts does. The graph
+   * then has further inputs and outputs that share memory (see {@link CompiledGraph}), and its first output
+   * is a sequence.
    */
-  readonly givenMemory?: boolean;
+  readonly preallocated?: boolean;
 }
 
-/** Calls `use` with the tracing backend as tfjs's own, and tidies up behind it. */
+/** Calls `use` while the tracing backend is tfjs's current one, then disposes of its tensors. */
 function whileTracing<T>(
   { block = 0, shapesOnly = false }: { readonly block?: number; readonly shapesOnly?: boolean },
-  use: (trace: OnnxBackend) => T,
+  use: (builder: OnnxBackend) => T,
 ): T {
-  const trace = tracingBackend();
+  const builder = tracingBackend();
   const previous = tf.getBackend();
   tf.setBackend(BACKEND);
-  trace.begin(block, shapesOnly);
+  builder.begin(block, shapesOnly);
   tf.engine().startScope("trace");
   try {
-    return use(trace);
+    return use(builder);
   } finally {
     tf.engine().endScope();
     if (previous) tf.setBackend(previous);
   }
 }
 
-const symbolic = (trace: OnnxBackend, name: string, { shape, dtype }: TensorSpec): tf.Tensor =>
-  tf.engine().makeTensorFromTensorInfo(trace.input(name, shape, dtype));
+const symbolic = (builder: OnnxBackend, name: string, { shape, dtype }: TensorSpec): tf.Tensor =>
+  tf.engine().makeTensorFromTensorInfo(builder.input(name, shape, dtype));
 
 const specsOf = (tensors: Tensors): Readonly<Record<string, TensorSpec>> =>
   Object.fromEntries(
@@ -49,28 +50,33 @@ const specsOf = (tensors: Tensors): Readonly<Record<string, TensorSpec>> =>
     ]),
   );
 
-/** Shapes and types of a step's results, from one call that differentiates nothing on symbolic tensors; no graph is made. @throws as {@link compileStep} */
+/**
+ * Shapes and types of a step's results, from one call on symbolic tensors. No graph is made, and nothing may
+ * be differentiated in the step.
+ * @throws as {@link compileStep}
+ */
 export const traceShapes = (
   step: StepFunction,
   { carry, batch }: StepSignature,
 ): Readonly<Record<string, TensorSpec>> =>
-  whileTracing({ shapesOnly: true }, (trace) => {
+  whileTracing({ shapesOnly: true }, (builder) => {
     const bind = (specs: Readonly<Record<string, TensorSpec>>): Tensors =>
-      Object.fromEntries(Object.entries(specs).map(([key, spec]) => [key, symbolic(trace, key, spec)]));
+      Object.fromEntries(Object.entries(specs).map(([key, spec]) => [key, symbolic(builder, key, spec)]));
     return specsOf(step(bind(carry), bind(batch)).results);
   });
 
 /**
- * Records one call of a step function, tfjs's autodiff inside included, as one ONNX graph.
- * @throws Error if the step reads a value, or uses a kernel the compiler has no lowering for (the message names it)
+ * Records one call of a step function, with the autodiff and the optimiser update in it, as one ONNX graph.
+ * @throws Error if the step reads a tensor's value, or uses a kernel without a lowering (the message names
+ * it)
  */
 export function compileStep(
   step: StepFunction,
   signature: StepSignature,
-  { block = 0, givenMemory = false }: CompileOptions = {},
+  { block = 0, preallocated = false }: CompileOptions = {},
 ): CompiledGraph {
   registerGradients();
-  return whileTracing({ block }, (trace) => {
+  return whileTracing({ block }, (builder) => {
     const graphInputs: { name: string; shape: readonly number[]; dtype: string }[] = [];
     const bind = (specs: Readonly<Record<string, TensorSpec>>, prefix: string) => {
       const tensors: Record<string, tf.Tensor> = {};
@@ -79,7 +85,7 @@ export function compileStep(
         const name = `${prefix}${i}`;
         names[key] = name;
         graphInputs.push({ name, shape, dtype });
-        tensors[key] = symbolic(trace, name, { shape, dtype });
+        tensors[key] = symbolic(builder, name, { shape, dtype });
       });
       return { tensors, names };
     };
@@ -91,7 +97,7 @@ export function compileStep(
     const collect = (tensors: Readonly<Record<string, tf.Tensor>>) =>
       Object.fromEntries(
         Object.entries(tensors).map(([key, tensor]) => {
-          const name = trace.output(tensor);
+          const name = builder.output(tensor);
           graphOutputs.push({ name, shape: tensor.shape, dtype: tensor.dtype });
           return [key, name];
         }),
@@ -108,24 +114,24 @@ export function compileStep(
     const outputs = { carry: collect(out.carry), results: collect(out.results) };
     const keys = Object.keys(signature.carry);
     const successors = new Map(keys.map((key) => [carry.names[key]!, outputs.carry[key]!]));
-    const given = new Set(Object.values(batch.names));
-    const { bytes, nodes, nodeCounts, precursors, heads, neighbours } = trace.finish(
+    const batchInputs = new Set(Object.values(batch.names));
+    const { bytes, nodes, nodeCounts, precursors, leadingRows, velocityPairs } = builder.finish(
       graphInputs,
       graphOutputs,
-      givenMemory ? { stop: STOP, successors, given } : {},
+      preallocated ? { stop: STOP, successors, batchInputs } : {},
     );
     const written = [...graphOutputs, ...precursors].map(({ name }) => name);
     const overwrites = overwritable(nodes, new Set(written));
-    /** What is written into the memory of an output first. */
-    const first = (output: string) => precursors.find((value) => value.output === output)?.name ?? output;
-    const inPlace = keys.filter((key) => overwrites(carry.names[key]!, first(outputs.carry[key]!)));
-    for (const { resting } of neighbours)
-      if (!inPlace.some((key) => carry.names[key] === resting))
-        throw new Error(`"${resting}" lies beside its velocity, but cannot be written in place`);
-    // What no node reads is no input then.
+    /** The first value that is written into the memory of an output. */
+    const firstIn = (output: string) => precursors.find((value) => value.output === output)?.name ?? output;
+    const inPlace = keys.filter((key) => overwrites(carry.names[key]!, firstIn(outputs.carry[key]!)));
+    for (const { weight } of velocityPairs)
+      if (!inPlace.some((key) => carry.names[key] === weight))
+        throw new Error(`"${weight}" lies beside its velocity, but cannot be written in place`);
+    // Inputs that no node reads are left out of such a graph.
     const read = new Set(nodes.flatMap((node) => node.inputs));
     const used = (names: Readonly<Record<string, string>>) =>
-      givenMemory ? Object.fromEntries(Object.entries(names).filter(([, name]) => read.has(name))) : names;
+      preallocated ? Object.fromEntries(Object.entries(names).filter(([, name]) => read.has(name))) : names;
     const keyOf = (names: Readonly<Record<string, string>>, wanted: string) =>
       Object.keys(names).find((key) => names[key] === wanted)!;
     return {
@@ -133,17 +139,18 @@ export function compileStep(
       inputs: { carry: used(carry.names), batch: used(batch.names) },
       outputs,
       inPlace,
-      ...(givenMemory ? { stop: STOP } : {}),
+      ...(preallocated ? { stop: STOP } : {}),
       precursors,
-      heads: heads.map(({ name, of, shape, dtype }) => ({
+      leadingRows: leadingRows.map(({ name, of, shape, dtype }) => ({
         ...{ name, key: keyOf(batch.names, of), spec: { shape, dtype: dtype as TensorSpec["dtype"] } },
       })),
-      neighbours: neighbours.map(({ moving, resting, ...rest }) => ({
+      velocityPairs: velocityPairs.map(({ velocity, weight, ...rest }) => ({
         ...rest,
-        moving: keyOf(carry.names, moving),
-        resting: keyOf(carry.names, resting),
+        velocity: keyOf(carry.names, velocity),
+        weight: keyOf(carry.names, weight),
       })),
-      valueBytes: 4 * nodes.reduce((sum, { shapes }) => sum + shapes.reduce((s, d) => s + sizeOf(d), 0), 0),
+      valueBytes:
+        4 * nodes.reduce((sum, { shapes }) => sum + shapes.reduce((s, d) => s + elementCount(d), 0), 0),
       resultSpecs: specsOf(out.results),
       nodeCounts,
     };

@@ -1,32 +1,40 @@
-import { NCHWC } from "./layout.ts";
+import { type EmittedNode, MICROSOFT, NCHWC } from "./graph-builder.ts";
 import { flagOf, type Knowledge, lookups, permOf, rewritten } from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
 
 /**
- * Merges neighbouring nodes into operators that do both in one pass over memory.
- * @param nodes in an order in which every value is made before it is used
- * @param kept names that must stay values of the graph: its outputs
+ * Merges consecutive nodes into operators that do the work of both in one pass over memory.
+ * @param nodes in topological order
+ * @param graphOutputs names that must stay values of the graph
  */
 export const fuse = (
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
   knowledge: Knowledge,
 ): readonly EmittedNode[] =>
-  fuseNormalization(fuseBias(fuseConvolutions(nodes, kept, knowledge), kept, knowledge), kept, knowledge);
+  fuseNormalization(
+    fuseBias(fuseConvolutions(nodes, graphOutputs, knowledge), graphOutputs, knowledge),
+    graphOutputs,
+    knowledge,
+  );
 
-/** A LayerNormalization of which nobody needs the parts takes over the scale and the shift that follow it. */
+/**
+ * Moves a scale and a shift into the LayerNormalization before them, if nothing reads its statistics or the
+ * values between.
+ */
 function fuseNormalization(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
-  const { uses, maker, shape, once } = lookups(nodes, kept, knowledge);
+  const { uses, maker, shape, once } = lookups(nodes, graphOutputs, knowledge);
   const isOnes = (name: string) => {
     const node = maker.get(name);
     return node?.opType === "Expand" && knowledge.scalarOf(node.inputs[0]!) === 1;
   };
-  /** The node of this kind behind one operand of an operator that only this operator reads, and the other operand. */
-  const behind = (node: EmittedNode, opType: string): readonly [EmittedNode, string] | undefined => {
+  /**
+   * The node of this type that makes one operand of `node`, if only `node` reads it; and the other operand.
+   */
+  const operandMadeBy = (node: EmittedNode, opType: string): readonly [EmittedNode, string] | undefined => {
     const [a, b] = node.inputs as [string, string];
     for (const [value, other] of [
       [a, b],
@@ -41,12 +49,12 @@ function fuseNormalization(
   const replaced = new Map<EmittedNode, readonly EmittedNode[]>();
   for (const node of nodes) {
     if (node.opType !== "Add") continue;
-    const scaled = behind(node, "Mul");
-    const reshaped = scaled && behind(scaled[0], "Reshape");
+    const scaled = operandMadeBy(node, "Mul");
+    const reshaped = scaled && operandMadeBy(scaled[0], "Reshape");
     const normal = reshaped && maker.get(reshaped[0].inputs[0]!);
     if (normal?.opType !== "LayerNormalization" || !isOnes(normal.inputs[1]!)) continue;
     const [rows, ...parts] = normal.outputs as [string, ...string[]];
-    if (!once(rows) || parts.some((name) => uses.has(name) || kept.has(name))) continue;
+    if (!once(rows) || parts.some((name) => uses.has(name) || graphOutputs.has(name))) continue;
     const length = normal.shapes[0]!.at(-1)!;
     const [shift, scale] = [scaled![1], reshaped![1]];
     if ([shift, scale].some((name) => shape(name)?.join() !== `${length}`)) continue;
@@ -62,19 +70,20 @@ function fuseNormalization(
   return rewritten(nodes, gone, replaced);
 }
 
-/** Fewest rows of a product whose bias is added by a pass of its own: Gemm first copies it to every row on one thread. */
+/** From so many rows on, the bias stays a separate Add: Gemm first copies it to every row, on one thread. */
 const MANY_ROWS = 1024;
 
 /**
- * A matrix product and the bias added to its rows become one Gemm, also through a Reshape in between that keeps the rows. Where these are many, product and
- * sum stay apart, and the product is one that ONNX Runtime does not join with the sum.
+ * Makes one Gemm of a matrix product and the bias added to its rows, also if a Reshape between them leaves
+ * the last axis alone. With MANY_ROWS both stay, and the product becomes a FusedMatMul, which ONNX Runtime
+ * does not merge with the Add.
  */
 function fuseBias(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
-  const { maker, shape, once } = lookups(nodes, kept, knowledge);
+  const { maker, shape, once } = lookups(nodes, graphOutputs, knowledge);
   const gone = new Set<EmittedNode>();
   const replaced = new Map<EmittedNode, readonly EmittedNode[]>();
   for (const node of nodes) {
@@ -92,7 +101,7 @@ function fuseBias(
       const before = (reshape ?? product).shapes[0]!;
       if (before.at(-1) !== length || before.join() !== node.shapes[0]!.join()) continue;
       if (rows >= MANY_ROWS) {
-        replaced.set(product, [{ ...product, opType: "FusedMatMul", domain: "com.microsoft" }]);
+        replaced.set(product, [{ ...product, opType: "FusedMatMul", domain: MICROSOFT }]);
         break;
       }
       const gemm: EmittedNode = {
@@ -122,33 +131,30 @@ function fuseBias(
 }
 
 /**
- * Lets blocked convolutions do what follows them in the same pass over memory: an addition becomes their `Sum` operand, a
- * ReLU or Clip their activation. Each only where nobody else reads what stood between.
- * @param nodes in an order in which every value is made before it is used
- * @param scalarOf the value of a constant scalar
- * @param kept names that must stay values of the graph: its outputs
+ * Merges blocked convolutions with what follows them: an addition becomes their `Sum` operand, a ReLU or Clip
+ * their activation. Each only if nothing else reads the value between.
  */
 function fuseConvolutions(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
   const { scalarOf } = knowledge;
-  const { maker, shape, once } = lookups(nodes, kept, knowledge);
-  /** Whether a value stood in another order, which may then go on in that one (untranspose.ts). */
+  const { maker, shape, once } = lookups(nodes, graphOutputs, knowledge);
+  /** Whether a value was transposed: untranspose.ts may want to add it before the transposition instead. */
   const transposed = (name: string): boolean => {
     const node = maker.get(name);
     if (!node) return false;
     return permOf(node) !== undefined || (node.opType === "Reshape" && transposed(node.inputs[0]!));
   };
 
-  /** Blocked convolutions by output, with their place in `fused`, as long as they may still take something over. */
+  /** Place in `fused` of each blocked convolution that may still absorb its reader, by its output. */
   const open = new Map<string, number>();
   const fused: (EmittedNode | undefined)[] = [];
   const takeOver = (output: string, change: (node: EmittedNode) => EmittedNode): boolean => {
     const place = open.get(output)!;
     const node = change(fused[place]!);
-    // It moves down to where what it takes over stood: every operand is made by then.
+    // The convolution moves down to the place of the node it absorbs, where all its operands exist.
     fused[place] = undefined;
     open.delete(output);
     fused.push(node);
@@ -177,9 +183,9 @@ function fuseConvolutions(
         const { inputs, attributes } = fused[open.get(x)!]!;
         return inputs.length < 4 && !("activation" in attributes);
       };
-      // Of two convolutions the later one: the earlier one's output is its operand.
+      // Of two convolutions the later one absorbs the sum, with the earlier one's output as operand.
       const [first, other] = free(b) ? [b, a] : free(a) ? [a, b] : [undefined, ""];
-      // Broadcasting is beyond the convolution's `Sum`.
+      // `Sum` does not broadcast.
       if (first === undefined || shape(a)?.join() !== shape(b)?.join() || transposed(other)) return false;
       return takeOver(first, (c) => ({
         ...c,
@@ -197,7 +203,7 @@ function fuseConvolutions(
   return fused.filter((node) => node !== undefined);
 }
 
-/** What a blocked convolution calls this node as its activation. */
+/** A node as the activation attributes of a blocked convolution; undefined if it is none. */
 function activationOf(
   { opType, inputs }: EmittedNode,
   scalarOf: (name: string) => number | undefined,

@@ -1,22 +1,23 @@
-import { type Knowledge, makersOf, readersOf, sizeOf } from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
+import { elementCount } from "../dims.ts";
+import type { EmittedNode } from "./graph-builder.ts";
+import { type Knowledge, makersOf, readersOf } from "./lookups.ts";
 
-/** Which operand of FusedConv is `Sum`, what it adds to. */
+/** Index of FusedConv's operand `Sum`, which it adds the convolution to, in place. */
 const SUM = 3;
-/** Operators that read an operand and never hand out the memory of a graph input. */
+/** Operators whose result is never their operand's memory under another name. */
 const READS_ONLY = new Set(["Add", "Sub", "Mul", "Div", "Sum", "FusedConv", "Gemm", "MatMul", "FusedMatMul"]);
-/** Those that also read each element before they write the one in its place; FusedConv does so with its `Sum` alone. */
+/** Of those, the ones that read an element before they write the result there. FusedConv: only its `Sum`. */
 const BY_ELEMENT = new Set(["Add", "Sub", "Mul", "Div"]);
 
-/** The operands that a node may look at anywhere when it has begun to write. */
+/** The operands of which a node may read any element after it has begun to write its result. */
 const readAnywhere = ({ opType, inputs }: EmittedNode): readonly string[] =>
   BY_ELEMENT.has(opType) ? [] : opType === "FusedConv" ? inputs.slice(0, SUM) : inputs;
 
 /**
- * Whether a graph output may be written into the memory of a graph input: every reader of the input must come before the
- * output's producer in *any* order of execution, so it must be an ancestor of it; or the producer itself, element by element.
+ * Decides whether a graph output may be written into the memory of a graph input of the same size. In any
+ * order in which ONNX Runtime may run the nodes, every reader of the input must have run before the node that
+ * makes the output: each reader is an ancestor of that node, or is that node and works element by element.
  * @param outputs names of the graph's outputs
- * @returns of an input and an output of one size
  */
 export function overwritable(
   nodes: readonly EmittedNode[],
@@ -25,7 +26,7 @@ export function overwritable(
   const maker = makersOf(nodes);
   const readers = readersOf(nodes);
   const isView = ({ opType, outputs: [name] }: EmittedNode) => opType === "Reshape" && !outputs.has(name!);
-  /** A value and its views: a Reshape hands on the operand's memory. */
+  /** A value and its views: a Reshape's result is its operand's memory. */
   const namesOf = (name: string): readonly string[] => [
     name,
     ...(readers.get(name) ?? []).filter(isView).flatMap((node) => namesOf(node.outputs[0]!)),
@@ -52,7 +53,7 @@ export function overwritable(
   };
 }
 
-/** A value that is to be given the memory of the graph output it ends as. */
+/** A value that must be computed in the memory of the graph output into which it develops. */
 export interface Precursor {
   readonly name: string;
   readonly shape: readonly number[];
@@ -60,19 +61,20 @@ export interface Precursor {
 }
 
 /**
- * What ends as one of these outputs by way of FusedConv's `Sum`, for each output from first to last. In the memory of the
- * output none of it is copied: each has one reader, which makes the next in its place, and the output is a view of the last.
- * @param kept names of the graph's outputs
+ * The values from which these outputs develop through FusedConv's `Sum`, for each output from first to last.
+ * Each has one reader, which adds to it in place, and the output is a view of the last. In any other memory
+ * than the output's, the first of them would have to be copied.
+ * @param graphOutputs names of all outputs of the graph
  */
 export function precursors(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
   outputs: Iterable<string>,
 ): readonly Precursor[] {
   const maker = makersOf(nodes);
   const readers = readersOf(nodes);
-  const own = (name: string) => readers.get(name)?.length === 1 && !kept.has(name);
-  /** What makes a value in its memory, that of views left out. */
+  const own = (name: string) => readers.get(name)?.length === 1 && !graphOutputs.has(name);
+  /** The nodes that write a value's memory, first to last; views of it left out. */
   const makers = (name: string): readonly EmittedNode[] => {
     const node = maker.get(name);
     if (!node) return [];
@@ -93,61 +95,62 @@ export function precursors(
   });
 }
 
-/** The first rows of a graph input, which need no copy: they lie at its beginning. */
-export interface Head {
+/** The first rows of a graph input. They are the beginning of its memory, so no copy is needed for them. */
+export interface LeadingRows {
   readonly name: string;
   readonly of: string;
   readonly shape: readonly number[];
   readonly dtype: string;
 }
 
-/** Fewest numbers whose copy costs more than one more graph input. */
-const HEAD = 2 ** 12;
+/** Fewest elements whose copy costs more than one more graph input. */
+const MIN_ELEMENTS = 2 ** 12;
 
 /**
- * Slices off the beginning of graph inputs, as graph inputs of their own.
- * @param given inputs that no output is written into
+ * Replaces every Slice that takes the first rows of a batch input by a graph input of its own.
+ * @param batchInputs inputs whose memory no output is written into
  */
-export function heads(
+export function cutLeadingRows(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
-  given: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
+  batchInputs: ReadonlySet<string>,
   { intsOf }: Knowledge,
-): { readonly nodes: readonly EmittedNode[]; readonly heads: readonly Head[] } {
-  const isHead = ({
+): { readonly nodes: readonly EmittedNode[]; readonly leadingRows: readonly LeadingRows[] } {
+  const isLeading = ({
     opType,
     inputs: [of, starts, , axes, steps],
     outputs: [name],
     shapes: [shape],
   }: EmittedNode) =>
     opType === "Slice" &&
-    given.has(of!) &&
-    !kept.has(name!) &&
+    batchInputs.has(of!) &&
+    !graphOutputs.has(name!) &&
     intsOf(starts!)?.join() === "0" &&
     axes !== undefined &&
     intsOf(axes)?.join() === "0" &&
     (steps === undefined || intsOf(steps)?.join() === "1") &&
-    sizeOf(shape!) >= HEAD;
-  const found = nodes.filter(isHead);
+    elementCount(shape!) >= MIN_ELEMENTS;
+  const found = nodes.filter(isLeading);
   return {
-    nodes: nodes.filter((node) => !isHead(node)),
-    heads: found.map(({ inputs: [of], outputs: [name], shapes: [shape], dtypes: [dtype] }) => ({
+    nodes: nodes.filter((node) => !isLeading(node)),
+    leadingRows: found.map(({ inputs: [of], outputs: [name], shapes: [shape], dtypes: [dtype] }) => ({
       ...{ name: name!, of: of!, shape: shape!, dtype: dtype! },
     })),
   };
 }
 
 /**
- * Two graph inputs of one size that lie side by side: of three equal parts of a buffer `resting` has the middle one and is written in place, `moving` the first and
- * the last one in turn. Both together are then one value in either turn, `moving` in front or behind.
+ * A weight that lies between two copies of its velocity, [v0 | w | v1], so that one node can read both at
+ * once. Steps alternate between reading v0 and writing v1, and reading v1 and writing v0; the weight is
+ * updated in place. What a step reads is therefore one value of two rows: [v0 | w] or [w | v1].
  */
-export interface Neighbours {
-  readonly moving: string;
-  readonly resting: string;
-  /** Graph input float32 [1, 2, elements]: the two parts that hold both. */
+export interface VelocityPair {
+  readonly velocity: string;
+  readonly weight: string;
+  /** Graph input float32 [1, 2, elements]: the two rows. */
   readonly both: string;
-  /** Graph input float32 [1, 2, 1]: a number for each, in the order in which they lie. */
-  readonly order: string;
-  /** Of `moving` and of `resting`. */
+  /** Graph input float32 [1, 2, 1]: the factor of each row. Its order alternates with the rows'. */
+  readonly rowFactors: string;
+  /** Of the velocity (momentum) and of the weight (decay). */
   readonly factors: readonly [number, number];
 }

@@ -1,6 +1,6 @@
-import type { EmittedNode } from "./trace.ts";
+import type { EmittedNode } from "./graph-builder.ts";
 
-/** What a pass knows of values that no node makes. */
+/** What a pass may ask about graph inputs and constants, and the constants it may add. */
 export interface Knowledge {
   /** The value of a constant scalar. */
   readonly scalarOf: (name: string) => number | undefined;
@@ -10,21 +10,23 @@ export interface Knowledge {
   readonly intsOf: (name: string) => readonly number[] | undefined;
   /** Name of a constant list of integers. */
   readonly ints: (values: readonly number[]) => string;
-  /** Name of a constant list of places in a value. */
+  /** Name of a constant int32 list of indices. */
   readonly indices: (values: Int32Array) => string;
   /** Name of a constant tensor of ones. */
   readonly ones: (dims: readonly number[]) => string;
   /** Name of a constant scalar. */
   readonly number: (value: number) => string;
-  /** The output that takes the memory of a graph input, if that proves possible. */
+  /** The carry output that replaces a carry input in the next step, and could be written into its memory. */
   readonly successorOf: (name: string) => string | undefined;
   /**
-   * Has two graph inputs of one size lie side by side in memory, see {@link Neighbours}: the names of both as one value [1, 2, elements], and of their
-   * factors [1, 2, 1] in the order in which they lie. Missing where the caller does not give the memory.
+   * Asks that a velocity lie beside its weight in memory, see {@link VelocityPair}; undefined unless the
+   * caller allocates the memory.
+   * @param factors what the velocity and the weight are multiplied by
+   * @returns names of two graph inputs: both values as one [1, 2, elements], and their factors [1, 2, 1]
    */
-  readonly beside?: (
-    moving: string,
-    resting: string,
+  readonly pairVelocity?: (
+    velocity: string,
+    weight: string,
     factors: readonly [number, number],
   ) => { readonly both: string; readonly factors: string };
 }
@@ -35,17 +37,17 @@ export interface Lookups {
   readonly maker: ReadonlyMap<string, EmittedNode>;
   /** Shape of any value. */
   readonly shape: (name: string) => readonly number[] | undefined;
-  /** Whether one node alone reads a value. */
+  /** Whether a value is read once and is no graph output, so that its reader may absorb its maker. */
   readonly once: (name: string) => boolean;
 }
 
 /**
- * What a pass asks about values.
- * @param kept names that must stay values of the graph: its outputs
+ * Indexes a graph for a pass.
+ * @param graphOutputs names that must stay values of the graph
  */
 export function lookups(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
   { shapeOf }: Knowledge,
 ): Lookups {
   const uses = new Map<string, number>();
@@ -56,7 +58,7 @@ export function lookups(
     const node = maker.get(name);
     return node ? node.shapes[node.outputs.indexOf(name)] : shapeOf(name);
   };
-  return { uses, maker, shape, once: (name) => uses.get(name) === 1 && !kept.has(name) };
+  return { uses, maker, shape, once: (name) => uses.get(name) === 1 && !graphOutputs.has(name) };
 }
 
 /** The node that makes each value. */
@@ -75,19 +77,19 @@ export function readersOf(nodes: readonly EmittedNode[]): ReadonlyMap<string, re
   return readers;
 }
 
-/** The nodes that these values need, themselves or by way of others; ONNX Runtime would run the rest too. */
+/** The nodes that these values depend on. ONNX Runtime would also run those that no output needs. */
 export function alive(nodes: readonly EmittedNode[], values: Iterable<string>): readonly EmittedNode[] {
   const needed = new Set(values);
-  const kept: EmittedNode[] = [];
+  const found: EmittedNode[] = [];
   for (const node of [...nodes].reverse()) {
     if (!node.outputs.some((name) => needed.has(name))) continue;
     for (const name of node.inputs) needed.add(name);
-    kept.push(node);
+    found.push(node);
   }
-  return kept.reverse();
+  return found.reverse();
 }
 
-/** The nodes with some left out and some replaced by others in their place. */
+/** The nodes without `gone`, and with each key of `replaced` exchanged for its nodes. */
 export const rewritten = (
   nodes: readonly EmittedNode[],
   gone: ReadonlySet<EmittedNode>,
@@ -105,7 +107,7 @@ export const permOf = ({ opType, domain, attributes }: EmittedNode): readonly nu
 export const flagOf = ({ attributes }: EmittedNode, name: string): boolean =>
   ((attributes[name] as { readonly int: number } | undefined)?.int ?? 0) !== 0;
 
-/** A node that states a value's elements under another shape. */
+/** A Reshape node from one value to another. */
 export const reshapeNode = (
   [from, to]: readonly [string, string],
   dims: readonly number[],
@@ -120,5 +122,3 @@ export const reshapeNode = (
   dtypes: [dtype],
   attributes: {},
 });
-
-export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);

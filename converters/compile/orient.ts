@@ -1,3 +1,5 @@
+import { elementCount } from "../dims.ts";
+import { type EmittedNode, MICROSOFT } from "./graph-builder.ts";
 import { isElementwise } from "./layout.ts";
 import {
   flagOf,
@@ -7,48 +9,49 @@ import {
   readersOf,
   reshapeNode,
   rewritten,
-  sizeOf,
 } from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
 
-/** Smallest right factor, in elements, whose rearranging a product notices. */
-const WORTHWHILE = 2 ** 14;
+/** Fewest elements of a factor for which its copy takes a noticeable part of the product's time. */
+const MIN_ELEMENTS = 2 ** 14;
 
 /** A matrix product of two matrices: MatMul, FusedMatMul or Gemm. */
 const isProduct = ({ opType, domain }: EmittedNode): boolean =>
-  domain === "com.microsoft" ? opType === "FusedMatMul" : /^(MatMul|Gemm)$/.test(opType);
+  domain === MICROSOFT ? opType === "FusedMatMul" : /^(MatMul|Gemm)$/.test(opType);
 
-/** The values that are stored transposed together, all of one shape, and the nodes around them. */
+/** Values of one shape that can only be stored transposed together, and the nodes that make or read them. */
 interface Region {
   readonly values: ReadonlySet<string>;
   readonly nodes: ReadonlySet<EmittedNode>;
 }
 
 /**
- * Stores the activations of wide dense layers features first: ONNX Runtime's product copies its right factor into blocks
- * first, so with few rows x and many features in W it is faster as (W xᵀ)ᵀ, whose right factor is the small one. The transposition costs nothing where it
- * ends in other products, which take their factors either way: y = x Wᵀ, its activation and its gradient D are kept as
- * yᵀ and Dᵀ, and the weight's gradient Dᵀ x no longer transposes its left factor. 784-512 with 128 rows: 3.8 → 3.55 ms for the three products of a step.
+ * Stores the activations of wide dense layers transposed, [features, rows] instead of [rows, features].
+ *
+ * ONNX Runtime's matrix product first copies its right factor into blocks. With few rows x and a large W, y =
+ * x Wᵀ is therefore faster as yᵀ = W xᵀ, whose right factor is the small one. No Transpose is needed where yᵀ
+ * goes only through element-wise operators, sums and other products, which take a factor either way. The
+ * activation and its gradient D are then stored transposed too, and the weight's gradient Dᵀ x no longer has
+ * to transpose its left factor.
  */
 export function orient(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
-  const known = lookups(nodes, kept, knowledge);
+  const known = lookups(nodes, graphOutputs, knowledge);
   const readers = readersOf(nodes);
-  /** Values that some product has led to, whether they can be transposed or not. */
+  /** Values that were looked at, whether they can be transposed or not. */
   const met = new Set<string>();
   const regions = nodes.flatMap((node) => {
     if (!isProduct(node) || met.has(node.outputs[0]!) || !isWide(node, known)) return [];
-    const region = grow(node, kept, known, readers, knowledge, met);
+    const region = grow({ seed: node, graphOutputs, known, readers, knowledge, met });
     return region ? [region] : [];
   });
   const whole: Region = {
     values: new Set(regions.flatMap(({ values }) => [...values])),
     nodes: new Set(regions.flatMap((region) => [...region.nodes])),
   };
-  return untwist(transpose(nodes, whole, known, knowledge), kept, knowledge);
+  return transposeResults(transpose(nodes, whole, known, knowledge), graphOutputs, knowledge);
 }
 
 const isMatrix = (shape: readonly number[] | undefined): shape is readonly [number, number] =>
@@ -62,33 +65,38 @@ function isWide(node: EmittedNode, { shape }: Lookups): boolean {
     node.shapes[0]!.length === 2 &&
     factors.every(isMatrix) &&
     2 * rows! <= columns! &&
-    sizeOf(factors[1]!) >= WORTHWHILE
+    elementCount(factors[1]!) >= MIN_ELEMENTS
   );
 }
 
-/**
- * All that is stored transposed if this product is; undefined where somebody needs it as it is.
- * @param met takes in every value on the way
- */
-function grow(
-  seed: EmittedNode,
-  kept: ReadonlySet<string>,
-  { maker, shape }: Lookups,
-  readers: ReadonlyMap<string, readonly EmittedNode[]>,
-  { intsOf }: Knowledge,
-  met: Set<string>,
-): Region | undefined {
+/** All that must be stored transposed if the product `seed` is; undefined if some node needs it as it is. */
+function grow({
+  seed,
+  graphOutputs,
+  known: { maker, shape },
+  readers,
+  knowledge: { intsOf },
+  met,
+}: {
+  readonly seed: EmittedNode;
+  readonly graphOutputs: ReadonlySet<string>;
+  readonly known: Lookups;
+  readonly readers: ReadonlyMap<string, readonly EmittedNode[]>;
+  readonly knowledge: Knowledge;
+  /** Every value looked at is added here. */
+  readonly met: Set<string>;
+}): Region | undefined {
   const [rows, columns] = seed.shapes[0] as [number, number];
   const same = (name: string) => shape(name)?.join() === `${rows},${columns}`;
   const values = new Set<string>();
   const members = new Set<EmittedNode>();
   const open = [seed.outputs[0]!];
-  /** Takes in an operand that must keep pace with the result; false where it cannot. */
+  /** Adds an operand that must be transposed too; false if it can neither be transposed nor broadcast. */
   const follows = (name: string): boolean => {
     if (!name) return true;
     if (same(name)) return open.push(name) > 0;
     const dims = shape(name);
-    return dims !== undefined && (sizeOf(dims) === 1 || broadcastOf(dims, rows, columns) !== undefined);
+    return dims !== undefined && (elementCount(dims) === 1 || broadcastOf(dims, rows, columns) !== undefined);
   };
   while (open.length > 0) {
     const value = open.pop()!;
@@ -96,9 +104,9 @@ function grow(
     values.add(value);
     met.add(value);
     const made = maker.get(value);
-    if (!made || kept.has(value) || made.outputs.length > 1) return undefined;
+    if (!made || graphOutputs.has(value) || made.outputs.length > 1) return undefined;
     for (const node of [made, ...(readers.get(value) ?? [])]) {
-      // A product may have been met as a reader first, and now as the maker.
+      // A product may come up twice: as a reader of one value and as the maker of another.
       if (members.has(node) && !isProduct(node)) continue;
       members.add(node);
       if (isProduct(node)) {
@@ -123,11 +131,13 @@ function grow(
   return { values, nodes: members };
 }
 
-/** One number everywhere. */
+/** Whether all elements are one number. */
 const isSplat = ({ opType, inputs }: EmittedNode, shape: Lookups["shape"]): boolean =>
-  opType === "Expand" && sizeOf(shape(inputs[0]!) ?? []) === 1;
+  opType === "Expand" && elementCount(shape(inputs[0]!) ?? []) === 1;
 
-/** What the shape of an operand that broadcasts to a matrix is for the transposed one; undefined for any other. */
+/**
+ * The shape in which an operand that broadcasts to a matrix broadcasts to the transposed one, if it has one.
+ */
 function broadcastOf(
   dims: readonly number[],
   rows: number,
@@ -138,8 +148,6 @@ function broadcastOf(
   if (height === 1 && width === columns) return [columns, 1];
   return height === rows && width === 1 ? [1, rows] : undefined;
 }
-
-const MICROSOFT = "com.microsoft";
 
 /** The same kind of product of other factors. */
 function productOf(
@@ -167,13 +175,13 @@ function transpose(
   { shape }: Lookups,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
-  /** A node and what rearranges operands for it: those that broadcast. */
+  /** A node, after the Reshapes of those of its operands that broadcast. */
   const broadcasting = (node: EmittedNode, operands: readonly number[]): readonly EmittedNode[] => {
     const [columns, rows] = node.shapes[0] as [number, number];
     const before: EmittedNode[] = [];
     const inputs = node.inputs.map((name, i) => {
       const dims = shape(name);
-      if (!operands.includes(i) || !dims || values.has(name) || sizeOf(dims) === 1) return name;
+      if (!operands.includes(i) || !dims || values.has(name) || elementCount(dims) === 1) return name;
       const turned = `${node.outputs[0]!}operand${i}`;
       before.push(reshapeNode([name, turned], broadcastOf(dims, rows, columns)!, node.dtypes[0]!, knowledge));
       return turned;
@@ -208,25 +216,25 @@ function transpose(
 }
 
 /**
- * Of a product of two transposed factors the left one would be copied to transpose it: where it is large and the result small, the
- * result of B A is transposed instead.
+ * Computes Aᵀ Bᵀ as (B A)ᵀ. ONNX Runtime copies a transposed left factor; where A is large and the result
+ * small, it costs less to transpose the result.
  */
-function untwist(
+function transposeResults(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
-  const { shape } = lookups(nodes, kept, knowledge);
+  const { shape } = lookups(nodes, graphOutputs, knowledge);
   const replaced = new Map<EmittedNode, readonly EmittedNode[]>();
   for (const node of nodes) {
     if (!isProduct(node) || !flagOf(node, "transA") || !flagOf(node, "transB")) continue;
     const [a, b, addend] = node.inputs as [string, string, string?];
     const [rows, columns] = node.shapes[0] as [number, number];
-    const [left, result] = [sizeOf(shape(a) ?? []), rows * columns];
-    if (node.shapes[0]!.length !== 2 || left < WORTHWHILE || left < 4 * result) continue;
+    const [left, result] = [elementCount(shape(a) ?? []), rows * columns];
+    if (node.shapes[0]!.length !== 2 || left < MIN_ELEMENTS || left < 4 * result) continue;
     const dims = addend ? shape(addend)! : [];
     const column = broadcastOf(dims, rows, columns);
-    if (addend && !column && sizeOf(dims) !== 1) continue;
+    if (addend && !column && elementCount(dims) !== 1) continue;
     const whole = `${node.outputs[0]!}twisted`;
     const product = productOf(node, [b, a], [false, false]);
     const bias =

@@ -1,27 +1,32 @@
-import { type Knowledge, lookups, permOf, reshapeNode, sizeOf } from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
+import { elementCount } from "../dims.ts";
+import type { EmittedNode } from "./graph-builder.ts";
+import { type Knowledge, lookups, permOf, reshapeNode } from "./lookups.ts";
 
-/** Numbers of a row from which on it is worth an index, and of a value from which on it is worth a second thread. */
-const [ROW, WHOLE] = [8, 2 ** 16];
+/** Fewest elements of a row that is worth an index, and of a value that is worth a second thread. */
+const [MIN_ROW, MIN_ELEMENTS] = [8, 2 ** 16];
 
-/** Turns transpositions that move whole rows, and slices that leave some out in between, into Gather: ONNX Runtime runs that on all threads, them on one. */
+/**
+ * Replaces transpositions that move whole rows, and slices with a step, by Gather: ONNX Runtime runs Gather
+ * on all threads, Transpose and Slice on one.
+ */
 export function permute(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
-  const { shape } = lookups(nodes, kept, knowledge);
+  const { shape } = lookups(nodes, graphOutputs, knowledge);
   return nodes.flatMap((node) => gathered(node, shape, knowledge) ?? [node]);
 }
 
-/** A value's axes but the last ones: how many places each has, how far apart these are in the source, and the first of them. */
-interface Walk {
+/** Which rows of the source the result consists of, in row-major order of `axes`. */
+interface RowOrder {
+  /** Axes of the result before those of a row: length, and stride and first index in rows of the source. */
   readonly axes: readonly { readonly count: number; readonly stride: number; readonly start: number }[];
-  /** Elements of the source behind each place. */
+  /** Elements of a row. */
   readonly row: number;
 }
 
-function transposition(node: EmittedNode): Walk | undefined {
+function transposition(node: EmittedNode): RowOrder | undefined {
   const perm = permOf(node);
   if (!perm) return undefined;
   const [dims] = node.shapes as [readonly number[]];
@@ -29,9 +34,9 @@ function transposition(node: EmittedNode): Walk | undefined {
   while (perm[moved - 1] === moved - 1) moved--;
   const before = perm.map((_, axis) => dims[perm.indexOf(axis)]!);
   return {
-    row: sizeOf(dims.slice(moved)),
+    row: elementCount(dims.slice(moved)),
     axes: perm.slice(0, moved).map((axis, i) => ({
-      ...{ count: dims[i]!, stride: sizeOf(before.slice(axis + 1, moved)), start: 0 },
+      ...{ count: dims[i]!, stride: elementCount(before.slice(axis + 1, moved)), start: 0 },
     })),
   };
 }
@@ -40,7 +45,7 @@ function sparseSlice(
   { opType, inputs: [, starts, , axes, steps], shapes: [dims] }: EmittedNode,
   source: readonly number[] | undefined,
   { intsOf }: Knowledge,
-): Walk | undefined {
+): RowOrder | undefined {
   if (opType !== "Slice" || !source || !dims || !axes || !steps) return undefined;
   const [along, from, by] = [intsOf(axes), intsOf(starts!), intsOf(steps)];
   if (!along || !from || !by || [...along, ...from].some((i) => i < 0) || by.some((step) => step < 1))
@@ -48,9 +53,9 @@ function sparseSlice(
   if (by.every((step) => step === 1)) return undefined;
   const moved = Math.max(...along) + 1;
   return {
-    row: sizeOf(dims.slice(moved)),
+    row: elementCount(dims.slice(moved)),
     axes: dims.slice(0, moved).map((count, axis) => {
-      const unit = sizeOf(source.slice(axis + 1, moved));
+      const unit = elementCount(source.slice(axis + 1, moved));
       const i = along.indexOf(axis);
       return { count, stride: i < 0 ? unit : unit * by[i]!, start: i < 0 ? 0 : unit * from[i]! };
     }),
@@ -67,27 +72,27 @@ function gathered(
     [string],
     [readonly number[]],
   ];
-  if (node.dtypes[0] !== "float32" || sizeOf(dims) < WHOLE) return undefined;
+  if (node.dtypes[0] !== "float32" || elementCount(dims) < MIN_ELEMENTS) return undefined;
   const source = shape(from);
-  const walk = transposition(node) ?? sparseSlice(node, source, knowledge);
-  if (!walk || !source || walk.axes.length === 0 || walk.row < ROW) return undefined;
-  const places = new Int32Array(sizeOf(dims) / walk.row);
-  places[0] = walk.axes.reduce((sum, { start }) => sum + start, 0);
+  const order = transposition(node) ?? sparseSlice(node, source, knowledge);
+  if (!order || !source || order.axes.length === 0 || order.row < MIN_ROW) return undefined;
+  const places = new Int32Array(elementCount(dims) / order.row);
+  places[0] = order.axes.reduce((sum, { start }) => sum + start, 0);
   let count = 1;
-  for (const axis of [...walk.axes].reverse()) {
-    // What the later axes make, once for every place along this one.
+  for (const axis of [...order.axes].reverse()) {
+    // Repeat the indices of the later axes for every index along this one.
     for (let at = count; at < count * axis.count; at++) places[at] = places[at - count]! + axis.stride;
     count *= axis.count;
   }
   const [flat, picked] = [`${to}flat`, `${to}rows`];
   return [
-    reshapeNode([from, flat], [sizeOf(source) / walk.row, walk.row], "float32", knowledge),
+    reshapeNode([from, flat], [elementCount(source) / order.row, order.row], "float32", knowledge),
     {
       ...node,
       opType: "Gather",
       inputs: [flat, knowledge.indices(places)],
       outputs: [picked],
-      shapes: [[places.length, walk.row]],
+      shapes: [[places.length, order.row]],
       attributes: {},
     },
     reshapeNode([picked, to], dims, "float32", knowledge),

@@ -1,26 +1,28 @@
-import { type Knowledge, lookups, sizeOf } from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
+import { elementCount } from "../dims.ts";
+import type { EmittedNode } from "./graph-builder.ts";
+import { type Knowledge, lookups } from "./lookups.ts";
 
-/** Fewest elements of a value for which its memory is worth another node. */
-const LARGE = 2 ** 18;
-/** What makes large values that go on under another shape: products, reordered filters, rows in another order. None of them works in place. */
+/** Fewest elements of a value for which freeing its memory early is worth another node. */
+const MIN_ELEMENTS = 2 ** 18;
+/** Operators whose large results are often only read through a Reshape. None of them works in place. */
 const MAKERS = new Set(["MatMul", "FusedMatMul", "Gather", "ReorderInput", "Transpose"]);
 
 /**
- * Lets go of large values as soon as they have been read. ONNX Runtime's plan keeps the memory of a dead value for the next
- * value of the same shape, however late in the step that comes; a value whose shape it does not know is left out of the plan,
- * and its memory is at once free for any other. So where a large value is only read as a Reshape, which says its shape again,
- * the shape of its maker's first operand is hidden: it goes through a Reshape to what it already is, by numbers that are known
- * only when the graph runs. No element is copied for that.
- * ResNet-18 at batch 32: 205 instead of 263 MB of values, of which 180 are needed at once; the same time.
- * @param kept names that must stay values of the graph: its outputs
+ * Makes ONNX Runtime free large values as soon as they have been read, by hiding their shape from its memory
+ * planner. The planner reserves the memory of a dead value for the next value of the same shape, however late
+ * in the step that comes. A value whose shape it does not know is not planned: its memory is free at once.
+ *
+ * The shape of a large value is hidden by a Reshape of its maker's first operand to the shape it has already,
+ * stated by numbers that are known only when the graph runs. This copies nothing. All readers of the value
+ * must be Reshapes, which state its shape again.
+ * @param graphOutputs names that must stay values of the graph
  */
 export function releaseEarly(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
-  const { shape, maker } = lookups(nodes, kept, knowledge);
+  const { shape, maker } = lookups(nodes, graphOutputs, knowledge);
   const read = new Set<string>();
   for (const { opType, inputs } of nodes)
     inputs.forEach((name, i) => {
@@ -30,11 +32,11 @@ export function releaseEarly(
   const changed = nodes.flatMap((node): readonly EmittedNode[] => {
     const [output] = node.outputs as [string];
     const [operand, ...others] = node.inputs as [string];
-    const large = MAKERS.has(node.opType) && sizeOf(node.shapes[0]!) >= LARGE;
+    const large = MAKERS.has(node.opType) && elementCount(node.shapes[0]!) >= MIN_ELEMENTS;
     const before = maker.get(operand);
-    // Between two other operators a Reshape could keep ONNX Runtime from making one of them.
+    // A new Reshape between two operators could keep ONNX Runtime from fusing them.
     const apart = !before || before.opType === "Reshape";
-    if (!large || !apart || read.has(output) || kept.has(output)) return [node];
+    if (!large || !apart || read.has(output) || graphOutputs.has(output)) return [node];
     const dims = shape(operand)!;
     if (!hiding.has(dims.join())) hiding.set(dims.join(), hidden(dims, `shape${hiding.size}`, knowledge));
     const source = before ? before.inputs[0]! : operand;
@@ -45,9 +47,9 @@ export function releaseEarly(
     ];
   });
   if (hiding.size === 0) return nodes;
-  const needed = new Set([...kept, ...changed.flatMap(({ inputs }) => inputs)]);
+  const needed = new Set([...graphOutputs, ...changed.flatMap(({ inputs }) => inputs)]);
   return [
-    // ONNX Runtime folds what consists of constant tensors; the length of a sequence it does not.
+    // A zero that ONNX Runtime does not fold into a constant: the length of an empty sequence.
     plain("SequenceEmpty", [], EMPTY, [], "float32"),
     plain("SequenceLength", [EMPTY], ZERO, [], "int64"),
     ...hiding.values(),
@@ -58,7 +60,7 @@ export function releaseEarly(
 const EMPTY = "nothing";
 const ZERO = "zero";
 
-/** Numbers that ONNX Runtime does not know before it runs the graph. */
+/** Numbers that ONNX Runtime knows only when it runs the graph. */
 const hidden = (values: readonly number[], name: string, { ints }: Knowledge): EmittedNode =>
   plain("Add", [ints(values), ZERO], name, [values.length], "int64");
 

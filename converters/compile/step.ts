@@ -1,5 +1,5 @@
 import type * as tf from "@tensorflow/tfjs-core";
-import type { Neighbours, Precursor } from "./in-place.ts";
+import type { Precursor, VelocityPair } from "./in-place.ts";
 
 export type Tensors = Readonly<Record<string, tf.Tensor>>;
 
@@ -10,8 +10,9 @@ export interface TensorSpec {
 }
 
 /**
- * A pure function of tfjs ops that is compiled or run eagerly.
- * `carry` (weights, optimiser state, dual variable) goes round; `results` (losses, logits) are handed out. Carry keys in = keys out.
+ * One training step as a pure function of tfjs ops, compiled to a graph or run eagerly. `carry` (weights,
+ * optimiser state, dual variable) is what the next step starts from, returned under the same keys; `results`
+ * (losses, logits) are what the caller reads after each step.
  */
 export type StepFunction = (
   carry: Tensors,
@@ -26,26 +27,27 @@ export interface StepSignature {
 export interface CompiledGraph {
   /** Serialised ONNX ModelProto. */
   readonly bytes: Uint8Array;
-  /** Value name in the graph of every carry/batch input and carry/result output; where the caller gives the memory, of the inputs that are read. */
+  /** Graph input of each carry and batch key; with `preallocated`, of those that some node reads. */
   readonly inputs: {
     readonly carry: Readonly<Record<string, string>>;
     readonly batch: Readonly<Record<string, string>>;
   };
+  /** Graph output of each carry and result key. */
   readonly outputs: {
     readonly carry: Readonly<Record<string, string>>;
     readonly results: Readonly<Record<string, string>>;
   };
-  /** Name of the first output, a sequence, where it was asked for. */
+  /** With `preallocated`: the first graph output, at which onnxruntime-node stops copying outputs. */
   readonly stop?: string;
-  /** Further outputs, float32, that need the memory of the carry output they end as. */
+  /** Intermediate values (float32 graph outputs) that must be computed in the memory of a carry output. */
   readonly precursors: readonly Precursor[];
-  /** Carry keys whose new value may be written over the old one: whoever reads the old one has read it by then. */
+  /** Carry keys whose new value may overwrite the old one: all its readers have run by then. */
   readonly inPlace: readonly string[];
-  /** Further inputs that are the beginning of a batch entry. */
-  readonly heads: readonly { readonly name: string; readonly key: string; readonly spec: TensorSpec }[];
-  /** Carry keys whose memory lies side by side, and the further inputs that tell so; see {@link Neighbours}. */
-  readonly neighbours: readonly Neighbours[];
-  /** Bytes of all values between inputs and outputs, 4 a number, as if none took the place of another. */
+  /** Graph inputs that are the first rows of a batch entry: a view of its memory, not a copy. */
+  readonly leadingRows: readonly { readonly name: string; readonly key: string; readonly spec: TensorSpec }[];
+  /** Weights and velocities (carry keys) that must share a buffer, and the inputs that read both at once. */
+  readonly velocityPairs: readonly VelocityPair[];
+  /** Bytes of all computed values, counted as 4 per element and without any reuse of memory. */
   readonly valueBytes: number;
   readonly resultSpecs: Readonly<Record<string, TensorSpec>>;
   /** Emitted nodes by operator, for tests and the profile of a training step. */

@@ -1,21 +1,23 @@
-import { alive, type Knowledge, lookups, reshapeNode, sizeOf } from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
+import { elementCount } from "../dims.ts";
+import type { EmittedNode } from "./graph-builder.ts";
+import { alive, type Knowledge, lookups, reshapeNode } from "./lookups.ts";
 
-/** Numbers from which on a sum is worth other nodes, and fewest numbers that are summed beside each other. */
-const [WHOLE, WIDTH] = [2 ** 14, 8];
+/** Fewest elements to sum for which other nodes pay, and fewest columns of the matrix they form. */
+const [MIN_ELEMENTS, MIN_COLUMNS] = [2 ** 14, 8];
 
 /**
- * Sums over the first axes, such as a bias's gradient, as a product of ones with a matrix: ONNX Runtime's product reads rows on all threads, its
- * ReduceSum takes two to four times as long ([4096, 512]: 227 and 85 µs, [32768, 32]: 467 and 55 µs), and rounds no better.
- * Many sums beside each other, of the samples say, gain nothing. The sum of a short vector, or of the product of two, is a product of vectors.
+ * Computes sums over the first axes, such as a bias's gradient, as a matrix product with a row of ones: ONNX
+ * Runtime's product reads rows on all threads, its ReduceSum takes several times as long and rounds no
+ * better. Sums over inner axes, for each sample say, gain nothing and stay. The sum of a short vector, or of
+ * the product of two, becomes a dot product.
  */
 export function sums(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
-  const { shape, maker, once } = lookups(nodes, kept, knowledge);
-  /** The factors of a product that only its sum needs. */
+  const { shape, maker, once } = lookups(nodes, graphOutputs, knowledge);
+  /** The factors of an element-wise product that only its sum reads. */
   const factors = (name: string): readonly string[] | undefined => {
     const made = maker.get(name);
     const alike = made?.inputs.every((factor) => shape(factor)?.join() === shape(name)?.join());
@@ -33,7 +35,7 @@ export function sums(
     const [first, last] = [axes[0], axes.at(-1)];
     if (first === undefined || last === undefined || first < 0 || last - first + 1 !== axes.length)
       return [node];
-    if (source.length === 1 && dims.length === 0 && source[0]! <= WHOLE)
+    if (source.length === 1 && dims.length === 0 && source[0]! <= MIN_ELEMENTS)
       return [
         {
           ...node,
@@ -42,9 +44,12 @@ export function sums(
           attributes: {},
         },
       ];
-    const [count, width] = [sizeOf(source.slice(first, last + 1)), sizeOf(source.slice(last + 1))];
+    const [count, width] = [
+      elementCount(source.slice(first, last + 1)),
+      elementCount(source.slice(last + 1)),
+    ];
     const alone = source.slice(0, first).every((d) => d === 1);
-    if (!alone || sizeOf(source) < WHOLE || width < WIDTH || count < 2) return [node];
+    if (!alone || elementCount(source) < MIN_ELEMENTS || width < MIN_COLUMNS || count < 2) return [node];
     const [rows, row] = [`${to}terms`, `${to}total`];
     return [
       reshapeNode([from, rows], [count, width], "float32", knowledge),
@@ -59,5 +64,5 @@ export function sums(
       reshapeNode([row, to], dims, "float32", knowledge),
     ];
   });
-  return alive(summed, kept);
+  return alive(summed, graphOutputs);
 }

@@ -1,17 +1,9 @@
+import { elementCount } from "../dims.ts";
+import type { EmittedNode } from "./graph-builder.ts";
 import { isElementwise } from "./layout.ts";
-import {
-  alive,
-  type Knowledge,
-  type Lookups,
-  lookups,
-  makersOf,
-  permOf,
-  reshapeNode,
-  sizeOf,
-} from "./lookups.ts";
-import type { EmittedNode } from "./trace.ts";
+import { alive, type Knowledge, type Lookups, lookups, makersOf, permOf, reshapeNode } from "./lookups.ts";
 
-/** A rearrangement of a value's elements: of the value under this shape, by this permutation of its axes. */
+/** An order of a value's elements: the value reshaped to `view`, its axes then permuted by `perm`. */
 interface Order {
   readonly view: readonly number[];
   readonly perm: readonly number[];
@@ -22,58 +14,61 @@ const permuted = ({ view, perm }: Order): readonly number[] => perm.map((axis) =
 const inverseOf = (perm: readonly number[]) => perm.map((_, i) => perm.indexOf(i));
 
 /**
- * Carries on in the order in which a value was made, where it is transposed, goes through element-wise operators and is transposed
- * back: T(f(T⁻¹(a), T⁻¹(b))) = f(a, b). Between Winograd convolutions (kernels/winograd.ts) activations, residual sums and ReLU masks then
- * stay in the order of the places; a sum over the places is taken there too.
- * @param nodes in an order in which every value is made before it is used
- * @param kept names that must stay values of the graph: its outputs
+ * Removes pairs of transpositions around element-wise operators f: T(f(T⁻¹(a), T⁻¹(b))) = f(a, b). Winograd
+ * convolutions (kernels/winograd.ts) store pixels first; between them, activations, residual sums and ReLU
+ * masks then stay pixels first too, and so do sums over the pixels.
+ * @param nodes in topological order
+ * @param graphOutputs names that must stay values of the graph
  */
 export function untranspose(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
   const costOf = (some: readonly EmittedNode[]) =>
     some.reduce(
       (sum, node) =>
-        sum + (permOf(node) ? TRANSPOSING : Number(isElementwise(node))) * sizeOf(node.shapes[0]!),
+        sum + (permOf(node) ? TRANSPOSING : Number(isElementwise(node))) * elementCount(node.shapes[0]!),
       0,
     );
   const through = (crossings: Crossings) => {
-    const made = inOrder(nodes, kept, knowledge, crossings);
+    const made = inOrder(nodes, graphOutputs, knowledge, crossings);
     return { crossings, made, cost: costOf(made) };
   };
   let now = through({ exits: new Map(), entries: new Set() });
   let best = now;
-  for (const add of crossingsOf(nodes, kept).slice(0, MOST_CROSSINGS)) {
+  for (const add of crossingsOf(nodes, graphOutputs).slice(0, MOST_CROSSINGS)) {
     const tried = through(add(now.crossings));
-    // One that costs nothing may let another one pay: behind a residual sum the value goes on in its order.
+    // Also accept a crossing of no cost: after a residual sum, say, it makes a later one pay.
     if (tried.cost <= now.cost) now = tried;
     if (now.cost < best.cost) best = now;
   }
   return best.made;
 }
 
-/** Time of transposing a number, in times of an element-wise operator on it. */
+/** Time to transpose an element, relative to an element-wise operator on it. */
 const TRANSPOSING = 4;
 
-/** Crossings that are tried, for each takes a look at the whole graph: ResNet-18 has 48. */
+/** Most crossings that are tried: each rewrites the whole graph once. */
 const MOST_CROSSINGS = 100;
 
-/** Where values change their order though nothing asks for it there, because fewer do so elsewhere. */
+/** Where a Transpose is added because it makes more of them unnecessary elsewhere. */
 interface Crossings {
-  /** Values at the end of element-wise operators: made in this order and then transposed out of it. */
+  /** Results of element-wise operators that are computed in this order and then transposed back. */
   readonly exits: ReadonlyMap<string, Order>;
-  /** Transpositions of what element-wise operators make: those of their operands that have another order are transposed instead. */
+  /** Transposed results of element-wise operators whose operands are transposed instead. */
   readonly entries: ReadonlySet<string>;
 }
 
-/** Crossings that may pay, one by one: behind and before element-wise operators on values that were transposed; the last exits first. */
+/**
+ * Crossings that may pay, one by one: after and before element-wise operators on transposed values, the last
+ * exits first.
+ */
 function crossingsOf(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
 ): readonly ((crossings: Crossings) => Crossings)[] {
-  /** The orders in which a value or its operands were made. */
+  /** The orders in which a value, or what it was computed from, was before a transposition. */
   const made = new Map<string, ReadonlyMap<string, Order>>();
   const ends = new Set<string>();
   const entries: string[] = [];
@@ -91,13 +86,13 @@ function crossingsOf(
     else for (const name of node.inputs) ends.add(name);
   }
   const maker = makersOf(nodes);
-  const behind = (name: string): string => {
+  const unviewed = (name: string): string => {
     const node = maker.get(name);
-    return node?.opType === "Reshape" ? behind(node.inputs[0]!) : name;
+    return node?.opType === "Reshape" ? unviewed(node.inputs[0]!) : name;
   };
-  const exits = [...new Set([...ends].map(behind))]
+  const exits = [...new Set([...ends].map(unviewed))]
     .reverse()
-    .filter((name) => !kept.has(name) && maker.has(name) && isElementwise(maker.get(name)!))
+    .filter((name) => !graphOutputs.has(name) && maker.has(name) && isElementwise(maker.get(name)!))
     .flatMap((name) => [...(made.get(name)?.values() ?? [])].map((order) => [name, order] as const));
   return [
     ...exits.map(([name, order]) => (crossings: Crossings) => ({
@@ -113,40 +108,40 @@ function crossingsOf(
 
 function inOrder(
   nodes: readonly EmittedNode[],
-  kept: ReadonlySet<string>,
+  graphOutputs: ReadonlySet<string>,
   knowledge: Knowledge,
   { exits, entries }: Crossings,
 ): readonly EmittedNode[] {
-  const { maker, shape } = lookups(nodes, kept, knowledge);
-  /** What a value is when views are left out. */
-  const behind = (name: string): string => {
+  const { maker, shape } = lookups(nodes, graphOutputs, knowledge);
+  /** The value of which this one is a view. */
+  const unviewed = (name: string): string => {
     const node = maker.get(name);
-    return node?.opType === "Reshape" && !kept.has(name) ? behind(node.inputs[0]!) : name;
+    return node?.opType === "Reshape" && !graphOutputs.has(name) ? unviewed(node.inputs[0]!) : name;
   };
 
-  /** Parameters, which no node makes, are floats. */
+  /** Element type of a value; graph inputs here are floats. */
   const dtypeOf = (name: string): string => maker.get(name)?.dtypes[0] ?? "float32";
 
-  /** Rearranged values that stand earlier in the graph, by value and order. */
+  /** Names of values in another order that exist already, by value and order. */
   const known = new Map<string, string>();
   const orders = new Map<string, Order>();
   const result: EmittedNode[] = [];
   const renamed = new Map<string, string>();
 
-  /** Makes the value in this order; undefined where that would take a transposition. */
+  /** Emits the value in the order asked for; undefined if that would take a transposition. */
   type Build = (() => string) | undefined;
   interface Search {
     readonly order: Order;
     readonly key: string;
     /** Whether operands in another order may be transposed. */
     readonly entering: boolean;
-    /** What was asked on the way: a value that is used many times is looked at once. */
+    /** Answers of this search, so that a value with many readers is looked at once. */
     readonly met: Map<string, Build>;
   }
   const found = (name: string, order: Order, entering = false): Build =>
     look(name, { order, key: keyOf(order), entering, met: new Map() });
   const look = (name: string, asked: Search): Build => {
-    const source = behind(name);
+    const source = unviewed(name);
     const { met } = asked;
     if (!met.has(source)) met.set(source, search(source, asked));
     return met.get(source);
@@ -160,7 +155,7 @@ function inOrder(
     if (!node || node.outputs.length > 1) return undefined;
     const perm = permOf(node);
     if (perm) {
-      // T⁻¹ was taken of a value that has the order already.
+      // The node is T⁻¹ of a value that is in this order already.
       const inverse = perm.every((axis, i) => order.perm[axis] === i);
       const from = node.inputs[0]!;
       return inverse &&
@@ -170,11 +165,11 @@ function inOrder(
         : undefined;
     }
     const [dims] = node.shapes as [readonly number[]];
-    if (!isElementwise(node) || kept.has(source)) return undefined;
+    if (!isElementwise(node) || graphOutputs.has(source)) return undefined;
     const operands: (() => string)[] = [];
     for (const operand of node.inputs) {
       const size = shape(operand);
-      const single = size === undefined || (sizeOf(size) === 1 && size.length <= order.perm.length);
+      const single = size === undefined || (elementCount(size) === 1 && size.length <= order.perm.length);
       const build = single
         ? () => operand
         : size.join() === dims.join()
@@ -195,7 +190,7 @@ function inOrder(
   };
 
   const transposed = (name: string, order: Order): string => {
-    const place = `${behind(name)}|${keyOf(order)}`;
+    const place = `${unviewed(name)}|${keyOf(order)}`;
     const already = known.get(place);
     if (already !== undefined) return already;
     const [open, output] = [`${name}open${known.size}`, `${name}order${known.size}`];
@@ -207,7 +202,7 @@ function inOrder(
     return output;
   };
 
-  /** An operand that broadcasts along whole axes of the order, none of which change places with those it has. */
+  /** An operand that broadcasts along whole axes of the view, in an order that a Reshape alone gives it. */
   const broadcast = (
     operand: string,
     size: readonly number[],
@@ -221,9 +216,9 @@ function inOrder(
       const start = at;
       for (let count = 1; count < whole; at++) count *= dims[at] ?? Number.NaN;
       const [part, given] = [lifted.slice(start, at), dims.slice(start, at)];
-      if (sizeOf(given) !== whole) return undefined;
-      if (part.join() !== given.join() && sizeOf(part) !== 1) return undefined;
-      narrow.push(sizeOf(part));
+      if (elementCount(given) !== whole) return undefined;
+      if (part.join() !== given.join() && elementCount(part) !== 1) return undefined;
+      narrow.push(elementCount(part));
     }
     const left = perm.filter((axis) => narrow[axis] !== 1);
     if (at !== dims.length || left.some((axis, i) => i > 0 && axis < left[i - 1]!)) return undefined;
@@ -251,7 +246,7 @@ function inOrder(
       inputs: original.inputs.map((name) => renamed.get(name) ?? name),
     };
     const [output] = node.outputs as [string];
-    if (permOf(node) && !kept.has(output)) {
+    if (permOf(node) && !graphOutputs.has(output)) {
       const [from] = original.inputs as [string];
       const order: Order = { view: shape(from)!, perm: permOf(node)! };
       const key = keyOf(order);
@@ -261,7 +256,7 @@ function inOrder(
         renamed.set(output, build());
         continue;
       }
-      known.set(`${behind(from)}|${key}`, output);
+      known.set(`${unviewed(from)}|${key}`, output);
     }
     const exit = exits.get(output);
     const value = exit && found(output, exit);
@@ -273,7 +268,7 @@ function inOrder(
       );
       continue;
     }
-    const sum = overPlaces(original, maker, knowledge);
+    const sum = overPixels(original, maker, knowledge);
     if (sum) {
       const order = [...orders.values()].find(
         ({ view, perm }) => perm.join() === "2,0,1,3" && fits(view, sum.view),
@@ -293,7 +288,7 @@ function inOrder(
     }
     result.push(node);
   }
-  return alive(result, kept);
+  return alive(result, graphOutputs);
 }
 
 const transposeNode = ([from, to]: readonly [string, string], order: Order, dtype: string): EmittedNode => ({
@@ -306,8 +301,11 @@ const transposeNode = ([from, to]: readonly [string, string], order: Order, dtyp
   attributes: { perm: { ints: order.perm } },
 });
 
-/** Over the places of a blocked value (layout.ts): its name, and the shape [images and blocks, places, block] under which it is reduced. */
-function overPlaces(
+/**
+ * Recognises a reduction over the pixels of a blocked value (layout.ts), reshaped to `view`
+ * [images · blocks, pixels, block].
+ */
+function overPixels(
   { opType, inputs: [name, axes], shapes }: EmittedNode,
   maker: Lookups["maker"],
   { intsOf }: Knowledge,
@@ -319,6 +317,6 @@ function overPlaces(
   return view.length === 3 ? { source: reshape.inputs[0]!, view } : undefined;
 }
 
-/** Whether [N, C/b, places, b] is [N·C/b, places, b]. */
+/** Whether [N, C/b, pixels, b] is the same memory as `view` [N·C/b, pixels, b]. */
 const fits = ([images, blocks, places, block]: readonly number[], view: readonly number[]) =>
   images! * blocks! === view[0] && places === view[1] && block === view[2];

@@ -1,10 +1,11 @@
 import { tf } from "../tf.ts";
+import type { KernelName } from "./attributes.ts";
 import { broadcastShape, mapPairs, sumTo } from "./broadcast.ts";
 import { defineKernel } from "./custom.ts";
 
 type Binary = (a: tf.Tensor, b: tf.Tensor) => tf.Tensor;
 
-/** Reads the operands: these kernels are plain JavaScript on every eager backend. */
+/** Computes in plain JavaScript, on every eager backend. */
 const onNumbers = (
   [a, b]: readonly tf.Tensor[],
   f: (x: number, y: number) => number,
@@ -19,9 +20,15 @@ const onNumbers = (
   return tf.tensor(typed, broadcastShape(a!.shape, b!.shape), dtype);
 };
 
+type IntegerKernel =
+  | "OnnxIntegerDiv"
+  | "OnnxIntegerMul"
+  | "OnnxIntegerPow"
+  | (`Onnx${"Bitwise" | "Shift"}${string}` & KernelName);
+
 /** A kernel on int32, exact where tfjs goes through float32. Integers have no gradient by nature. */
-const integer = (name: string, f: (x: number, y: number) => number): Binary => {
-  const kernel = defineKernel<object>({
+const integer = (name: IntegerKernel, f: (x: number, y: number) => number): Binary => {
+  const kernel = defineKernel({
     name,
     composed: (inputs) => onNumbers(inputs, f, "int32"),
     gradient: () => [],
@@ -42,7 +49,7 @@ export const shiftRight = integer("OnnxShiftRight", (x, y) => x >>> y);
 
 /** The remainder with the sign of the divisor, or with fmod that of the dividend. */
 export const remainder = (x: number, y: number, fmod: boolean) => (fmod ? x % y : ((x % y) + y) % y);
-const modKernel = defineKernel<{ readonly fmod: boolean }>({
+const modKernel = defineKernel({
   name: "OnnxMod",
   composed: (inputs, { fmod }) =>
     onNumbers(inputs, (x, y) => remainder(x, y, fmod), inputs[0]!.dtype as "int32" | "float32"),
@@ -61,7 +68,7 @@ const modKernel = defineKernel<{ readonly fmod: boolean }>({
 });
 export const modulo = (a: tf.Tensor, b: tf.Tensor, fmod: boolean): tf.Tensor => modKernel([a, b], { fmod });
 
-const rootKernel = defineKernel<object>({
+const rootKernel = defineKernel({
   name: "OnnxNormRoot",
   composed: ([x]) => tf.sqrt(x!),
   gradient: (dy, _x, y) => [
@@ -72,10 +79,10 @@ const rootKernel = defineKernel<object>({
     },
   ],
 });
-/** √x of a sum of squares: at 0 its gradient is 0 by choice, where the root's own would be infinite and spoil the rest. */
+/** √x of a sum of squares. Its gradient at 0 is 0 by definition; the root's own is infinite and gives NaN. */
 export const normRoot = (x: tf.Tensor): tf.Tensor => rootKernel([x], {});
 
-const matMulKernel = defineKernel<object>({
+const matMulKernel = defineKernel({
   name: "OnnxIntegerMatMul",
   composed: ([a, b]) => {
     const [m, k] = a!.shape.slice(-2) as [number, number];
@@ -96,18 +103,18 @@ const matMulKernel = defineKernel<object>({
 /** [batch…, m, k] · [batch…, k, n] of int32 with equal batch axes; sums wrap around as 32 bits do. */
 export const integerMatMul = (a: tf.Tensor, b: tf.Tensor): tf.Tensor => matMulKernel([a, b], {});
 
-const truncateKernel = defineKernel<{ readonly to: "int32" | "bool" }>({
+const truncateKernel = defineKernel({
   name: "OnnxTruncate",
   composed: ([x], { to }) => tf.cast(x!, to),
   gradient: () => [],
 });
-/** Float32 as integer or boolean: piecewise constant, where tfjs's cast hands the gradient straight through. */
+/** Casts float32 to int32 or bool, with gradient zero; tfjs's own cast would pass the gradient through. */
 export const truncate = (x: tf.Tensor, to: "int32" | "bool"): tf.Tensor => truncateKernel([x], { to });
 
-const absoluteKernel = defineKernel<object>({
+const absoluteKernel = defineKernel({
   name: "OnnxAbs",
   composed: ([x]) => tf.abs(x!),
   gradient: (dy, [x]) => [() => tf.mul(dy, tf.sign(x!))],
 });
-/** |x| on float32. Its gradient at 0 is 0, the middle of what it may be; tfjs takes −1, its edge. */
+/** |x| on float32. Its gradient at 0 is 0, as in PyTorch; tfjs's is −1. */
 export const absolute = (x: tf.Tensor): tf.Tensor => absoluteKernel([x], {});

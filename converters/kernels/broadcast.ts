@@ -1,3 +1,4 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 
 /** NumPy broadcasting of two shapes. */
@@ -17,7 +18,7 @@ interface Operand {
 /** f of every broadcast pair, row-major, in float64. */
 export function mapPairs(a: Operand, b: Operand, f: (x: number, y: number) => number): Float64Array {
   const shape = broadcastShape(a.shape, b.shape);
-  const out = new Float64Array(shape.reduce((p, d) => p * d, 1));
+  const out = new Float64Array(elementCount(shape));
   const stridesOf = ({ shape: own }: Operand) => {
     const strides = shape.map(() => 0);
     let stride = 1;

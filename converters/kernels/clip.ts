@@ -1,13 +1,9 @@
 import { tf } from "../tf.ts";
+import type { ClipAttributes } from "./attributes.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 
-export interface ClipAttributes {
-  readonly low: number;
-  readonly high: number;
-}
-
-/** dy where low < y < high: read off the output, so that the input need not be kept. The bounds themselves pass nothing, as 0 in ReLU. */
-const clipGradKernel: Kernel<ClipAttributes> = defineKernel<ClipAttributes>({
+/** dy where low < y < high, else 0 (also at the bounds). Reads the output, so that the input can be freed. */
+const clipGradKernel: Kernel<ClipAttributes> = defineKernel({
   name: "OnnxClipGrad",
   composed: ([dy, y], { low, high }) => {
     const inside = tf.logicalAnd(tf.greater(y!, low), tf.less(y!, high));
@@ -16,7 +12,7 @@ const clipGradKernel: Kernel<ClipAttributes> = defineKernel<ClipAttributes>({
   gradient: (ddx, [, y], _dx, attributes) => [() => clipGradKernel([ddx, y!], attributes), undefined],
 });
 
-const clipKernel = defineKernel<ClipAttributes>({
+const clipKernel = defineKernel({
   name: "OnnxClip",
   composed: ([x], { low, high }) => {
     const above = tf.where(tf.less(x!, low), tf.fill(x!.shape, low), x!);
@@ -25,6 +21,6 @@ const clipKernel = defineKernel<ClipAttributes>({
   gradient: (dy, _x, y, attributes) => [() => clipGradKernel([dy, y], attributes)],
 });
 
-/** Floats between two known bounds; where low > high, high wins. */
+/** Float x clipped to two known bounds; where low > high, high wins. */
 export const clipBetween = (x: tf.Tensor, low: number, high: number): tf.Tensor =>
   clipKernel([x], { low: Math.fround(low), high: Math.fround(high) });

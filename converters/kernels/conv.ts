@@ -1,13 +1,11 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 import { slice } from "./movement.ts";
 import { nativeConv, nativeFilterGrad, nativeInputGrad } from "./native.ts";
-import { product } from "./shape.ts";
 import { type ConvAttributes, taps } from "./window.ts";
 
-export type { ConvAttributes };
-
-/** Pads the spatial axes with zeros by concatenation: tf.pad stops at rank 4 on some backends. */
+/** Pads the spatial axes with one value, by concatenation: tf.pad stops at rank 4 on some backends. */
 function padSpatial(x: tf.Tensor, pads: readonly number[], value = 0): tf.Tensor {
   const rank = pads.length / 2;
   let y = x;
@@ -47,7 +45,7 @@ function grouped(x: tf.Tensor, group: number): tf.Tensor3D {
 /** [group, C/group, N·L] → [N, C, spatial…] */
 function ungrouped(x: tf.Tensor, shape: readonly number[]): tf.Tensor {
   const [n, c] = shape as [number, number];
-  return tf.reshape(tf.transpose(tf.reshape(x, [c, n, product(shape.slice(2))]), [1, 0, 2]), [...shape]);
+  return tf.reshape(tf.transpose(tf.reshape(x, [c, n, elementCount(shape.slice(2))]), [1, 0, 2]), [...shape]);
 }
 /** The weights of one tap: [group, O/group, C/group]. */
 const tapWeights = (w: tf.Tensor, index: number, group: number): tf.Tensor => {
@@ -65,7 +63,7 @@ const withBias = (y: tf.Tensor, bias: tf.Tensor | undefined): tf.Tensor =>
   bias ? tf.add(y, tf.reshape(bias, [bias.size, ...Array(y.rank - 2).fill(1)])) : y;
 
 /** y = Σ_taps W[tap] · x shifted by the tap (+ bias [O]) */
-const forwardKernel: Kernel<ConvAttributes> = defineKernel<ConvAttributes>({
+const forwardKernel: Kernel<ConvAttributes> = defineKernel({
   name: "OnnxConv",
   composed: ([x, w, bias], a) => {
     const padded = padSpatial(x!, a.pads);
@@ -92,8 +90,8 @@ const forwardKernel: Kernel<ConvAttributes> = defineKernel<ConvAttributes>({
   ],
 });
 
-/** dx = Σ_taps W[tap]ᵀ · dy, added at the places the tap read from */
-const inputGradKernel: Kernel<ConvAttributes> = defineKernel<ConvAttributes>({
+/** dx = Σ_taps W[tap]ᵀ · dy, added to the elements that the tap read */
+const inputGradKernel: Kernel<ConvAttributes> = defineKernel({
   name: "OnnxConvInputGrad",
   composed: ([dy, w], a) => {
     const columns = grouped(dy!, a.group);
@@ -141,7 +139,7 @@ function scatter(
 }
 
 /** dW[tap] = dy · (x shifted by the tap)ᵀ */
-const filterGradKernel: Kernel<ConvAttributes> = defineKernel<ConvAttributes>({
+const filterGradKernel: Kernel<ConvAttributes> = defineKernel({
   name: "OnnxConvFilterGrad",
   composed: ([x, dy], a) => {
     const padded = padSpatial(x!, a.pads);
@@ -168,7 +166,7 @@ const filterGradKernel: Kernel<ConvAttributes> = defineKernel<ConvAttributes>({
 export const conv = (x: tf.Tensor, w: tf.Tensor, bias: tf.Tensor | undefined, a: ConvAttributes): tf.Tensor =>
   forwardKernel(bias ? [x, w, bias] : [x, w], a);
 
-/** The transpose of `conv` in x: what ConvTranspose computes from its input in the place of dy. */
+/** The gradient of `conv` in x, which is also ONNX ConvTranspose with dy as its input. */
 export const convInputGrad = (dy: tf.Tensor, w: tf.Tensor, a: ConvAttributes): tf.Tensor =>
   inputGradKernel([dy, w], a);
 

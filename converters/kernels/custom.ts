@@ -1,9 +1,10 @@
 import { tf } from "../tf.ts";
+import type { KernelAttributes, KernelName } from "./attributes.ts";
 import "./piecewise.ts";
 
 /**
- * tfjs backends on which a composed implementation (made of tfjs ops) is registered, and whether `native` is asked first:
- * not on the JavaScript backend, which stays the reference.
+ * tfjs backends on which the composed implementation is registered, and whether `native` is tried first: not
+ * on the JavaScript backend, which is the reference.
  */
 const EAGER_BACKENDS = { cpu: false, tensorflow: true } as const;
 
@@ -11,24 +12,28 @@ const EAGER_BACKENDS = { cpu: false, tensorflow: true } as const;
 export type Kernel<Attributes> = (inputs: readonly tf.Tensor[], attributes: Attributes) => tf.Tensor;
 
 /**
- * Defines a kernel with ONNX semantics that tfjs itself lacks. Its composed implementation runs on any tfjs backend;
- * the compiler registers a direct lowering for backend "onnx" in converters/compile/kernels.
- * @param composed made of tfjs ops; runs inside tf.tidy, off the tape
- * @param native the same through a kernel that the backend has compiled; undefined for attributes it cannot take
+ * Defines a kernel with ONNX semantics that tfjs lacks. The composed implementation runs on any eager tfjs
+ * backend; for the compiler's backend, converters/compile/kernels holds a lowering to ONNX nodes.
+ * @param composed the kernel in tfjs ops; runs inside tf.tidy, unrecorded by the autodiff
+ * @param native the same by a compiled kernel of the backend; undefined for attributes that it does not
+ * support
  * @param gradient cotangent of each input, built of kernels and tfjs ops that are themselves traceable;
  *   `undefined` marks an input without gradient
  */
-export function defineKernel<Attributes extends object>(spec: {
-  readonly name: string;
-  readonly composed: (inputs: readonly tf.Tensor[], attributes: Attributes) => tf.Tensor;
-  readonly native?: (inputs: readonly tf.Tensor[], attributes: Attributes) => tf.Tensor | undefined;
+export function defineKernel<Name extends KernelName>(spec: {
+  readonly name: Name;
+  readonly composed: (inputs: readonly tf.Tensor[], attributes: KernelAttributes[Name]) => tf.Tensor;
+  readonly native?: (
+    inputs: readonly tf.Tensor[],
+    attributes: KernelAttributes[Name],
+  ) => tf.Tensor | undefined;
   readonly gradient?: (
     dy: tf.Tensor,
     inputs: readonly tf.Tensor[],
     output: tf.Tensor,
-    attributes: Attributes,
+    attributes: KernelAttributes[Name],
   ) => readonly ((() => tf.Tensor) | undefined)[];
-}): Kernel<Attributes> {
+}): Kernel<KernelAttributes[Name]> {
   for (const [backendName, asked] of Object.entries(EAGER_BACKENDS)) {
     const native = asked ? spec.native : undefined;
     tf.registerKernel({
@@ -36,7 +41,7 @@ export function defineKernel<Attributes extends object>(spec: {
       backendName,
       kernelFunc: ({ inputs, attrs }) => {
         const given = Object.values(inputs) as tf.Tensor[];
-        const attributes = attrs as unknown as Attributes;
+        const attributes = attrs as unknown as KernelAttributes[Name];
         return tf.tidy(() => native?.(given, attributes) ?? spec.composed(given, attributes));
       },
     });
@@ -50,7 +55,7 @@ export function defineKernel<Attributes extends object>(spec: {
       gradFunc: (dy, saved, attrs) => {
         const inputs = saved.slice(0, -1);
         const output = saved[saved.length - 1]!;
-        const grads = gradient(dy as tf.Tensor, inputs, output, attrs as unknown as Attributes);
+        const grads = gradient(dy as tf.Tensor, inputs, output, attrs as unknown as KernelAttributes[Name]);
         return Object.fromEntries(
           inputs.map((input, i) => [`${i}`, grads[i] ?? (() => tf.zeros(input.shape))]),
         );
@@ -60,7 +65,7 @@ export function defineKernel<Attributes extends object>(spec: {
   return (inputs, attributes) =>
     tf.engine().runKernel(
       spec.name,
-      // An array, so that the engine may save all inputs; it then keys gradients by index.
+      // As an array, so that tfjs can save all inputs; it then names gradients by index.
       [...inputs] as unknown as tf.NamedTensorMap,
       attributes as unknown as tf.NamedAttrMap,
     ) as tf.Tensor;

@@ -1,3 +1,4 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { defineKernel } from "./custom.ts";
 
@@ -13,9 +14,9 @@ function eliminate(matrix: Float64Array, n: number): number {
     if (pivot !== column) {
       value = -value;
       for (let k = 0; k < n; k++) {
-        const kept = matrix[column * n + k]!;
+        const above = matrix[column * n + k]!;
         matrix[column * n + k] = matrix[pivot * n + k]!;
-        matrix[pivot * n + k] = kept;
+        matrix[pivot * n + k] = above;
       }
     }
     value *= largest;
@@ -27,13 +28,13 @@ function eliminate(matrix: Float64Array, n: number): number {
   return value;
 }
 
-const kernel = defineKernel<object>({
+const kernel = defineKernel({
   name: "OnnxDet",
   composed: ([x]) => {
     const n = x!.shape[x!.rank - 1]!;
     const batch = x!.shape.slice(0, -2);
     const data = x!.dataSync();
-    const count = batch.reduce((a, b) => a * b, 1);
+    const count = elementCount(batch);
     const values = Float32Array.from({ length: count }, (_, i) =>
       eliminate(Float64Array.from(data.subarray(i * n * n, (i + 1) * n * n)), n),
     );
@@ -48,10 +49,10 @@ function cofactors(x: tf.Tensor): tf.Tensor {
   const n = x.shape[x.rank - 1]!;
   if (n === 1) return tf.onesLike(x);
   const batch = x.shape.slice(0, -2);
-  const count = batch.reduce((a, b) => a * b, 1);
-  const kept = Array.from({ length: n }, (_, i) => [...Array(n).keys()].filter((k) => k !== i));
-  const places = kept.flatMap((rows) =>
-    kept.flatMap((columns) => rows.flatMap((row) => columns.map((column) => row * n + column))),
+  const count = elementCount(batch);
+  const others = Array.from({ length: n }, (_, i) => [...Array(n).keys()].filter((k) => k !== i));
+  const places = others.flatMap((rows) =>
+    others.flatMap((columns) => rows.flatMap((row) => columns.map((column) => row * n + column))),
   );
   const flat = tf.reshape(x, [count, n * n]);
   const minors = tf.reshape(tf.gather(flat, tf.tensor1d(places, "int32"), 1), [count * n * n, n - 1, n - 1]);

@@ -25,7 +25,7 @@ function invert(source: ArrayLike<number>, n: number): Float64Array {
   return Float64Array.from({ length: n * n }, (_, i) => rows[Math.floor(i / n) * wide + n + (i % n)]!);
 }
 
-const kernel = defineKernel<object>({
+const kernel = defineKernel({
   name: "OnnxInverse",
   composed: ([x]) => {
     const n = x!.shape[x!.rank - 1]!;
@@ -37,5 +37,5 @@ const kernel = defineKernel<object>({
   // Y = X⁻¹: dX = −Yᵀ dY Yᵀ
   gradient: (dy, _x, y) => [() => tf.neg(tf.matMul(tf.matMul(y, dy, true, false), y, false, true))],
 });
-/** Of every matrix in the last two axes. */
+/** The inverse of every matrix in the last two axes. */
 export const inverse = (x: tf.Tensor): tf.Tensor => kernel([x], {});

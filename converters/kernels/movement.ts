@@ -1,20 +1,13 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
-
-interface SliceAttributes {
-  readonly begin: readonly number[];
-  readonly shape: readonly number[];
-  readonly stride: readonly number[];
-  /** Shape of the sliced tensor: the gradient's shape. */
-  readonly source: readonly number[];
-}
 
 /** Indices along one axis that a slice takes. */
 const taken = (begin: number, length: number, stride: number) =>
   Array.from({ length }, (_, i) => begin + i * stride);
 
-/** [source, taken] selection matrix of one axis; used only where a step is not 1. */
-const sliceKernel = defineKernel<SliceAttributes>({
+/** Gathers the indices taken along each axis in turn. */
+const sliceKernel = defineKernel({
   name: "OnnxSlice",
   composed: ([x], { begin, shape, stride }) => {
     let y = x!;
@@ -26,8 +19,8 @@ const sliceKernel = defineKernel<SliceAttributes>({
   },
   gradient: (dy, _inputs, _y, attributes) => [() => sliceGradKernel([dy], attributes)],
 });
-/** Zeros of the source's shape with dy at the sliced places. */
-const sliceGradKernel = defineKernel<SliceAttributes>({
+/** Zeros of the source's shape with dy at the sliced indices. */
+const sliceGradKernel = defineKernel({
   name: "OnnxSliceGrad",
   composed: ([dy], { begin, shape, stride, source }) => {
     let y = dy!;
@@ -54,11 +47,7 @@ export function slice(
   return sliceKernel([x], { begin, shape, stride, source: x.shape });
 }
 
-interface GatherAttributes {
-  readonly axis: number;
-  readonly source: readonly number[];
-}
-const gatherKernel = defineKernel<GatherAttributes>({
+const gatherKernel = defineKernel({
   name: "OnnxGather",
   composed: ([x, indices], { axis }) => {
     const length = x!.shape[axis]!;
@@ -75,12 +64,12 @@ const gatherKernel = defineKernel<GatherAttributes>({
   ],
 });
 /** Adds the slices of dy at their indices; equal indices add up. */
-const gatherGradKernel = defineKernel<GatherAttributes>({
+const gatherGradKernel = defineKernel({
   name: "OnnxGatherGrad",
   composed: ([dy, indices], { axis, source }) => {
     const count = indices!.size;
-    const outer = source.slice(0, axis).reduce((a, b) => a * b, 1);
-    const inner = source.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const outer = elementCount(source.slice(0, axis));
+    const inner = elementCount(source.slice(axis + 1));
     const length = source[axis]!;
     const flat = tf.reshape(indices!, [count]);
     const wrapped = tf.where(
@@ -103,7 +92,7 @@ const gatherGradKernel = defineKernel<GatherAttributes>({
 export const gather = (x: tf.Tensor, indices: tf.Tensor, axis: number): tf.Tensor =>
   gatherKernel([x, indices], { axis, source: x.shape });
 
-const expandKernel = defineKernel<{ readonly shape: readonly number[] }>({
+const expandKernel = defineKernel({
   name: "OnnxExpand",
   composed: ([x], { shape }) => {
     const lifted = tf.reshape(x!, [...Array(shape.length - x!.rank).fill(1), ...x!.shape]);
@@ -125,7 +114,7 @@ const expandKernel = defineKernel<{ readonly shape: readonly number[] }>({
 export const expand = (x: tf.Tensor, shape: readonly number[]): tf.Tensor =>
   x.rank === shape.length && x.shape.every((d, i) => d === shape[i]) ? x : expandKernel([x], { shape });
 
-const whereKernel: Kernel<object> = defineKernel<object>({
+const whereKernel: Kernel<object> = defineKernel({
   name: "OnnxWhere",
   composed: ([c, a, b]) => tf.where(tf.cast(c!, "bool"), a!, b!),
   gradient: (dy, [c]) => [

@@ -1,8 +1,9 @@
 import { tf } from "../tf.ts";
 import { type ConvAttributes, outputSpatial } from "./window.ts";
 
-// Convolutions by tfjs's own kernels, for a backend that has them compiled. Those are channels-last, of two spatial axes; TensorFlow's
-// gradients take no explicit padding and no dilation, so the input is padded before and dilated convolutions are left to the composition.
+// Convolutions by tfjs's own kernels, for a backend on which they are compiled code. They are channels-last
+// with two spatial axes. TensorFlow's gradients take no explicit padding and no dilation: the input is padded
+// first, and dilated convolutions are left to the composed implementation (conv.ts).
 
 const FORM = { pad: "valid", dataFormat: "NHWC", dilations: [1, 1] } as const;
 
@@ -20,7 +21,10 @@ const DEPTHWISE = {
 
 const isDepthwise = ({ group, filterShape }: ConvAttributes) => group > 1 && filterShape[1] === 1;
 
-/** Whether tfjs can say it: all channels together, or each alone with one stride for both axes, and as many windows as the padded input holds. */
+/**
+ * Whether tfjs has this convolution: ungrouped, or depthwise with equal strides; not dilated; and of the
+ * output size that its pads give.
+ */
 function isNative(a: ConvAttributes): boolean {
   const [spatial, windows] = [a.inputShape.slice(2), a.outputShape.slice(2)];
   return (

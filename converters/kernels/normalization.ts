@@ -1,20 +1,16 @@
 import { tf } from "../tf.ts";
+import type { NormalizationAttributes } from "./attributes.ts";
 import { defineKernel } from "./custom.ts";
 
-interface Attributes {
-  /** Everything from this axis on is normalised together. */
-  readonly axis: number;
-  readonly epsilon: number;
-}
 const axesOf = (x: tf.Tensor, axis: number) => x.shape.map((_, i) => i).slice(axis);
-const statistics = (x: tf.Tensor, { axis, epsilon }: Attributes) => {
+const statistics = (x: tf.Tensor, { axis, epsilon }: NormalizationAttributes) => {
   const axes = axesOf(x, axis);
   const centered = tf.sub(x, tf.mean(x, axes, true));
   const variance = tf.mean(tf.mul(centered, centered), axes, true);
   return { centered, inverse: tf.rsqrt(tf.add(variance, tf.scalar(epsilon))) };
 };
 
-const inverseKernel = defineKernel<Attributes>({
+const inverseKernel = defineKernel({
   name: "OnnxInverseDeviation",
   composed: ([x], attributes) => statistics(x!, attributes).inverse,
   // s = (v + ε)^(−½): ∂s/∂x = −s² x̂ / n
@@ -30,7 +26,7 @@ const inverseKernel = defineKernel<Attributes>({
 export const inverseDeviation = (x: tf.Tensor, axis: number, epsilon: number): tf.Tensor =>
   inverseKernel([x], { axis, epsilon });
 
-const standardizeKernel = defineKernel<Attributes>({
+const standardizeKernel = defineKernel({
   name: "OnnxStandardize",
   composed: ([x], attributes) => {
     const { centered, inverse } = statistics(x!, attributes);

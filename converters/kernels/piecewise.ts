@@ -1,8 +1,9 @@
 import { tf } from "../tf.ts";
 
 /**
- * Comparisons, logic and arg-reductions are piecewise constant: their gradient is zero wherever it exists. tfjs leaves
- * most of them without one and then refuses every graph in which such a value stands between a weight and the loss.
+ * Inputs of comparisons, logic and arg-reductions, by kernel. They are piecewise constant: their gradient is
+ * zero wherever it exists. tfjs defines none for most of them, and refuses to differentiate a graph with one
+ * between weight and loss.
  */
 const PIECEWISE_CONSTANT: Readonly<Record<string, readonly string[]>> = {
   Equal: ["a", "b"],

@@ -1,19 +1,15 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
+import type { PoolAttributes } from "./attributes.ts";
 import { padSpatial, scatter, tapOf } from "./conv.ts";
 import { defineKernel } from "./custom.ts";
 import { slice } from "./movement.ts";
-import { product } from "./shape.ts";
-import { taps, type Window } from "./window.ts";
-
-export interface PoolAttributes extends Window {
-  readonly inputShape: readonly number[];
-  readonly outputShape: readonly number[];
-}
+import { taps } from "./window.ts";
 
 const LOWEST = -3.4028234663852886e38;
 
-/** Puts each window's value at the first place that holds the maximum, as ONNX Runtime's indices do. */
-const maxGradKernel = defineKernel<PoolAttributes>({
+/** Adds dy of each window at the first element that holds its maximum, as ONNX Runtime's indices do. */
+const maxGradKernel = defineKernel({
   name: "OnnxMaxPoolGrad",
   composed: ([x, y, dy], a) => {
     const padded = padSpatial(x!, a.pads, LOWEST);
@@ -35,7 +31,7 @@ const maxGradKernel = defineKernel<PoolAttributes>({
   },
 });
 
-const maxKernel = defineKernel<PoolAttributes>({
+const maxKernel = defineKernel({
   name: "OnnxMaxPool",
   composed: ([x], a) => {
     const padded = padSpatial(x!, a.pads, LOWEST);
@@ -46,7 +42,7 @@ const maxKernel = defineKernel<PoolAttributes>({
   gradient: (dy, [x], y, a) => [() => maxGradKernel([x!, y, dy], a)],
 });
 
-/** Row-major coordinates of a flat place. */
+/** Row-major coordinates of a flat index. */
 function coordinatesOf(place: number, dims: readonly number[]): number[] {
   let rest = place;
   return [...dims]
@@ -61,19 +57,19 @@ function coordinatesOf(place: number, dims: readonly number[]): number[] {
 const flatPlace = (at: readonly number[], dims: readonly number[]) =>
   at.reduce((sum, v, i) => sum * dims[i]! + v, 0);
 
-/** Places of the maxima, int32, counted row-major over the whole [N, C, spatial…] input; the first of equals. */
-const maxIndicesKernel = defineKernel<PoolAttributes>({
+/** Indices of the maxima, int32, row-major over the whole input [N, C, spatial…]; the first of equal ones. */
+const maxIndicesKernel = defineKernel({
   name: "OnnxMaxPoolIndices",
   composed: ([x], a) => {
     const values = x!.dataSync();
     const spatial = a.inputShape.slice(2);
     const out = a.outputShape.slice(2);
-    const [size, count] = [product(spatial), product(out)];
-    const indices = new Int32Array(product(a.outputShape));
+    const [size, count] = [elementCount(spatial), elementCount(out)];
+    const indices = new Int32Array(elementCount(a.outputShape));
     const planes = indices.length / count;
     const offsets = taps(a);
     for (let at = 0; at < count; at++) {
-      // The places that this window meets are the same in every plane.
+      // A window reads the same elements in every plane.
       const start = coordinatesOf(at, out).map((v, d) => v * a.strides[d]! - a.pads[d]!);
       const places = offsets
         .map((offset) => start.map((v, d) => v + offset[d]!))
@@ -92,7 +88,7 @@ const maxIndicesKernel = defineKernel<PoolAttributes>({
 });
 
 /** Sum over each window; the caller divides by the counts. Linear, so its gradient is its transpose. */
-const sumKernel = defineKernel<PoolAttributes>({
+const sumKernel = defineKernel({
   name: "OnnxSumPool",
   composed: ([x], a) => {
     const padded = padSpatial(x!, a.pads);
@@ -102,7 +98,7 @@ const sumKernel = defineKernel<PoolAttributes>({
   },
   gradient: (dy, _x, _y, a) => [() => sumGradKernel([dy], a)],
 });
-const sumGradKernel = defineKernel<PoolAttributes>({
+const sumGradKernel = defineKernel({
   name: "OnnxSumPoolGrad",
   composed: ([dy], a) => {
     const rank = a.kernel.length;

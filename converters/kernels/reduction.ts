@@ -1,12 +1,13 @@
 import { tf } from "../tf.ts";
-import { defineKernel } from "./custom.ts";
+import type { CumulativeAttributes } from "./attributes.ts";
+import { defineKernel, type Kernel } from "./custom.ts";
 
-interface ExtremeAttributes {
-  readonly axes: readonly number[];
-}
-/** Equal extremes share the gradient, so that it stays a directional derivative; tfjs gives each of them all of it. */
-const extreme = (name: string, find: (x: tf.Tensor, axes: number[], keep: boolean) => tf.Tensor) => {
-  const kernel = defineKernel<ExtremeAttributes>({
+/** Equally extreme elements share the gradient, as in PyTorch's amax; tfjs gives all of it to each. */
+const extreme = (
+  name: "OnnxReduceMax" | "OnnxReduceMin",
+  find: (x: tf.Tensor, axes: number[], keep: boolean) => tf.Tensor,
+) => {
+  const kernel = defineKernel({
     name,
     composed: ([x], { axes }) => find(x!, [...axes], true),
     gradient: (dy, [x], y, { axes }) => [
@@ -18,11 +19,11 @@ const extreme = (name: string, find: (x: tf.Tensor, axes: number[], keep: boolea
   });
   return (x: tf.Tensor, axes: readonly number[]): tf.Tensor => kernel([x], { axes });
 };
-/** Reduced axes are kept with length 1. */
+/** Maximum over the axes, which stay with length 1. */
 export const reduceMax = extreme("OnnxReduceMax", tf.max);
 export const reduceMin = extreme("OnnxReduceMin", tf.min);
 
-const peakKernel = defineKernel<ExtremeAttributes>({
+const peakKernel = defineKernel({
   name: "OnnxPeak",
   composed: ([x], { axes }) => {
     const peak = tf.max(x!, [...axes], true);
@@ -30,31 +31,21 @@ const peakKernel = defineKernel<ExtremeAttributes>({
   },
   gradient: () => [],
 });
-/** The largest finite value, as a constant to subtract before an exponential: what it cancels has no gradient. */
+/** The maximum, or 0 if infinite: a constant to subtract before an exponential, hence without gradient. */
 export const peak = (x: tf.Tensor, axes: readonly number[]): tf.Tensor => peakKernel([x], { axes });
 
-interface CumulativeAttributes {
-  readonly axis: number;
-  readonly exclusive: boolean;
-  readonly reverse: boolean;
-}
-const cumulativeSumKernel: ReturnType<typeof defineKernel<CumulativeAttributes>> =
-  defineKernel<CumulativeAttributes>({
-    name: "OnnxCumSum",
-    composed: ([x], { axis, exclusive, reverse }) => tf.cumsum(x!, axis, exclusive, reverse),
-    gradient: (dy, _x, _y, attributes) => [
-      () => cumulativeSumKernel([dy], { ...attributes, reverse: !attributes.reverse }),
-    ],
-  });
-/** tfjs's own gradient transposes its result where the axis is not the last. */
+const cumulativeSumKernel: Kernel<CumulativeAttributes> = defineKernel({
+  name: "OnnxCumSum",
+  composed: ([x], { axis, exclusive, reverse }) => tf.cumsum(x!, axis, exclusive, reverse),
+  gradient: (dy, _x, _y, attributes) => [
+    () => cumulativeSumKernel([dy], { ...attributes, reverse: !attributes.reverse }),
+  ],
+});
+/** ONNX CumSum. tfjs has a cumsum, but its gradient is transposed where the axis is not the last. */
 export const cumulativeSum = (x: tf.Tensor, attributes: CumulativeAttributes): tf.Tensor =>
   cumulativeSumKernel([x], attributes);
 
-interface SoftmaxAttributes {
-  readonly axis: number;
-  readonly log: boolean;
-}
-const softmaxKernel = defineKernel<SoftmaxAttributes>({
+const softmaxKernel = defineKernel({
   name: "OnnxSoftmax",
   composed: ([x], { axis, log }) => {
     const shifted = tf.sub(x!, tf.max(x!, axis, true));
@@ -68,6 +59,6 @@ const softmaxKernel = defineKernel<SoftmaxAttributes>({
         : tf.mul(y, tf.sub(dy, tf.sum(tf.mul(dy, y), axis, true))),
   ],
 });
-/** Along one axis, counted from the front. */
+/** Softmax, or its logarithm, along one axis counted from the front. */
 export const softmax = (x: tf.Tensor, axis: number, log = false): tf.Tensor =>
   softmaxKernel([x], { axis, log });

@@ -1,3 +1,4 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { expand } from "./movement.ts";
 
@@ -23,7 +24,7 @@ export interface ResizeAxis {
 
 const f = Math.fround;
 
-/** Place in the input that an output position stands for; float32 throughout, since ties of "nearest" hang on it. */
+/** Input coordinate of an output index. In float32, for ties of "nearest" depend on the rounding. */
 function source(at: number, { scale, input, output, start, end }: ResizeAxis, mode: string): number {
   const s = f(scale);
   // ONNX Runtime leaves an axis of scale 1 alone, whatever the region of interest.
@@ -124,8 +125,8 @@ function repetition({ matrix }: AxisWeights, { input, output }: ResizeAxis): num
 }
 
 /**
- * Interpolation is linear in x and separable: one [output, input] matrix per axis, made on the host. Its gradient is
- * the transposed matrix, which tfjs's own autodiff supplies.
+ * ONNX Resize. Interpolation is linear in x and separable: one matrix [output, input] per axis, computed on
+ * the host. tfjs derives the gradient, the transposed matrices.
  */
 export function resize(x: tf.Tensor, axes: readonly ResizeAxis[], options: ResizeOptions): tf.Tensor {
   let y = x;
@@ -135,8 +136,8 @@ export function resize(x: tf.Tensor, axes: readonly ResizeAxis[], options: Resiz
     const weights = axisWeights(plan, options);
     if (weights.inside.includes(0)) outside.push({ axis, inside: weights.inside });
     const shape = y.shape.map((d, i) => (i === axis ? output : d));
-    const outer = y.shape.slice(0, axis).reduce((a, b) => a * b, 1);
-    const inner = y.shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const outer = elementCount(y.shape.slice(0, axis));
+    const inner = elementCount(y.shape.slice(axis + 1));
     const k = options.mode === "nearest" ? repetition(weights, plan) : undefined;
     if (k === 1) continue;
     if (k !== undefined) {

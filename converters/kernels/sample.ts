@@ -1,3 +1,4 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { gather } from "./movement.ts";
 
@@ -9,7 +10,7 @@ export interface SampleOptions {
 }
 
 interface Tap {
-  /** Whole-numbered float32 place along the axis, inside the tensor. */
+  /** Index along the axis as a whole float32 number, inside the tensor. */
   readonly place: tf.Tensor;
   readonly weight: tf.Tensor | undefined;
 }
@@ -28,7 +29,9 @@ const polynomial = (d: tf.Tensor, coefficients: readonly number[]) =>
 const near = (d: tf.Tensor) => polynomial(d, [CUBIC + 2, -(CUBIC + 3), 0, 1]);
 const far = (d: tf.Tensor) => polynomial(d, [CUBIC, -5 * CUBIC, 8 * CUBIC, -4 * CUBIC]);
 
-/** Brings whole-numbered places inside [0, length − 1]; with zeros outside, the weight is masked instead. */
+/**
+ * Maps indices into [0, length − 1] as the padding asks; with padding "zeros" the caller masks the weight.
+ */
 function inside(place: tf.Tensor, length: number, { padding, alignCorners }: SampleOptions): tf.Tensor {
   let p = place;
   if (padding === "reflection") {
@@ -69,19 +72,19 @@ function tapsAlong(x: tf.Tensor, length: number, options: SampleOptions): Tap[] 
 }
 
 /**
- * x [N,C,D1…Dr] interpolated at real places: one [N,L] tensor of coordinates per spatial axis → [N,C,L].
+ * x [N, C, D1…Dr] interpolated at real coordinates, one tensor [N, L] per spatial axis → [N, C, L].
  * Differentiable in x and in the coordinates.
  */
 export function sample(x: tf.Tensor, coordinates: readonly tf.Tensor[], options: SampleOptions): tf.Tensor {
   const [n, c, ...spatial] = x.shape as [number, number, ...number[]];
   const count = coordinates[0]!.shape[1]!;
-  const size = spatial.reduce((a, b) => a * b, 1);
-  // All taps of all axes: places add up, weights multiply.
+  const size = elementCount(spatial);
+  // All combinations of the axes' taps: flat indices add up, weights multiply.
   let all: { place: tf.Tensor; weight: tf.Tensor | undefined }[] = [
     { place: tf.scalar(0), weight: undefined },
   ];
   spatial.forEach((length, axis) => {
-    const stride = spatial.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const stride = elementCount(spatial.slice(axis + 1));
     const own = tapsAlong(coordinates[axis]!, length, options);
     all = all.flatMap((left) =>
       own.map(({ place, weight }) => ({

@@ -1,13 +1,12 @@
+import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
+import type { ScatterAttributes, TopKAttributes } from "./attributes.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 import { gather } from "./movement.ts";
 
-export type Reduction = "none" | "add" | "mul" | "max" | "min";
-export interface ScatterAttributes {
-  readonly reduction: Reduction;
-}
+export type Reduction = ScatterAttributes["reduction"];
 
-/** What a place holds after an update. */
+/** The value of an element after an update. */
 export const COMBINE: Readonly<Record<Reduction, (old: number, update: number) => number>> = {
   none: (_, u) => u,
   add: (a, u) => a + u,
@@ -55,7 +54,7 @@ function extremumGradients(
  * data [M, I] with rows of updates [K, I] put in, or combined, at indices [K] (0 ≤ index < M).
  * The compiler lowers it to ScatterElements: ONNX Runtime's ScatterND(add) loses updates on equal indices.
  */
-const scatterKernel: Kernel<ScatterAttributes> = defineKernel<ScatterAttributes>({
+const scatterKernel: Kernel<ScatterAttributes> = defineKernel({
   name: "OnnxScatterRows",
   composed: ([data, indices, updates], { reduction }) => {
     const values = data!.dataSync().slice();
@@ -93,21 +92,15 @@ export const scatterRows = (
   reduction: Reduction,
 ): tf.Tensor => scatterKernel([data, indices, updates], { reduction });
 
-export interface TopKAttributes {
-  readonly k: number;
-  readonly axis: number;
-  readonly largest: boolean;
-}
-
-/** Places of the k first values along an axis, sorted; of equal values the earlier one comes first. */
+/** Indices of the k first values along an axis, sorted; of equal values the earlier one comes first. */
 export function topPlaces(
   values: ArrayLike<number>,
   shape: readonly number[],
   { k, axis, largest }: TopKAttributes,
 ): Int32Array {
   const length = shape[axis]!;
-  const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
-  const outer = shape.slice(0, axis).reduce((a, b) => a * b, 1);
+  const inner = elementCount(shape.slice(axis + 1));
+  const outer = elementCount(shape.slice(0, axis));
   const out = new Int32Array(outer * k * inner);
   for (let o = 0; o < outer; o++)
     for (let i = 0; i < inner; i++) {
@@ -121,7 +114,7 @@ export function topPlaces(
   return out;
 }
 
-const topKKernel = defineKernel<TopKAttributes>({
+const topKKernel = defineKernel({
   name: "OnnxTopKIndices",
   composed: ([x], a) =>
     tf.tensor(
@@ -131,6 +124,8 @@ const topKKernel = defineKernel<TopKAttributes>({
     ),
   gradient: () => [undefined],
 });
-/** int32 places of the k largest or smallest values; piecewise constant, the values are gathered by them. */
+/**
+ * int32 indices of the k largest or smallest values. Without gradient: the caller gathers the values by them.
+ */
 export const topKIndices = (x: tf.Tensor, attributes: TopKAttributes): tf.Tensor =>
   topKKernel([x], attributes);

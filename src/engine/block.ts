@@ -1,3 +1,4 @@
+import { NCHWC } from "../../converters/compile/graph-builder.ts";
 import { onnx } from "../../converters/onnx/proto.ts";
 import * as ort from "../runtime.ts";
 
@@ -5,8 +6,9 @@ const CHANNELS = 64;
 let probed: Promise<number> | undefined;
 
 /**
- * Channels per block of ONNX Runtime's blocked convolution layout on this machine (8 with AVX2, 16 with AVX-512), 0 where it
- * has none. Asked of ONNX Runtime once per process: graphs made for another number run, and compute nonsense.
+ * Channels per block of ONNX Runtime's blocked convolution layout on this machine (8 with AVX2, 16 with
+ * AVX-512), 0 if it has none. Probed once per process: a graph compiled for another number runs, but computes
+ * wrong values.
  */
 export const blockSize = (): Promise<number> => {
   probed ??= probe();
@@ -22,11 +24,11 @@ async function probe(): Promise<number> {
     irVersion: 8,
     opsetImport: [
       { domain: "", version: 21 },
-      { domain: "com.microsoft.nchwc", version: 1 },
+      { domain: NCHWC, version: 1 },
     ],
     graph: {
       name: "probe",
-      node: [{ opType: "ReorderInput", domain: "com.microsoft.nchwc", input: ["x"], output: ["y"] }],
+      node: [{ opType: "ReorderInput", domain: NCHWC, input: ["x"], output: ["y"] }],
       input: [info("x")],
       output: [info("y")],
     },
@@ -37,7 +39,7 @@ async function probe(): Promise<number> {
     const { y } = await session.run({ x: new ort.Tensor("float32", x, [1, CHANNELS, 1, 2]) });
     await session.release();
     const out = y!.data as Float32Array;
-    // Channel 0's second pixel stands right behind the first pixel of one block of channels.
+    // x holds 2·channel + pixel. In blocked order the 1 (channel 0, pixel 1) follows `block` first pixels.
     const block = out.indexOf(1);
     const ordered = out.every((v, i) => {
       const [pixel, channel] = [Math.floor(i / block) % 2, Math.floor(i / (2 * block)) * block + (i % block)];

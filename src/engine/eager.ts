@@ -7,7 +7,7 @@ import type { Engine, EngineName, NumberArray } from "./engine.ts";
 const toTensor = (data: NumberArray, { shape, dtype }: TensorSpec): tf.Tensor =>
   tf.keep(tf.tensor(data.slice(), [...shape], dtype));
 
-/** An engine that runs the step with a tfjs backend, kernel by kernel. The carry lives in kept tensors. */
+/** An engine that runs the step on a tfjs backend, kernel by kernel. */
 export function eagerEngine(name: EngineName, backend: string, version: string): Engine {
   return {
     name,
@@ -33,10 +33,10 @@ export function eagerEngine(name: EngineName, backend: string, version: string):
           let results: Record<string, tf.Tensor> = {};
           tf.tidy(() => {
             const out = step(carry, batch);
-            // A clone: what the step hands back may be one of its own inputs, which are disposed below.
-            const kept = (t: tf.Tensor) => tf.keep(t.clone());
-            next = Object.fromEntries(Object.keys(carry).map((key) => [key, kept(out.carry[key]!)]));
-            results = Object.fromEntries(Object.entries(out.results).map(([key, t]) => [key, kept(t)]));
+            // A clone: the step may return one of its inputs, which are disposed of below.
+            const cloned = (t: tf.Tensor) => tf.keep(t.clone());
+            next = Object.fromEntries(Object.keys(carry).map((key) => [key, cloned(out.carry[key]!)]));
+            results = Object.fromEntries(Object.entries(out.results).map(([key, t]) => [key, cloned(t)]));
           });
           tf.dispose(Object.values(carry));
           tf.dispose(Object.values(batch));

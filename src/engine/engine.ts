@@ -9,22 +9,31 @@ export type EngineName = (typeof ENGINES)[number];
 export type NumberArray = Float32Array | Int32Array | Uint8Array;
 export type Arrays = Readonly<Record<string, NumberArray>>;
 
-/** A step function made ready for one batch shape; it owns the carry. */
+/** A step function prepared for one batch shape. It owns the carry (see StepFunction). */
 export interface Runner {
   readonly compileSeconds: number;
-  /** Runs the step once: the carry moves on, the results come back. */
+  /**
+   * Runs the step once: replaces the carry and returns the results.
+   * @throws Error if the batch lacks a key
+   */
   run(batch: Arrays): Promise<Record<string, NumberArray>>;
   /** Copies of the carry. */
   read(): Promise<Record<string, NumberArray>>;
-  /** Overwrites (part of) the carry. */
+  /**
+   * Overwrites entries of the carry.
+   * @throws Error if the carry has no such key
+   */
   write(carry: Arrays): Promise<void>;
   dispose(): Promise<void>;
 }
 
 export interface PrepareOptions {
-  /** Heeded by engine onnxruntime. TensorFlow makes its pool when it is loaded, of TF_NUM_INTRAOP_THREADS threads; cpu has one. */
+  /**
+   * Threads of engine onnxruntime. The others ignore it: TensorFlow takes TF_NUM_INTRAOP_THREADS when it is
+   * loaded, cpu has one.
+   */
   readonly threads?: number;
-  /** Told the time per operator when the runner is disposed of; only engine onnxruntime measures it. */
+  /** Called with the time per operator when the runner is disposed of; by engine onnxruntime alone. */
   readonly onProfile?: (rows: readonly OperatorTime[]) => void;
 }
 

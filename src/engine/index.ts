@@ -8,6 +8,7 @@ const engines: { readonly [E in EngineName]: () => Promise<Engine> } = {
 
 /**
  * An engine by name, loaded on demand.
- * @throws OnnxUnlearnError ENGINE_MISSING (exit 2) if the package it needs is not installed
+ * @throws OnnxUnlearnError ENGINE_MISSING or ENGINE_BROKEN (exit 2) if its package is not installed or does
+ * not load
  */
 export const getEngine = (name: EngineName): Promise<Engine> => engines[name]();

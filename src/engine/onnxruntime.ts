@@ -4,15 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compileStep } from "../../converters/compile/compile.ts";
 import type { TensorSpec } from "../../converters/compile/step.ts";
+import { elementCount } from "../../converters/dims.ts";
 import * as ort from "../runtime.ts";
 import { blockSize } from "./block.ts";
 import type { Engine, NumberArray } from "./engine.ts";
 import { readProfile } from "./profile.ts";
 
-const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
-
 const wrap = (data: NumberArray, { shape, dtype }: TensorSpec): ort.Tensor => {
-  if (data.length !== size(shape)) throw new Error(`${data.length} values do not fill shape [${shape}]`);
+  if (data.length !== elementCount(shape))
+    throw new Error(`${data.length} values do not fill shape [${shape}]`);
   return dtype === "float32"
     ? new ort.Tensor("float32", data as Float32Array, shape)
     : dtype === "int32"
@@ -22,24 +22,27 @@ const wrap = (data: NumberArray, { shape, dtype }: TensorSpec): ort.Tensor => {
 
 const empty = ({ shape, dtype }: TensorSpec): NumberArray =>
   dtype === "float32"
-    ? new Float32Array(size(shape))
+    ? new Float32Array(elementCount(shape))
     : dtype === "int32"
-      ? new Int32Array(size(shape))
-      : new Uint8Array(size(shape));
+      ? new Int32Array(elementCount(shape))
+      : new Uint8Array(elementCount(shape));
 
 /**
- * Bytes of values up to which their places are planned once and taken as one block: a node then costs half as much beside its work. The block comes on top of
- * what the first run took, and pays where nodes are short.
+ * Most bytes of values for which ONNX Runtime plans their memory ahead (`enableMemPattern`): it then takes
+ * one block for all of them instead of allocating per node. This saves time where nodes are short, but the
+ * block is taken in addition to the memory of the first run.
  */
-const PLANNED = 2 ** 26;
+const MAX_PLANNED_BYTES = 2 ** 26;
 
-/** What onnxruntime-node says when it comes to hand back an output that is no tensor. */
+/** The error of onnxruntime-node for an output that is not a tensor. */
 const NO_TENSOR = /non tensor type/i;
 
 /**
- * Runs a session whose outputs go to the buffers given for them. onnxruntime-node fills those, but then makes a new tensor of every output as well:
- * a copy of all weights a step. It starts with the first output, and that one is a sequence, which it refuses to hand back:
- * it stops there, with everything computed and nothing copied. A version that did hand it back would merely copy again.
+ * Runs a session that writes its outputs into preallocated buffers, without copying them. onnxruntime-node
+ * fills the buffers, but afterwards also copies every output into a new tensor: all weights, each step. The
+ * graph's first output is therefore a sequence (converters/compile/schedule.ts), which onnxruntime-node
+ * refuses to return: it throws there, when everything is computed and nothing copied. If a version should
+ * accept the sequence, it would only copy again.
  */
 async function runInto(
   session: ort.InferenceSession,
@@ -53,10 +56,12 @@ async function runInto(
   }
 }
 
-/** The embedded default: the step is compiled to one ONNX graph, which ONNX Runtime optimises and runs. */
+const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
+
+/** The default engine: compiles the step to one ONNX graph, which ONNX Runtime optimises and runs. */
 export const onnxruntimeEngine = (): Engine => ({
   name: "onnxruntime",
-  version: `onnxruntime ${(createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string }).version}`,
+  version: `onnxruntime ${version}`,
   async prepare(step, initial, batchSpecs, options = {}) {
     const started = performance.now();
     const graph = compileStep(
@@ -65,16 +70,16 @@ export const onnxruntimeEngine = (): Engine => ({
         carry: Object.fromEntries(Object.entries(initial).map(([key, { spec }]) => [key, spec])),
         batch: batchSpecs,
       },
-      { block: await blockSize(), givenMemory: true },
+      { block: await blockSize(), preallocated: true },
     );
-    const { inputs, outputs, precursors, heads, neighbours, resultSpecs, stop } = graph;
+    const { inputs, outputs, precursors, leadingRows, velocityPairs, resultSpecs, stop } = graph;
     const { onProfile } = options;
     const profiles = onProfile && mkdtempSync(join(tmpdir(), "onnx-unlearn-profile-"));
     const session = await ort.InferenceSession.create(graph.bytes, {
       executionMode: "sequential",
       graphOptimizationLevel: "all",
-      enableMemPattern: graph.valueBytes <= PLANNED,
-      // Its warnings are about the graph we wrote, not about anything a user could change.
+      enableMemPattern: graph.valueBytes <= MAX_PLANNED_BYTES,
+      // Errors only: warnings are about the compiled graph, which a user cannot change.
       logSeverityLevel: 3,
       ...(profiles ? { enableProfiling: true, profileFilePrefix: join(profiles, "step") } : {}),
       ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
@@ -86,32 +91,35 @@ export const onnxruntimeEngine = (): Engine => ({
       readonly tensor: ort.Tensor;
     }
     const buffer = (data: NumberArray, spec: TensorSpec): Buffer => ({ data, tensor: wrap(data, spec) });
-    // Ping-pong: a run reads one set and writes the other, but for what may be written in place.
+    // A run reads one set of buffers and writes the other; what may be updated in place is the same in both.
     const inPlace = new Set(graph.inPlace);
     const state = new Map<string, Buffer>();
     const other = new Map<string, Buffer>();
     for (const [key, { spec, data }] of Object.entries(initial)) {
-      const own = buffer(data.slice(), spec);
-      state.set(key, own);
-      other.set(key, inPlace.has(key) ? own : buffer(empty(spec), spec));
+      const current = buffer(data.slice(), spec);
+      state.set(key, current);
+      other.set(key, inPlace.has(key) ? current : buffer(empty(spec), spec));
     }
-    // Velocities on either side of their weights, see Neighbours.
-    const sides: [Record<string, ort.Tensor>, Record<string, ort.Tensor>] = [{}, {}];
-    for (const { moving, resting, both, order, factors } of neighbours) {
-      const [{ spec, data }, beside] = [initial[moving]!, initial[resting]!];
-      const n = data.length;
+    // Each paired weight lies between the two buffers of its velocity, [v0 | w | v1], see VelocityPair.
+    const pairInputs: [Record<string, ort.Tensor>, Record<string, ort.Tensor>] = [{}, {}];
+    for (const { velocity, weight, both, rowFactors, factors } of velocityPairs) {
+      const [v, w] = [initial[velocity]!, initial[weight]!];
+      const n = v.data.length;
       const all = new Float32Array(3 * n);
-      all.set(data);
-      all.set(beside.data, n);
+      all.set(v.data);
+      all.set(w.data, n);
       const part = (i: number, shape: readonly number[], parts = 1) =>
         buffer(all.subarray(i * n, (i + parts) * n), { shape, dtype: "float32" });
-      const rests = part(1, beside.spec.shape);
+      const middle = part(1, w.spec.shape);
       for (const [turn, buffers] of [state, other].entries()) {
-        buffers.set(moving, part(2 * turn, spec.shape));
-        buffers.set(resting, rests);
+        buffers.set(velocity, part(2 * turn, v.spec.shape));
+        buffers.set(weight, middle);
         const numbers = turn === 0 ? factors : [factors[1], factors[0]];
-        sides[turn]![both] = part(turn, [1, 2, n], 2).tensor;
-        sides[turn]![order] = wrap(Float32Array.from(numbers), { shape: [1, 2, 1], dtype: "float32" });
+        pairInputs[turn]![both] = part(turn, [1, 2, n], 2).tensor;
+        pairInputs[turn]![rowFactors] = wrap(Float32Array.from(numbers), {
+          shape: [1, 2, 1],
+          dtype: "float32",
+        });
       }
     }
     const results = new Map<string, Buffer>();
@@ -126,7 +134,7 @@ export const onnxruntimeEngine = (): Engine => ({
     const turn = (
       from: ReadonlyMap<string, Buffer>,
       to: ReadonlyMap<string, Buffer>,
-      side: Readonly<Record<string, ort.Tensor>>,
+      pairs: Readonly<Record<string, ort.Tensor>>,
     ) => {
       const carried = named(to, outputs.carry);
       const shared = precursors.map(({ name, shape, output }) => {
@@ -135,7 +143,7 @@ export const onnxruntimeEngine = (): Engine => ({
       });
       return {
         state: from,
-        feeds: { ...named(from, inputs.carry), ...side },
+        feeds: { ...named(from, inputs.carry), ...pairs },
         fetches: {
           ...(stop ? { [stop]: null } : {}),
           ...carried,
@@ -144,20 +152,20 @@ export const onnxruntimeEngine = (): Engine => ({
         },
       };
     };
-    let [now, next] = [turn(state, other, sides[0]), turn(other, state, sides[1])];
+    let [now, next] = [turn(state, other, pairInputs[0]), turn(other, state, pairInputs[1])];
 
     return {
       compileSeconds,
       async run(arrays) {
-        // A copy: what is kept would keep the batch in memory.
+        // A copy: feeds that live on between steps would hold the batch in memory.
         const feeds = { ...now.feeds };
         for (const { key, name, spec } of entries) {
           const data = arrays[key];
           if (!data) throw new Error(`the batch lacks "${key}"`);
           feeds[name] = wrap(data, spec);
         }
-        for (const { name, key, spec } of heads)
-          feeds[name] = wrap(arrays[key]!.subarray(0, size(spec.shape)), spec);
+        for (const { name, key, spec } of leadingRows)
+          feeds[name] = wrap(arrays[key]!.subarray(0, elementCount(spec.shape)), spec);
         await runInto(session, feeds, now.fetches);
         [now, next] = [next, now];
         return Object.fromEntries([...results].map(([key, { data }]) => [key, data.slice()]));

@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 /** Time that one kind of operator took in the compiled step. */
 export interface OperatorTime {
-  /** ONNX operator; "blocked Conv" and the like run in ONNX Runtime's blocked layout. */
+  /** ONNX operator; "blocked Conv", say, is one in ONNX Runtime's blocked layout. */
   readonly operator: string;
   /** How many nodes of the step. */
   readonly nodes: number;
@@ -20,7 +20,10 @@ interface ProfileEvent {
   readonly args?: { readonly op_name?: string };
 }
 
-/** Sums up what ONNX Runtime's profiler wrote into a folder of its own, slowest operator first. The first step warms up and is left out. */
+/**
+ * Time per operator from the files that ONNX Runtime's profiler wrote into a folder, slowest first. The first
+ * step, a warm-up, is left out.
+ */
 export function readProfile(folder: string): readonly OperatorTime[] {
   const events = readdirSync(folder)
     .filter((name) => name.endsWith(".json"))

@@ -3,10 +3,12 @@ import { badInput } from "../../converters/errors.ts";
 import { eagerEngine } from "./eager.ts";
 import type { Engine } from "./engine.ts";
 
-const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
+/** Also the optional peer dependencies of package.json; the GPU build is tried first. */
+export const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
 
 /**
- * TensorFlow's kernels through tfjs-node(-gpu), which the user installs: looked up beside this package, then in the working folder.
+ * TensorFlow's kernels through tfjs-node-gpu or tfjs-node: optional peer dependencies, because they download
+ * libtensorflow when they are installed. Looked up beside this package, then in `folder`.
  * @throws OnnxUnlearnError ENGINE_MISSING (exit 2) if neither is installed, ENGINE_BROKEN if it does not load
  */
 export async function tensorflowEngine(folder: string = process.cwd()): Promise<Engine> {
@@ -37,6 +39,8 @@ export async function tensorflowEngine(folder: string = process.cwd()): Promise<
   }
   throw badInput(
     "ENGINE_MISSING",
-    `The engine tensorflow needs ${PACKAGES[1]} or ${PACKAGES[0]}, and neither is installed: npm install ${PACKAGES[1]}@4.22.0, or use the engine onnxruntime.`,
+    `The engine tensorflow needs ${PACKAGES[1]} or ${PACKAGES[0]}, and neither is installed ` +
+      `(they are optional, for they download libtensorflow): ` +
+      `npm install ${PACKAGES[1]}@4.22.0, or use the engine onnxruntime.`,
   );
 }

@@ -2,7 +2,7 @@ import { fromFloat16Bits, toFloat16Bits } from "../../converters/onnx/floats.ts"
 import type { DataType } from "../../converters/onnx/model.ts";
 import * as ort from "../runtime.ts";
 
-/** Numbers as a tensor of a model input's own element type. */
+/** Numbers as a tensor of the element type that the model's input declares. */
 export function toRuntime(
   data: Float32Array | Int32Array,
   dims: readonly number[],
@@ -38,7 +38,7 @@ export function toRuntime(
   }
 }
 
-/** What ONNX Runtime hands out, as numbers; float16 arrives as bit patterns where the platform has no such array. */
+/** ONNX Runtime's output as float32. float16 arrives as bit patterns on platforms without Float16Array. */
 export function fromRuntime({ data, type }: ort.Tensor): Float32Array {
   if (type === "float16" && data instanceof Uint16Array) return Float32Array.from(data, fromFloat16Bits);
   return Float32Array.from(data as ArrayLike<number | bigint>, Number);

@@ -6,6 +6,7 @@ export const TASK_OF_LOSS = {
   "binary-cross-entropy": "multi-label",
   mse: "regression",
 } as const;
+/** The utility loss, and with it the task: what `y` holds. */
 export type LossName = keyof typeof TASK_OF_LOSS;
 export type TaskName = (typeof TASK_OF_LOSS)[LossName];
 

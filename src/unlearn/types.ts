@@ -18,6 +18,7 @@ export {
   type UnlearnOptions,
 } from "./option-table.ts";
 
+/** Where a training stands after a step. */
 export interface TrainingProgress {
   /** Steps done, of `steps`. */
   readonly step: number;

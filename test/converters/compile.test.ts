@@ -6,7 +6,8 @@ import { expect, test } from "vitest";
 import { compileStep } from "../../converters/compile/compile.ts";
 import "../../converters/kernels/piecewise.ts";
 
-// d/dx Σ 2·f(x) = 2 for every f that changes nothing; a lowering that hands its input back must not count it twice.
+// d/dx Σ 2·f(x) = 2 for every f that changes nothing: a lowering that returns its input must not count its
+// gradient twice.
 const nothing: Readonly<Record<string, (x: tf.Tensor) => tf.Tensor>> = {
   "times 1": (x) => tf.mul(x, tf.scalar(1)),
   "plus 0": (x) => tf.add(x, tf.scalar(0)),

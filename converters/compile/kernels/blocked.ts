@@ -1,25 +1,26 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
-import type { ConvAttributes } from "../../kernels/conv.ts";
-import { channelBlocks, NCHWC } from "../layout.ts";
-import type { Operand, Trace } from "../trace.ts";
-import { convAttributes, crop, product, reshape, sumFirst } from "./window.ts";
+import { elementCount } from "../../dims.ts";
+import type { ConvAttributes } from "../../kernels/window.ts";
+import { type GraphBuilder, MICROSOFT, NCHWC, type Operand } from "../graph-builder.ts";
+import { channelBlocks } from "../layout.ts";
+import { convAttributes, crop, sumFirst, viewAs } from "./window.ts";
 
 /**
- * Convolutions in ONNX Runtime's blocked layout. Weights [O, C/g, kernel…] become [O/b, C/g/b, kernel…, b, b] (input channel
- * before output channel) in the graph; the input gradient is the same operator with mirrored weights.
+ * How a convolution runs in ONNX Runtime's blocked layout. Weights [O, C/g, kernel…] become
+ * [O/b, C/g/b, kernel…, b, b] (input channel before output channel); the input gradient is the same operator
+ * with mirrored weights.
+ *   dense      every group fills whole blocks, or there is one group
+ *   image      the input is row-major and has fewer channels than one block
+ *   depthwise  one channel per group
  */
-
 export type BlockedKind = "dense" | "image" | "depthwise";
 
-/**
- * How a convolution runs in blocked layout: `dense` (every group fills whole blocks, or there is one group), `image` (a
- * row-major input of fewer channels than one block), `depthwise` (one channel per group); undefined: not at all.
- */
+/** The kind of a convolution; undefined if the blocked layout has no form of it, or would not pay. */
 export function blockedKind(a: ConvAttributes, block: number): BlockedKind | undefined {
   if (block === 0 || a.kernel.length !== 2 || a.outputShape.length !== 4) return undefined;
   const { group } = a;
   const [o, perGroup] = a.filterShape as [number, number];
-  // A last block that is mostly filling costs more than the layout gains.
+  // A last block that is mostly padding costs more than the layout gains.
   const full = (channels: number) => channels >= 0.6 * channelBlocks(channels, block) * block;
   if (group === 1) {
     if (!full(o)) return undefined;
@@ -29,75 +30,81 @@ export function blockedKind(a: ConvAttributes, block: number): BlockedKind | und
   return perGroup % block === 0 && (o / group) % block === 0 ? "dense" : undefined;
 }
 
-/** Deals the rows of [A, R, S] out in blocks: [A, R/b, S, b], the last block filled with zeros. */
-function deal(trace: Trace, x: TensorInfo, [a, r, s]: readonly [number, number, number]): TensorInfo {
-  const whole = channelBlocks(r, trace.block) * trace.block;
-  let rows = reshape(trace, x, [a, r, s, 1]);
+/** [A, R, S] → [A, R/b, S, b]: the rows in blocks, the last block padded with zeros. */
+function toBlocks(
+  graph: GraphBuilder,
+  x: TensorInfo,
+  [a, r, s]: readonly [number, number, number],
+): TensorInfo {
+  const whole = channelBlocks(r, graph.block) * graph.block;
+  let rows = viewAs(graph, x, [a, r, s, 1]);
   if (r % 4 !== 0)
-    rows = trace.emit("Pad", [rows, trace.ints([0, 0, 0, 0, 0, whole - r, 0, 0])], [a, whole, s, 1], x.dtype);
-  return trace.emit("ReorderInput", [rows], [a, whole, s, 1], x.dtype, {}, NCHWC);
+    rows = graph.emit("Pad", [rows, graph.ints([0, 0, 0, 0, 0, whole - r, 0, 0])], [a, whole, s, 1], x.dtype);
+  return graph.emit([NCHWC, "ReorderInput"], [rows], [a, whole, s, 1], x.dtype);
 }
 
 const rounded = (channels: number, block: number) => channelBlocks(channels, block) * block;
 
 /** Weights for the forward convolution. */
-function forwardFilter(trace: Trace, w: TensorInfo, kind: BlockedKind): TensorInfo {
-  const { block } = trace;
+function forwardFilter(graph: GraphBuilder, w: TensorInfo, kind: BlockedKind): TensorInfo {
+  const { block } = graph;
   const [o, c, kh, kw] = w.shape as [number, number, number, number];
   const k = kh * kw;
-  if (kind === "depthwise") return reshape(trace, deal(trace, w, [1, o, k]), [rounded(o, block), 1, kh, kw]);
-  if (kind === "image") return reshape(trace, deal(trace, w, [1, o, c * k]), [rounded(o, block), c, kh, kw]);
+  if (kind === "depthwise")
+    return viewAs(graph, toBlocks(graph, w, [1, o, k]), [rounded(o, block), 1, kh, kw]);
+  if (kind === "image")
+    return viewAs(graph, toBlocks(graph, w, [1, o, c * k]), [rounded(o, block), c, kh, kw]);
   const wide = rounded(c, block);
-  const inner = deal(trace, w, [o, c, k]);
-  return reshape(trace, deal(trace, inner, [1, o, wide * k]), [rounded(o, block), wide, kh, kw]);
+  const inner = toBlocks(graph, w, [o, c, k]);
+  return viewAs(graph, toBlocks(graph, inner, [1, o, wide * k]), [rounded(o, block), wide, kh, kw]);
 }
 
 export function blockedConv(
-  trace: Trace,
+  graph: GraphBuilder,
   kind: BlockedKind,
   [x, w, bias]: readonly TensorInfo[],
   a: ConvAttributes,
 ): TensorInfo {
-  const { block } = trace;
+  const { block } = graph;
   const o = a.filterShape[0]!;
   const wide = rounded(o, block);
-  const operands: Operand[] = [kind === "image" ? x! : trace.blocked(x!), forwardFilter(trace, w!, kind)];
+  const operands: Operand[] = [kind === "image" ? x! : graph.blocked(x!), forwardFilter(graph, w!, kind)];
   if (bias)
     operands.push(
-      wide === o ? bias : trace.emit("Pad", [bias, trace.ints([0, wide - o])], [wide], bias.dtype),
+      wide === o ? bias : graph.emit("Pad", [bias, graph.ints([0, wide - o])], [wide], bias.dtype),
     );
   const group = kind === "depthwise" ? wide : a.group;
-  const raw = trace.emit(
-    "Conv",
+  const raw = graph.emit(
+    [NCHWC, "Conv"],
     operands,
     [a.outputShape[0]!, wide, ...a.outputShape.slice(2)],
     "float32",
     convAttributes({ ...a, group }),
-    NCHWC,
   );
-  return trace.fromBlocked(raw, a.outputShape);
+  return graph.fromBlocked(raw, a.outputShape);
 }
 
 /**
- * Weights of the input gradient: W [O, C/g, k] as [g·C/g·P, O/g, taps], for each of P phases and each new tap the old tap it
- * stands for, or zero. The phases are outermost among the output channels of a group.
+ * Weights of the input gradient as a convolution of dy: W [O, C/g, k] as [g·C/g·P, O/g, taps]. The P phases
+ * of a stride (1 without stride) become output channels of a group, the phase before the channel.
+ * @param phases for each phase and each tap of the new kernel the tap of W, undefined for zero
  */
 function mirroredFilter(
-  trace: Trace,
+  graph: GraphBuilder,
   w: TensorInfo,
   group: number,
   phases: readonly (readonly (number | undefined)[])[],
   kernel: readonly number[],
 ): TensorInfo {
-  const { block } = trace;
+  const { block } = graph;
   const [o, c, kh, kw] = w.shape as [number, number, number, number];
   const k = kh * kw;
   const [outBlocks, inBlocks] = [channelBlocks(o, block), channelBlocks(c, block)];
   // [O/b, C, k, bo] → [O/b, C/b, k, bo, bc]
-  const outer = deal(trace, w, [1, o, c * k]);
-  const tiles = deal(trace, outer, [outBlocks, c, k * block]);
+  const outer = toBlocks(graph, w, [1, o, c * k]);
+  const tiles = toBlocks(graph, outer, [outBlocks, c, k * block]);
   const count = outBlocks * inBlocks * k;
-  const rows = reshape(trace, tiles, [count, block * block]);
+  const rows = viewAs(graph, tiles, [count, block * block]);
   const perGroup = outBlocks / group;
   const picks: number[] = [];
   for (let g = 0; g < group; g++)
@@ -107,15 +114,18 @@ function mirroredFilter(
           for (const tap of taps)
             picks.push(tap === undefined ? count : ((g * perGroup + j) * inBlocks + i) * k + tap);
   const source = picks.includes(count)
-    ? trace.emit("Pad", [rows, trace.ints([0, 0, 1, 0])], [count + 1, block * block], "float32")
+    ? graph.emit("Pad", [rows, graph.ints([0, 0, 1, 0])], [count + 1, block * block], "float32")
     : rows;
-  const picked = trace.emit("Gather", [source, trace.ints(picks)], [picks.length, block * block], "float32", {
+  const picked = graph.emit("Gather", [source, graph.ints(picks)], [picks.length, block * block], "float32", {
     axis: { int: 0 },
   });
-  return reshape(trace, picked, [group * phases.length * inBlocks * block, perGroup * block, ...kernel]);
+  return viewAs(graph, picked, [group * phases.length * inBlocks * block, perGroup * block, ...kernel]);
 }
 
-/** Per axis: for each phase p of the stride, the taps that reach dx[q·s + p], as offsets into dy. */
+/**
+ * For one axis and each phase p of the stride s: the taps that contribute to dx[q·s + p], and the offset of
+ * the element dy[q + offset] that they multiply.
+ */
 function phasesOf(a: ConvAttributes, axis: number) {
   const [s, pad, k] = [a.strides[axis]!, a.pads[axis]!, a.kernel[axis]!];
   const [size, out] = [a.inputShape[axis + 2]!, a.outputShape[axis + 2]!];
@@ -137,18 +147,18 @@ function phasesOf(a: ConvAttributes, axis: number) {
   };
 }
 
-/** dx = dy * mirrored W. Undefined where the blocked layout has no form of it. */
+/** dx as a convolution of dy with mirrored weights; undefined if the blocked layout has no form of it. */
 export function blockedInputGrad(
-  trace: Trace,
+  graph: GraphBuilder,
   kind: BlockedKind,
   dy: TensorInfo,
   w: TensorInfo,
   a: ConvAttributes,
 ): TensorInfo | undefined {
-  const { block } = trace;
+  const { block } = graph;
   const [o, c] = a.filterShape as [number, number];
   const n = a.inputShape[0]!;
-  const k = product(a.kernel);
+  const k = elementCount(a.kernel);
   const mirrored = Array.from({ length: k }, (_, i) => k - 1 - i);
   const unitStride = a.strides.every((s) => s === 1);
   if (kind === "image" || (a.group === 1 && o < block)) return undefined;
@@ -160,31 +170,25 @@ export function blockedInputGrad(
     attributes: { kernel: readonly number[]; dilations: readonly number[]; pads: readonly number[] },
     group: number,
   ) =>
-    trace.emit(
-      "Conv",
+    graph.emit(
+      [NCHWC, "Conv"],
       [x, filter],
       shape,
       "float32",
       convAttributes({ ...attributes, strides: [1, 1], group }),
-      NCHWC,
     );
 
   if (kind === "depthwise") {
-    // Zeros between the places of dy turn the stride into 1.
+    // Zeros between the pixels of dy turn the stride into 1.
     const [oh, ow] = a.outputShape.slice(2) as [number, number];
-    let spread = trace.blocked(dy);
+    let spread = graph.blocked(dy);
     if (!unitStride) {
       const [sh, sw] = a.strides as [number, number];
       const blocks = channelBlocks(o, block);
-      const apart = reshape(trace, spread, [n * blocks, oh, 1, ow, 1, block]);
+      const apart = viewAs(graph, spread, [n * blocks, oh, 1, ow, 1, block]);
       const grown = [n * blocks, oh, sh, ow, sw, block];
-      const pads = trace.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0]);
-      spread = reshape(trace, trace.emit("Pad", [apart, pads], grown, "float32"), [
-        n,
-        wide,
-        oh * sh,
-        ow * sw,
-      ]);
+      const pads = graph.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0]);
+      spread = viewAs(graph, graph.emit("Pad", [apart, pads], grown, "float32"), [n, wide, oh * sh, ow * sw]);
     }
     const spatial = spread.shape.slice(2);
     const begins = a.kernel.map((size, i) => (size - 1) * a.dilations[i]! - a.pads[i]!);
@@ -192,30 +196,33 @@ export function blockedInputGrad(
       (size, i) => a.inputShape[i + 2]! + (size - 1) * a.dilations[i]! - spatial[i]! - begins[i]!,
     );
     if ([...begins, ...ends].some((p) => p < 0)) return undefined;
-    const taps = trace.emit(
+    const taps = graph.emit(
       "Gather",
-      [reshape(trace, deal(trace, w, [1, o, k]), [channelBlocks(o, block), k, block]), trace.ints(mirrored)],
+      [
+        viewAs(graph, toBlocks(graph, w, [1, o, k]), [channelBlocks(o, block), k, block]),
+        graph.ints(mirrored),
+      ],
       [channelBlocks(o, block), k, block],
       "float32",
       { axis: { int: 1 } },
     );
-    const filter = reshape(trace, taps, [wide, 1, ...a.kernel]);
+    const filter = viewAs(graph, taps, [wide, 1, ...a.kernel]);
     const shape = [n, wide, ...a.inputShape.slice(2)];
     const raw = convolve(spread, filter, shape, { ...a, pads: [...begins, ...ends] }, wide);
-    return trace.fromBlocked(raw, a.inputShape);
+    return graph.fromBlocked(raw, a.inputShape);
   }
 
   if (unitStride) {
     const begins = a.kernel.map((size, i) => (size - 1) * a.dilations[i]! - a.pads[i]!);
     const ends = a.kernel.map((size, i) => (size - 1) * a.dilations[i]! - a.pads[2 + i]!);
     if ([...begins, ...ends].some((p) => p < 0)) return undefined;
-    const filter = mirroredFilter(trace, w, a.group, [mirrored], a.kernel);
+    const filter = mirroredFilter(graph, w, a.group, [mirrored], a.kernel);
     const shape = [n, wide, ...a.inputShape.slice(2)];
-    const raw = convolve(trace.blocked(dy), filter, shape, { ...a, pads: [...begins, ...ends] }, a.group);
-    return trace.fromBlocked(raw, a.inputShape);
+    const raw = convolve(graph.blocked(dy), filter, shape, { ...a, pads: [...begins, ...ends] }, a.group);
+    return graph.fromBlocked(raw, a.inputShape);
   }
 
-  // A stride of s: dx falls into s·s phases, each a convolution of dy with its share of the taps.
+  // With stride s the pixels of dx fall into s·s phases, each a convolution of dy with some of the taps.
   if (a.group !== 1 || a.dilations.some((d) => d !== 1)) return undefined;
   const [rows, columns] = [phasesOf(a, 0), phasesOf(a, 1)];
   const pads = [rows.pads[0], columns.pads[0], rows.pads[1], columns.pads[1]];
@@ -239,9 +246,9 @@ export function blockedInputGrad(
       phases.push(taps);
     }
   const kernel = [rows.kernel, columns.kernel];
-  const filter = mirroredFilter(trace, w, 1, phases, kernel);
+  const filter = mirroredFilter(graph, w, 1, phases, kernel);
   const raw = convolve(
-    trace.blocked(dy),
+    graph.blocked(dy),
     filter,
     [n, phases.length * wide, ...grid],
     { kernel, dilations: [1, 1], pads },
@@ -250,25 +257,25 @@ export function blockedInputGrad(
   const whole = [n * blocks, grid[0], sh, grid[1], sw, block];
   let mixed: TensorInfo;
   if (alone) {
-    const apart = reshape(trace, raw, [n * blocks, grid[0], 1, grid[1], 1, block]);
-    mixed = trace.emit(
+    const apart = viewAs(graph, raw, [n * blocks, grid[0], 1, grid[1], 1, block]);
+    mixed = graph.emit(
       "Pad",
-      [apart, trace.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0])],
+      [apart, graph.ints([0, 0, 0, 0, 0, 0, 0, 0, sh - 1, 0, sw - 1, 0])],
       whole,
       "float32",
     );
   } else {
-    const apart = reshape(trace, raw, [n, sh, sw, blocks, ...grid, block]);
-    mixed = trace.emit("Transpose", [apart], [n, blocks, grid[0], sh, grid[1], sw, block], "float32", {
+    const apart = viewAs(graph, raw, [n, sh, sw, blocks, ...grid, block]);
+    mixed = graph.emit("Transpose", [apart], [n, blocks, grid[0], sh, grid[1], sw, block], "float32", {
       perm: { ints: [0, 3, 4, 1, 5, 2, 6] },
     });
   }
   const size = [n * blocks, grid[0] * sh, grid[1] * sw, block];
-  const cut = crop(trace, reshape(trace, mixed, size), [n * blocks, ...a.inputShape.slice(2), block]);
-  return trace.fromBlocked(reshape(trace, cut, [n, wide, ...a.inputShape.slice(2)]), a.inputShape);
+  const cut = crop(graph, viewAs(graph, mixed, size), [n * blocks, ...a.inputShape.slice(2), block]);
+  return graph.fromBlocked(viewAs(graph, cut, [n, wide, ...a.inputShape.slice(2)]), a.inputShape);
 }
 
-/** Pads and places of a convolution whose *kernel* is dy: it meets x at every tap. */
+/** Per axis, pads and output size of the convolution of x with dy as its kernel: one output per tap of W. */
 function tapWindow(a: ConvAttributes) {
   return a.kernel.map((k, i) => {
     const [size, out] = [a.inputShape[i + 2]!, a.outputShape[i + 2]!];
@@ -279,25 +286,28 @@ function tapWindow(a: ConvAttributes) {
   });
 }
 
-/** dW of a depthwise convolution: a depthwise convolution of x with dy as its kernel, every sample on channels of its own. */
+/**
+ * dW of a depthwise convolution: a depthwise convolution of x with dy as its kernel, each sample as further
+ * channels.
+ */
 export function blockedDepthwiseFilterGrad(
-  trace: Trace,
+  graph: GraphBuilder,
   x: TensorInfo,
   dy: TensorInfo,
   a: ConvAttributes,
 ): TensorInfo {
-  const { block } = trace;
+  const { block } = graph;
   const o = a.filterShape[0]!;
   const n = a.inputShape[0]!;
   const wide = rounded(o, block);
   const [rows, columns] = tapWindow(a) as [ReturnType<typeof tapWindow>[0], ReturnType<typeof tapWindow>[0]];
   const spatial = a.outputShape.slice(2);
   const places = [rows.places, columns.places];
-  const each = trace.emit(
-    "Conv",
+  const each = graph.emit(
+    [NCHWC, "Conv"],
     [
-      reshape(trace, trace.blocked(x), [1, n * wide, ...a.inputShape.slice(2)]),
-      reshape(trace, trace.blocked(dy), [n * wide, 1, ...spatial]),
+      viewAs(graph, graph.blocked(x), [1, n * wide, ...a.inputShape.slice(2)]),
+      viewAs(graph, graph.blocked(dy), [n * wide, 1, ...spatial]),
     ],
     [1, n * wide, ...places],
     "float32",
@@ -308,23 +318,23 @@ export function blockedDepthwiseFilterGrad(
       pads: [rows.begin, columns.begin, rows.end, columns.end],
       group: n * wide,
     }),
-    NCHWC,
   );
-  const sum = sumFirst(trace, reshape(trace, each, [n, wide * product(places)]));
-  const dw = trace.fromBlocked(reshape(trace, sum, [1, wide, ...places]), [1, o, ...places]);
-  return reshape(trace, crop(trace, dw, [1, o, ...a.kernel]), a.filterShape);
+  const sum = sumFirst(graph, viewAs(graph, each, [n, wide * elementCount(places)]));
+  const dw = graph.fromBlocked(viewAs(graph, sum, [1, wide, ...places]), [1, o, ...places]);
+  return viewAs(graph, crop(graph, dw, [1, o, ...a.kernel]), a.filterShape);
 }
 
 /**
- * dW as ONE convolution without a shifted copy: each sample's x stands channels-last as an image of H rows and W·C columns
- * (or, in the blocked layout, each block of its channels),
- * and dy is the kernel, dilated by C along the columns (and by the stride):
+ * dW as a single convolution, without shifted copies of x in memory. Each sample of x, channels-last, is
+ * taken as an image of H rows and W·C columns (in the blocked layout, each block of its channels is), and dy
+ * is the kernel, dilated by C along the columns and by the stride:
  *   dW[o, i, j, c] = Σ_{n,h,w} dy[n, o, h, w] · x[n, h·s + i − p, (w·s + j − p)·C + c]
- * ONNX Runtime's im2col then makes the nine shifts in its cache. The samples of a group are the input channels of its convolution, and the
- * sums over the groups come after. A group of one takes dy as it is, any other wants it transposed.
+ * ONNX Runtime's im2col then makes the shifts in its cache. The samples are dealt into groups: the samples of
+ * a group are the input channels of one convolution, and the groups' results are summed afterwards. A group
+ * of one sample takes dy as it is, a larger one needs it transposed.
  */
 export function filterGradByConvolution(
-  trace: Trace,
+  graph: GraphBuilder,
   x: TensorInfo,
   dy: TensorInfo,
   a: ConvAttributes,
@@ -332,57 +342,58 @@ export function filterGradByConvolution(
   const pointwise = a.kernel.every((k) => k === 1) && a.pads.every((p) => p === 0);
   const [n, c, ...size] = a.inputShape as [number, number, number, number];
   if (!pointwise) {
-    const { block } = trace;
-    if (!trace.isBlocked(x) || c % block !== 0 || c === block)
-      return filterGradOfImages(trace, trace.channelsLast(x), dy, a);
-    const blocks = reshape(trace, trace.blocked(x), [n, c / block, product(size) * block]);
-    const shape = [c / block, n, product(size) * block];
-    const apart = trace.emit("Transpose", [blocks], shape, "float32", { perm: { ints: [1, 0, 2] } });
-    return filterGradOfImages(trace, apart, dy, a, block);
+    const { block } = graph;
+    if (!graph.isBlocked(x) || c % block !== 0 || c === block)
+      return filterGradOfImages(graph, graph.channelsLast(x), dy, a);
+    const blocks = viewAs(graph, graph.blocked(x), [n, c / block, elementCount(size) * block]);
+    const shape = [c / block, n, elementCount(size) * block];
+    const apart = graph.emit("Transpose", [blocks], shape, "float32", { perm: { ints: [1, 0, 2] } });
+    return filterGradOfImages(graph, apart, dy, a, block);
   }
-  // One tap: only the places that it met matter, and no place between them need be computed.
+  // A single tap reads only every s-th pixel of x: slice those out, and compute without stride.
   const spatial = a.outputShape.slice(2);
   const o = a.filterShape[0]!;
   const strided = a.strides.some((s) => s !== 1);
-  const places = product(spatial);
+  const places = elementCount(spatial);
   const met = () => {
-    const last = trace.channelsLast(x);
+    const last = graph.channelsLast(x);
     if (!strided) return last;
-    const ends = trace.ints(spatial.map((d, i) => (d - 1) * a.strides[i]! + 1));
-    return trace.emit(
+    const ends = graph.ints(spatial.map((d, i) => (d - 1) * a.strides[i]! + 1));
+    return graph.emit(
       "Slice",
-      [last, trace.ints([0, 0]), ends, trace.ints([1, 2]), trace.ints(a.strides)],
+      [last, graph.ints([0, 0]), ends, graph.ints([1, 2]), graph.ints(a.strides)],
       [n, ...spatial, c],
       "float32",
     );
   };
   if (groupsOf(n, c * o, { x: c * places, dy: o * places }) < n)
-    return filterGradOfImages(trace, met(), dy, {
+    return filterGradOfImages(graph, met(), dy, {
       ...a,
       strides: [1, 1],
       dilations: [1, 1],
       inputShape: [n, c, ...spatial],
     });
-  // A sample's dW is one small product, which im2col would only hold up; row-major x as it is, or channels last where that is free.
-  const rows = reshape(trace, dy, [n, o, places]);
+  // dW of each sample is one small matrix product, for which im2col would only cost time. x is read row-major
+  // as it is, or channels-last where that costs nothing.
+  const rows = viewAs(graph, dy, [n, o, places]);
   const each =
-    strided || (trace.isBlocked(x) && c === trace.block)
-      ? trace.emit("MatMul", [rows, reshape(trace, met(), [n, places, c])], [n, o, c], "float32")
-      : trace.emit(
-          "FusedMatMul",
-          [rows, reshape(trace, x, [n, c, places])],
+    strided || (graph.isBlocked(x) && c === graph.block)
+      ? graph.emit("MatMul", [rows, viewAs(graph, met(), [n, places, c])], [n, o, c], "float32")
+      : graph.emit(
+          [MICROSOFT, "FusedMatMul"],
+          [rows, viewAs(graph, x, [n, c, places])],
           [n, o, c],
           "float32",
           { transB: { int: 1 } },
-          "com.microsoft",
         );
-  return reshape(trace, sumFirst(trace, each), a.filterShape);
+  return viewAs(graph, sumFirst(graph, each), a.filterShape);
 }
 
 /**
- * Into how many groups the samples fall: threads share the work best by whole groups, yet each makes a dW of its own, to be summed afterwards. A sample
- * alone needs no transposition. 32 channels, 16×16, batch 128: one group 6.4 ms, as many as samples 4.1.
- * @param filter numbers of dW, beside those that one sample has of x and of dy
+ * The number of groups of samples for filterGradByConvolution. More groups let threads share the work, but
+ * each group makes a dW of its own that must be stored and summed. Groups of one sample save the
+ * transposition of dy.
+ * @param filter elements of dW; `x` and `dy` are elements of one sample
  */
 function groupsOf(n: number, filter: number, { x, dy }: { readonly x: number; readonly dy: number }): number {
   if (filter <= 1.5 * dy) return n;
@@ -392,9 +403,9 @@ function groupsOf(n: number, filter: number, { x, dy }: { readonly x: number; re
   return groups;
 }
 
-/** @param x the images [C/width, N, H, W·width]: `width` channels of them last, and the others apart */
+/** @param x the images [C/width, N, H, W·width]: `width` channels last, and the blocks of channels first */
 function filterGradOfImages(
-  trace: Trace,
+  graph: GraphBuilder,
   x: TensorInfo,
   dy: TensorInfo,
   a: ConvAttributes,
@@ -405,30 +416,30 @@ function filterGradOfImages(
   const [h, w] = a.inputShape.slice(2) as [number, number];
   const apart = c / width;
   const spatial = a.outputShape.slice(2);
-  const taps = product(a.kernel);
+  const taps = elementCount(a.kernel);
   const [rows, columns] = tapWindow(a) as [ReturnType<typeof tapWindow>[0], ReturnType<typeof tapWindow>[0]];
-  const groups = groupsOf(n, taps * c * o, { x: h * w * c, dy: o * product(spatial) });
+  const groups = groupsOf(n, taps * c * o, { x: h * w * c, dy: o * elementCount(spatial) });
   const rowsOut = rows.places;
-  // Along the columns the places come with stride 1: a dilated kernel's are picked afterwards.
+  // Along the columns the stride is 1 here; the taps of a dilated kernel are sliced out afterwards.
   const columnsOut = w + columns.begin + columns.end - columns.reach + 1;
   const each = n / groups;
   const filter =
     each === 1
-      ? reshape(trace, dy, [n * o, 1, ...spatial])
-      : reshape(
-          trace,
-          trace.emit(
+      ? viewAs(graph, dy, [n * o, 1, ...spatial])
+      : viewAs(
+          graph,
+          graph.emit(
             "Transpose",
-            [reshape(trace, dy, [groups, each, o, product(spatial)])],
-            [groups, o, each, product(spatial)],
+            [viewAs(graph, dy, [groups, each, o, elementCount(spatial)])],
+            [groups, o, each, elementCount(spatial)],
             "float32",
             { perm: { ints: [0, 2, 1, 3] } },
           ),
           [groups * o, each, ...spatial],
         );
-  const y = trace.emit(
+  const y = graph.emit(
     "Conv",
-    [reshape(trace, x, [apart, n, h, w * width]), filter],
+    [viewAs(graph, x, [apart, n, h, w * width]), filter],
     [apart, groups * o, rowsOut, columnsOut * width],
     "float32",
     convAttributes({
@@ -443,31 +454,31 @@ function filterGradOfImages(
   const sum =
     groups === 1
       ? y
-      : trace.emit(
+      : graph.emit(
           "ReduceSum",
-          [reshape(trace, y, [apart, groups, numbers]), trace.ints([1])],
+          [viewAs(graph, y, [apart, groups, numbers]), graph.ints([1])],
           [apart, numbers],
           "float32",
           { keepdims: { int: 0 } },
         );
-  let dw = reshape(trace, sum, [apart * o, rowsOut, columnsOut, width]);
+  let dw = viewAs(graph, sum, [apart * o, rowsOut, columnsOut, width]);
   const [dilation] = a.dilations.slice(1) as [number];
   if (dilation !== 1) {
     const met = Math.ceil(columnsOut / dilation);
-    dw = trace.emit(
+    dw = graph.emit(
       "Slice",
-      [dw, trace.ints([0]), trace.ints([columnsOut]), trace.ints([2]), trace.ints([dilation])],
+      [dw, graph.ints([0]), graph.ints([columnsOut]), graph.ints([2]), graph.ints([dilation])],
       [apart * o, rowsOut, met, width],
       "float32",
     );
   }
-  dw = crop(trace, dw, [apart * o, ...a.kernel, width]);
-  const last = trace.emit(
+  dw = crop(graph, dw, [apart * o, ...a.kernel, width]);
+  const last = graph.emit(
     "Transpose",
-    [reshape(trace, dw, [apart, o, taps, width])],
+    [viewAs(graph, dw, [apart, o, taps, width])],
     [o, apart, width, taps],
     "float32",
     { perm: { ints: [1, 0, 3, 2] } },
   );
-  return reshape(trace, last, a.filterShape);
+  return viewAs(graph, last, a.filterShape);
 }

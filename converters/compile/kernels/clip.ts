@@ -1,34 +1,31 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
-import type { ClipAttributes } from "../../kernels/clip.ts";
-import type { LoweringTable, Trace } from "../trace.ts";
+import type { GraphBuilder, KernelLowerings } from "../graph-builder.ts";
 
 const LARGEST = 3.4028234663852886e38;
 
 /**
- * 1 where sign·(y − bound) > 0, else 0, as floats in one pass on all threads: a HardSigmoid clip(±2ᵏ·y ∓ 2ᵏ·bound, 0, 1). The
- * powers of two make it exact at the bound; k keeps the products finite.
+ * 1 where sign·(y − bound) > 0, else 0, as floats: a steep HardSigmoid clip(±2ᵏ·y ∓ 2ᵏ·bound, 0, 1), which
+ * ONNX Runtime computes in one pass on all threads. The powers of two make it exact at the bound; k keeps the
+ * products finite.
  */
-function side(trace: Trace, y: TensorInfo, bound: number, sign: 1 | -1): TensorInfo | undefined {
+function side(graph: GraphBuilder, y: TensorInfo, bound: number, sign: 1 | -1): TensorInfo | undefined {
   if (sign * bound <= -LARGEST) return undefined;
   const k = Math.min(100, 125 - Math.ceil(Math.log2(Math.max(1, Math.abs(bound)))));
-  return trace.emit("HardSigmoid", [y], y.shape, "float32", {
+  return graph.emit("HardSigmoid", [y], y.shape, "float32", {
     alpha: { float: sign * 2 ** k },
     beta: { float: bound === 0 ? 0 : -sign * bound * 2 ** k },
   });
 }
 
 /** Lowerings of converters/kernels/clip.ts. */
-export const clipLowerings: LoweringTable = {
-  OnnxClip: ({ inputs: [x], attrs, trace }) => {
-    const { low, high } = attrs as unknown as ClipAttributes;
-    const bound = (value: number) => trace.constant([value], [], "float32");
-    return trace.emit("Clip", [x!, bound(low), bound(high)], x!.shape, "float32");
+export const clipLowerings = {
+  OnnxClip: ({ inputs: [x], attrs: { low, high }, graph }) => {
+    const bound = (value: number) => graph.constant([value], [], "float32");
+    return graph.emit("Clip", [x!, bound(low), bound(high)], x!.shape, "float32");
   },
-  OnnxClipGrad: ({ inputs: [dy, y], attrs, trace }) => {
-    const { low, high } = attrs as unknown as ClipAttributes;
-    return [side(trace, y!, low, 1), side(trace, y!, high, -1)].reduce<TensorInfo>(
-      (product, mask) => (mask ? trace.emit("Mul", [product, mask], y!.shape, "float32") : product),
+  OnnxClipGrad: ({ inputs: [dy, y], attrs: { low, high }, graph }) =>
+    [side(graph, y!, low, 1), side(graph, y!, high, -1)].reduce<TensorInfo>(
+      (product, mask) => (mask ? graph.emit("Mul", [product, mask], y!.shape, "float32") : product),
       dy!,
-    );
-  },
-};
+    ),
+} satisfies Partial<KernelLowerings>;

@@ -1,13 +1,15 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
+import { elementCount } from "../../dims.ts";
+import type { AxesAttributes, NormalizationAttributes } from "../../kernels/attributes.ts";
 import { tf } from "../../tf.ts";
-import type { EmittedAttribute, Lowering, LoweringTable } from "../trace.ts";
+import { type EmittedAttribute, type KernelLowerings, type Lowering, MICROSOFT } from "../graph-builder.ts";
 import { cast, reshape } from "./standard.ts";
 
 /** One ONNX node that broadcasts by itself; the first operand's type is the result's. */
 const broadcasting =
-  (opType: string, attributes: Readonly<Record<string, EmittedAttribute>> = {}): Lowering =>
-  ({ inputs: [a, b], trace }) =>
-    trace.emit(
+  (opType: string, attributes: Readonly<Record<string, EmittedAttribute>> = {}): Lowering<object> =>
+  ({ inputs: [a, b], graph }) =>
+    graph.emit(
       opType,
       [a!, b!],
       tf.broadcast_util.assertAndGetBroadcastShape(a!.shape, b!.shape),
@@ -17,53 +19,51 @@ const broadcasting =
 
 /** ONNX shifts unsigned integers only. */
 const shift =
-  (direction: string): Lowering =>
-  ({ inputs, trace }) => {
+  (direction: string): Lowering<object> =>
+  ({ inputs, graph }) => {
     const UINT32 = 12;
-    const [a, b] = inputs.map((x) => trace.emit("Cast", [x], x.shape, "uint32", { to: { int: UINT32 } })) as [
+    const [a, b] = inputs.map((x) => graph.emit("Cast", [x], x.shape, "uint32", { to: { int: UINT32 } })) as [
       TensorInfo,
       TensorInfo,
     ];
     const shape = tf.broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
-    const y = trace.emit("BitShift", [a, b], shape, "uint32", { direction: { string: direction } });
-    return trace.emit("Cast", [y], shape, "int32", { to: { int: 6 } });
+    const y = graph.emit("BitShift", [a, b], shape, "uint32", { direction: { string: direction } });
+    return graph.emit("Cast", [y], shape, "int32", { to: { int: 6 } });
   };
 
 const extreme =
-  (opType: string): Lowering =>
-  ({ inputs: [x], attrs, trace }) => {
-    const axes = attrs["axes"] as number[];
+  (opType: string): Lowering<AxesAttributes> =>
+  ({ inputs: [x], attrs: { axes }, graph }) => {
     const shape = x!.shape.map((d, i) => (axes.includes(i) ? 1 : d));
     if (axes.every((a) => x!.shape[a] === 1)) return x!;
-    return trace.emit(opType, [x!, trace.ints(axes)], shape, x!.dtype, { keepdims: { int: 1 } });
+    return graph.emit(opType, [x!, graph.ints(axes)], shape, x!.dtype, { keepdims: { int: 1 } });
   };
 
 /**
- * One node with all three outputs, whichever of them is asked for: equal emissions are one node. On [rows, row length]:
- * behind an Add, ONNX Runtime would otherwise make it a SkipLayerNormalization, which takes five times as long (1.30, AVX2).
+ * LayerNormalization with all three outputs, of which one is returned: kernels that ask for different ones
+ * share the node. On [rows, row length], through a Reshape: directly after an Add, ONNX Runtime would make a
+ * SkipLayerNormalization of it, which is several times slower.
  */
 const layerNormalization =
-  (output: 0 | 2): Lowering =>
-  ({ inputs: [x], attrs, trace }) => {
-    const { axis, epsilon } = attrs as { axis: number; epsilon: number };
+  (output: 0 | 2): Lowering<NormalizationAttributes> =>
+  ({ inputs: [x], attrs: { axis, epsilon }, graph }) => {
     const shape = x!.shape;
-    const count = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
-    const [rows, length] = [count(shape.slice(0, axis)), count(shape.slice(axis))];
-    const flat = trace.emit("Reshape", [x!, trace.ints([rows, length])], [rows, length], "float32");
-    const ones = trace.constant(new Float32Array(length).fill(1), [length], "float32");
+    const [rows, length] = [elementCount(shape.slice(0, axis)), elementCount(shape.slice(axis))];
+    const flat = graph.emit("Reshape", [x!, graph.ints([rows, length])], [rows, length], "float32");
+    const ones = graph.constant(new Float32Array(length).fill(1), [length], "float32");
     const statistics = { shape: [rows, 1], dtype: "float32" };
-    const made = trace.emitMany(
+    const made = graph.emitMany(
       "LayerNormalization",
       [flat, ones],
       [{ shape: [rows, length], dtype: "float32" }, statistics, statistics],
       { axis: { int: 1 }, epsilon: { float: epsilon } },
     )[output]!;
     const whole = output === 0 ? shape : shape.map((d, i) => (i >= axis ? 1 : d));
-    return trace.emit("Reshape", [made, trace.ints(whole)], whole, "float32");
+    return graph.emit("Reshape", [made, graph.ints(whole)], whole, "float32");
   };
 
 /** Lowerings of converters/kernels/{arithmetic,determinant,inverse,normalization,reduction}.ts. */
-export const elementaryLowerings: LoweringTable = {
+export const elementaryLowerings = {
   OnnxIntegerDiv: broadcasting("Div"),
   OnnxIntegerMul: broadcasting("Mul"),
   OnnxIntegerPow: broadcasting("Pow"),
@@ -72,43 +72,42 @@ export const elementaryLowerings: LoweringTable = {
   OnnxBitwiseXor: broadcasting("BitwiseXor"),
   OnnxShiftLeft: shift("LEFT"),
   OnnxShiftRight: shift("RIGHT"),
-  OnnxIntegerMatMul: ({ inputs: [a, b], trace }) =>
-    trace.emit("MatMul", [a!, b!], [...a!.shape.slice(0, -1), b!.shape[b!.shape.length - 1]!], "int32"),
-  OnnxMod: (args) => broadcasting("Mod", { fmod: { int: args.attrs["fmod"] ? 1 : 0 } })(args),
+  OnnxIntegerMatMul: ({ inputs: [a, b], graph }) =>
+    graph.emit("MatMul", [a!, b!], [...a!.shape.slice(0, -1), b!.shape[b!.shape.length - 1]!], "int32"),
+  OnnxMod: (args) => broadcasting("Mod", { fmod: { int: args.attrs.fmod ? 1 : 0 } })(args),
   OnnxStandardize: layerNormalization(0),
   OnnxInverseDeviation: layerNormalization(2),
-  OnnxAbs: ({ inputs: [x], trace }) => trace.emit("Abs", [x!], x!.shape, "float32"),
-  OnnxTruncate: ({ inputs: [x], attrs, trace }) => cast(trace, x!, attrs["to"] as string),
-  OnnxNormRoot: ({ inputs: [x], trace }) => trace.emit("Sqrt", [x!], x!.shape, "float32"),
+  OnnxAbs: ({ inputs: [x], graph }) => graph.emit("Abs", [x!], x!.shape, "float32"),
+  OnnxTruncate: ({ inputs: [x], attrs, graph }) => cast(graph, x!, attrs.to),
+  OnnxNormRoot: ({ inputs: [x], graph }) => graph.emit("Sqrt", [x!], x!.shape, "float32"),
   OnnxReduceMax: extreme("ReduceMax"),
   OnnxReduceMin: extreme("ReduceMin"),
   OnnxPeak: (args) => {
-    const { trace } = args;
+    const { graph } = args;
     const peak = extreme("ReduceMax")(args) as TensorInfo;
-    const magnitude = trace.emit("Abs", [peak], peak.shape, "float32");
-    const finite = trace.emit(
+    const magnitude = graph.emit("Abs", [peak], peak.shape, "float32");
+    const finite = graph.emit(
       "Less",
-      [magnitude, trace.constant([Number.POSITIVE_INFINITY], [], "float32")],
+      [magnitude, graph.constant([Number.POSITIVE_INFINITY], [], "float32")],
       peak.shape,
       "bool",
     );
-    return trace.emit("Where", [finite, peak, trace.constant([0], [], "float32")], peak.shape, "float32");
+    return graph.emit("Where", [finite, peak, graph.constant([0], [], "float32")], peak.shape, "float32");
   },
-  OnnxCumSum: ({ inputs: [x], attrs, trace }) =>
-    trace.emit("CumSum", [x!, trace.constant([attrs["axis"] as number], [], "int32")], x!.shape, x!.dtype, {
-      exclusive: { int: attrs["exclusive"] ? 1 : 0 },
-      reverse: { int: attrs["reverse"] ? 1 : 0 },
+  OnnxCumSum: ({ inputs: [x], attrs, graph }) =>
+    graph.emit("CumSum", [x!, graph.constant([attrs.axis], [], "int32")], x!.shape, x!.dtype, {
+      exclusive: { int: attrs.exclusive ? 1 : 0 },
+      reverse: { int: attrs.reverse ? 1 : 0 },
     }),
-  OnnxSoftmax: ({ inputs: [x], attrs, trace }) =>
-    trace.emit(attrs["log"] ? "LogSoftmax" : "Softmax", [x!], x!.shape, "float32", {
-      axis: { int: attrs["axis"] as number },
+  OnnxSoftmax: ({ inputs: [x], attrs, graph }) =>
+    graph.emit(attrs.log ? "LogSoftmax" : "Softmax", [x!], x!.shape, "float32", {
+      axis: { int: attrs.axis },
     }),
-  OnnxInverse: ({ inputs: [x], trace }) =>
-    trace.emit("Inverse", [x!], x!.shape, "float32", {}, "com.microsoft"),
-  OnnxDet: ({ inputs: [x], trace }) => {
+  OnnxInverse: ({ inputs: [x], graph }) => graph.emit([MICROSOFT, "Inverse"], [x!], x!.shape, "float32"),
+  OnnxDet: ({ inputs: [x], graph }) => {
     const shape = x!.shape.slice(0, -2);
     return shape.length > 0
-      ? trace.emit("Det", [x!], shape, "float32")
-      : reshape(trace, trace.emit("Det", [reshape(trace, x!, [1, ...x!.shape])], [1], "float32"), []);
+      ? graph.emit("Det", [x!], shape, "float32")
+      : reshape(graph, graph.emit("Det", [reshape(graph, x!, [1, ...x!.shape])], [1], "float32"), []);
   },
-};
+} satisfies Partial<KernelLowerings>;

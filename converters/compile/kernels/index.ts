@@ -1,4 +1,4 @@
-import type { LoweringTable } from "../trace.ts";
+import type { KernelLowerings, Lowering } from "../graph-builder.ts";
 import { clipLowerings } from "./clip.ts";
 import { convolutionLowerings } from "./convolution.ts";
 import { elementaryLowerings } from "./elementary.ts";
@@ -6,12 +6,13 @@ import { movementLowerings } from "./movement.ts";
 import { scatterLowerings } from "./scatter.ts";
 import { standardLowerings } from "./standard.ts";
 
-/** Every lowering the compiler knows, by kernel name. */
-export const loweringTables: readonly LoweringTable[] = [
-  standardLowerings,
-  elementaryLowerings,
-  clipLowerings,
-  convolutionLowerings,
-  movementLowerings,
-  scatterLowerings,
-];
+const ownLowerings: KernelLowerings = {
+  ...elementaryLowerings,
+  ...clipLowerings,
+  ...convolutionLowerings,
+  ...movementLowerings,
+  ...scatterLowerings,
+};
+
+/** Every lowering the compiler knows, by kernel name. tfjs hands over the attributes untyped. */
+export const lowerings: Readonly<Record<string, Lowering<never>>> = { ...standardLowerings, ...ownLowerings };

@@ -1,10 +1,10 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
-import type { LoweringTable } from "../trace.ts";
+import { elementCount } from "../../dims.ts";
+import type { KernelLowerings } from "../graph-builder.ts";
 
 /** Lowerings of converters/kernels/movement.ts. */
-export const movementLowerings: LoweringTable = {
-  OnnxSlice: ({ inputs: [x], attrs, trace }) => {
-    const { begin, shape, stride } = attrs as { begin: number[]; shape: number[]; stride: number[] };
+export const movementLowerings = {
+  OnnxSlice: ({ inputs: [x], attrs: { begin, shape, stride }, graph }) => {
     const axes = begin
       .map((_, i) => i)
       .filter((i) => begin[i] !== 0 || stride[i] !== 1 || shape[i] !== x!.shape[i]);
@@ -12,61 +12,53 @@ export const movementLowerings: LoweringTable = {
       const last = begin[i]! + shape[i]! * stride[i]!;
       return last < 0 ? -x!.shape[i]! - 1 : last;
     });
-    return trace.emit(
+    return graph.emit(
       "Slice",
       [
         x!,
-        trace.ints(axes.map((i) => begin[i]!)),
-        trace.ints(end),
-        trace.ints(axes),
-        trace.ints(axes.map((i) => stride[i]!)),
+        graph.ints(axes.map((i) => begin[i]!)),
+        graph.ints(end),
+        graph.ints(axes),
+        graph.ints(axes.map((i) => stride[i]!)),
       ],
       shape,
       x!.dtype,
     );
   },
-  OnnxSliceGrad: ({ inputs: [dy], attrs, trace }) => {
-    const { begin, shape, stride, source } = attrs as {
-      begin: number[];
-      shape: number[];
-      stride: number[];
-      source: number[];
-    };
+  OnnxSliceGrad: ({ inputs: [dy], attrs: { begin, shape, stride, source }, graph }) => {
     let y: TensorInfo = dy!;
-    // A step other than 1 becomes a Gather along its axis from dy with one zero appended; plain pieces are padded at the end.
+    // An axis with a step is filled by a Gather from dy with one zero appended; the others are padded below.
     stride.forEach((step, axis) => {
       if (step === 1) return;
       const zeroAt = shape[axis]!;
       const places = new Map(Array.from({ length: shape[axis]! }, (_, i) => [begin[axis]! + i * step, i]));
       const withZero = y.shape.map((d, i) => (i === axis ? d + 1 : d));
       const pads = [...y.shape.map(() => 0), ...y.shape.map((_, i) => (i === axis ? 1 : 0))];
-      const padded = trace.emit("Pad", [y, trace.ints(pads)], withZero, "float32");
+      const padded = graph.emit("Pad", [y, graph.ints(pads)], withZero, "float32");
       const order = Array.from({ length: source[axis]! }, (_, i) => places.get(i) ?? zeroAt);
       const grown = y.shape.map((d, i) => (i === axis ? source[axis]! : d));
-      y = trace.emit("Gather", [padded, trace.ints(order)], grown, "float32", { axis: { int: axis } });
+      y = graph.emit("Gather", [padded, graph.ints(order)], grown, "float32", { axis: { int: axis } });
     });
     const before = source.map((_, i) => (stride[i] === 1 ? begin[i]! : 0));
     const after = source.map((d, i) => (stride[i] === 1 ? d - begin[i]! - shape[i]! : 0));
     if ([...before, ...after].every((p) => p === 0)) return y;
-    return trace.emit("Pad", [y, trace.ints([...before, ...after])], source, "float32");
+    return graph.emit("Pad", [y, graph.ints([...before, ...after])], source, "float32");
   },
-  OnnxGather: ({ inputs: [x, indices], attrs, trace }) => {
-    const axis = attrs["axis"] as number;
+  OnnxGather: ({ inputs: [x, indices], attrs: { axis }, graph }) => {
     const shape = [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)];
-    return trace.emit("Gather", [x!, indices!], shape, x!.dtype, { axis: { int: axis } });
+    return graph.emit("Gather", [x!, indices!], shape, x!.dtype, { axis: { int: axis } });
   },
-  // ScatterND(add) loses updates on equal indices with two threads; ScatterElements(add) does not.
-  OnnxGatherGrad: ({ inputs: [dy, indices], attrs, trace }) => {
-    const { axis, source } = attrs as { axis: number; source: number[] };
-    const count = indices!.shape.reduce((a, b) => a * b, 1);
+  // Not ScatterND(add): with threads, ONNX Runtime's loses updates on equal indices.
+  OnnxGatherGrad: ({ inputs: [dy, indices], attrs: { axis, source }, graph }) => {
+    const count = elementCount(indices!.shape);
     const shape = source.map((d, i) => (i === axis ? count : d));
-    const updates = trace.emit("Reshape", [dy!, trace.ints(shape)], shape, "float32");
+    const updates = graph.emit("Reshape", [dy!, graph.ints(shape)], shape, "float32");
     const column = source.map((_, i) => (i === axis ? count : 1));
-    const lifted = trace.emit("Reshape", [indices!, trace.ints(column)], column, "int32");
-    const where = trace.emit("Expand", [lifted, trace.ints(shape)], shape, "int32");
-    return trace.emit(
+    const lifted = graph.emit("Reshape", [indices!, graph.ints(column)], column, "int32");
+    const where = graph.emit("Expand", [lifted, graph.ints(shape)], shape, "int32");
+    return graph.emit(
       "ScatterElements",
-      [trace.splat(0, source, "float32"), where, updates],
+      [graph.splat(0, source, "float32"), where, updates],
       source,
       "float32",
       {
@@ -75,12 +67,11 @@ export const movementLowerings: LoweringTable = {
       },
     );
   },
-  OnnxExpand: ({ inputs: [x], attrs, trace }) => {
-    const shape = attrs["shape"] as number[];
-    const splat = trace.splatValue(x!);
-    if (splat !== undefined) return trace.splat(splat, shape, x!.dtype as "float32");
-    return trace.emit("Expand", [x!, trace.ints(shape)], shape, x!.dtype);
+  OnnxExpand: ({ inputs: [x], attrs: { shape }, graph }) => {
+    const splat = graph.splatValue(x!);
+    if (splat !== undefined) return graph.splat(splat, shape, x!.dtype as "float32");
+    return graph.emit("Expand", [x!, graph.ints(shape)], shape, x!.dtype);
   },
-  OnnxWhere: ({ inputs: [c, a, b], trace }) =>
-    trace.emit("Where", [c!, trace.scalarOf(a!), trace.scalarOf(b!)], a!.shape, a!.dtype),
-};
+  OnnxWhere: ({ inputs: [c, a, b], graph }) =>
+    graph.emit("Where", [c!, graph.scalarOf(a!), graph.scalarOf(b!)], a!.shape, a!.dtype),
+} satisfies Partial<KernelLowerings>;

@@ -1,33 +1,30 @@
-import type { ScatterAttributes, TopKAttributes } from "../../kernels/scatter.ts";
-import type { LoweringTable } from "../trace.ts";
+import type { KernelLowerings } from "../graph-builder.ts";
 
 /** Lowerings of converters/kernels/scatter.ts. */
-export const scatterLowerings: LoweringTable = {
-  OnnxScatterRows: ({ inputs: [data, indices, updates], attrs, trace }) => {
-    const { reduction } = attrs as unknown as ScatterAttributes;
+export const scatterLowerings = {
+  OnnxScatterRows: ({ inputs: [data, indices, updates], attrs: { reduction }, graph }) => {
     const [count, width] = updates!.shape as [number, number];
-    const column = trace.emit("Reshape", [indices!, trace.ints([count, 1])], [count, 1], "int32");
+    const column = graph.emit("Reshape", [indices!, graph.ints([count, 1])], [count, 1], "int32");
     const places =
       width === 1
         ? column
-        : trace.emit("Expand", [column, trace.ints([count, width])], [count, width], "int32");
-    return trace.emit("ScatterElements", [data!, places, updates!], data!.shape, data!.dtype, {
+        : graph.emit("Expand", [column, graph.ints([count, width])], [count, width], "int32");
+    return graph.emit("ScatterElements", [data!, places, updates!], data!.shape, data!.dtype, {
       axis: { int: 0 },
       reduction: { string: reduction },
     });
   },
-  OnnxTopKIndices: ({ inputs: [x], attrs, trace }) => {
-    const { k, axis, largest } = attrs as unknown as TopKAttributes;
+  OnnxTopKIndices: ({ inputs: [x], attrs: { k, axis, largest }, graph }) => {
     const shape = x!.shape.map((d, i) => (i === axis ? k : d));
-    const [, indices] = trace.emitMany(
+    const [, indices] = graph.emitMany(
       "TopK",
-      [x!, trace.ints([k])],
+      [x!, graph.ints([k])],
       [
         { shape, dtype: x!.dtype },
         { shape, dtype: "int64" },
       ],
       { axis: { int: axis }, largest: { int: largest ? 1 : 0 } },
     );
-    return trace.emit("Cast", [indices!], shape, "int32", { to: { int: 6 } });
+    return graph.emit("Cast", [indices!], shape, "int32", { to: { int: 6 } });
   },
-};
+} satisfies Partial<KernelLowerings>;

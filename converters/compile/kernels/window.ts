@@ -1,9 +1,6 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
-import type { ConvAttributes } from "../../kernels/conv.ts";
-import type { EmittedAttribute, Operand, Trace } from "../trace.ts";
-
-/** What the lowerings of convolutions and pools share. */
-export const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
+import type { ConvAttributes } from "../../kernels/window.ts";
+import type { EmittedAttribute, GraphBuilder, Operand } from "../graph-builder.ts";
 
 export const convAttributes = (
   a: Pick<ConvAttributes, "kernel" | "strides" | "dilations" | "pads" | "group">,
@@ -15,21 +12,25 @@ export const convAttributes = (
   group: { int: a.group },
 });
 
-export const reshape = (trace: Trace, x: TensorInfo, shape: readonly number[]): TensorInfo =>
+/**
+ * Another shape of the same elements, as a node of its own: unlike `reshape` of standard.ts it does not merge
+ * with a Reshape before it.
+ */
+export const viewAs = (graph: GraphBuilder, x: TensorInfo, shape: readonly number[]): TensorInfo =>
   shape.length === x.shape.length && shape.every((d, i) => d === x.shape[i])
     ? x
-    : trace.emit("Reshape", [x, trace.ints(shape)], shape, x.dtype);
+    : graph.emit("Reshape", [x, graph.ints(shape)], shape, x.dtype);
 
 /** Sum over the first axis. */
-export const sumFirst = (trace: Trace, x: TensorInfo): TensorInfo =>
+export const sumFirst = (graph: GraphBuilder, x: TensorInfo): TensorInfo =>
   x.shape[0] === 1
-    ? reshape(trace, x, x.shape.slice(1))
-    : trace.emit("ReduceSum", [x, trace.ints([0])], x.shape.slice(1), x.dtype, { keepdims: { int: 0 } });
+    ? viewAs(graph, x, x.shape.slice(1))
+    : graph.emit("ReduceSum", [x, graph.ints([0])], x.shape.slice(1), x.dtype, { keepdims: { int: 0 } });
 
-/** The first `shape[i]` places of every axis. */
-export const crop = (trace: Trace, x: TensorInfo, shape: readonly number[]): TensorInfo => {
+/** The first `shape[i]` elements along every axis. */
+export const crop = (graph: GraphBuilder, x: TensorInfo, shape: readonly number[]): TensorInfo => {
   const axes = shape.map((_, i) => i).filter((i) => shape[i] !== x.shape[i]);
   if (axes.length === 0) return x;
-  const ends: Operand = trace.ints(axes.map((i) => shape[i]!));
-  return trace.emit("Slice", [x, trace.ints(axes.map(() => 0)), ends, trace.ints(axes)], shape, x.dtype);
+  const ends: Operand = graph.ints(axes.map((i) => shape[i]!));
+  return graph.emit("Slice", [x, graph.ints(axes.map(() => 0)), ends, graph.ints(axes)], shape, x.dtype);
 };

@@ -1,3 +1,4 @@
+import { elementCount } from "../../../converters/dims.ts";
 import "@tensorflow/tfjs-backend-cpu";
 // Registers the gradients of all tfjs kernels.
 import "@tensorflow/tfjs-layers";
@@ -11,13 +12,12 @@ import { convolution } from "./convolution.ts";
 
 const wave = (size: number, phase: number) =>
   Float32Array.from({ length: size }, (_, i) => Math.sin(i * 1.7 + phase));
-const count = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 type Weights = Readonly<Record<string, tf.Tensor>>;
 const convolve = (x: tf.Tensor, w: tf.Tensor, bias?: tf.Tensor, strides = [1, 1]) =>
   convolution(x, w, bias, { pads: [1, 1, 1, 1], strides });
 
-/** What networks do between convolutions: each must give the same in the blocked layout as in row-major order. */
+/** Operators between convolutions: each must give the same in the blocked layout as in row-major order. */
 const nets: Readonly<Record<string, (x: tf.Tensor, w: Weights, c: number) => tf.Tensor>> = {
   "residual block": (x, { first, second, third, bias }) => {
     const y = tf.relu(convolve(x, first!, bias!));
@@ -74,7 +74,7 @@ test.each(Object.keys(nets).flatMap((name) => CHANNELS.map((c) => [name, c] as c
     const data = Object.fromEntries(
       Object.entries(shapes).map(([key, shape], i) => [
         key,
-        wave(count(shape), i).map((v) => (key === "x" ? v : v * 0.3)),
+        wave(elementCount(shape), i).map((v) => (key === "x" ? v : v * 0.3)),
       ]),
     );
     const keys = Object.keys(shapes);

@@ -1,3 +1,4 @@
+import { elementCount } from "../../../converters/dims.ts";
 import "@tensorflow/tfjs-backend-cpu";
 // Registers the gradients of all tfjs kernels.
 import "@tensorflow/tfjs-layers";
@@ -11,13 +12,13 @@ import { convolution } from "./convolution.ts";
 
 const wave = (size: number, phase: number) =>
   Float32Array.from({ length: size }, (_, i) => Math.sin(i * 1.7 + phase));
-const count = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 const block = await blockSize();
 
 /**
- * x, output channels, kernel, window, and what the gradient must be made of: groups of a convolution, or products per sample. The two
- * convolutions before and after bring x and dy into the blocked layout, where there is one.
+ * x, output channels, kernel, window, and what the gradient must be made of: groups of a convolution, or
+ * products per sample. The two convolutions before and after bring x and dy into the blocked layout, where
+ * there is one.
  */
 test.each([
   ["every sample a group", [4, 3, 8, 8], 4, [3, 3], {}, { groups: 4 }],
@@ -37,7 +38,7 @@ test.each([
     const pads = kernel[0] === 3 ? [1, 1, 1, 1] : [0, 0, 0, 0];
     const shapes = { x, before: [c, c, 1, 1], w: [o, c, ...kernel], after: [o, o, 1, 1] };
     const keys = ["x", "before", "w", "after"] as const;
-    const data = Object.fromEntries(keys.map((key, i) => [key, wave(count(shapes[key]), i)]));
+    const data = Object.fromEntries(keys.map((key, i) => [key, wave(elementCount(shapes[key]), i)]));
     const gradient = (t: Readonly<Record<string, tf.Tensor>>) =>
       tf.grad((w) => {
         const y = convolution(convolution(t.x!, t.before!, undefined, {}), w, undefined, { pads, ...given });

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { compileStep } from "../../../converters/compile/compile.ts";
+import type { EmittedNode } from "../../../converters/compile/graph-builder.ts";
 import { overwritable } from "../../../converters/compile/in-place.ts";
 import type { StepFunction, TensorSpec } from "../../../converters/compile/step.ts";
-import type { EmittedNode } from "../../../converters/compile/trace.ts";
 import { slice } from "../../../converters/kernels/movement.ts";
 import { tf } from "../../../converters/tf.ts";
 import { onnxruntimeEngine } from "../../../src/engine/onnxruntime.ts";
@@ -76,8 +76,8 @@ test("the beginning of a batch entry is an input of its own, not a copy", async 
     },
   });
   const batch = { x: spec(64, 128), few: spec(4) };
-  const { heads, nodeCounts } = compileStep(step, { carry: {}, batch }, { givenMemory: true });
-  expect(heads).toMatchObject([{ key: "x", spec: spec(40, 128) }]);
+  const { leadingRows, nodeCounts } = compileStep(step, { carry: {}, batch }, { preallocated: true });
+  expect(leadingRows).toMatchObject([{ key: "x", spec: spec(40, 128) }]);
   expect(nodeCounts["Slice"]).toBe(4);
   const x = Float32Array.from({ length: 64 * 128 }, (_, i) => ((i * 37) % 101) / 101);
   const runner = await onnxruntimeEngine().prepare(step, {}, batch);

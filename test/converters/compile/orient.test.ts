@@ -1,3 +1,4 @@
+import { elementCount } from "../../../converters/dims.ts";
 import "@tensorflow/tfjs-backend-cpu";
 // Registers the gradients of all tfjs kernels.
 import "@tensorflow/tfjs-layers";
@@ -9,7 +10,6 @@ import { onnx } from "../../../converters/onnx/proto.ts";
 
 const wave = (size: number, phase: number) =>
   Float32Array.from({ length: size }, (_, i) => Math.sin(i * 1.7 + phase));
-const count = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 type Weights = Readonly<Record<string, tf.Tensor>>;
 const dense = (x: tf.Tensor, w: tf.Tensor, bias?: tf.Tensor): tf.Tensor => {
@@ -68,7 +68,10 @@ test.each(Object.entries(nets))(
   async (_, [weightsLeft, net]) => {
     const keys = Object.keys(shapes);
     const data = Object.fromEntries(
-      keys.map((key, i) => [key, wave(count(shapes[key]!), i).map((v) => v * (key === "x" ? 1 : 0.1))]),
+      keys.map((key, i) => [
+        key,
+        wave(elementCount(shapes[key]!), i).map((v) => v * (key === "x" ? 1 : 0.1)),
+      ]),
     );
     const step = (batch: Weights) => {
       const { value, grads } = tf.valueAndGrads((...given: tf.Tensor[]) => {

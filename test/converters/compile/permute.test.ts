@@ -1,4 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { elementCount } from "../../../converters/dims.ts";
 import "@tensorflow/tfjs-backend-cpu";
 import * as ort from "onnxruntime-node";
 import { expect, test } from "vitest";
@@ -11,7 +12,7 @@ async function rearranges(
   turned: (t: tf.Tensor) => tf.Tensor,
   operator: string,
 ): Promise<void> {
-  const x = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i);
+  const x = Float32Array.from({ length: elementCount(shape) }, (_, i) => i);
   const graph = compileStep((__, batch) => ({ carry: {}, results: { y: tf.abs(turned(batch["x"]!)) } }), {
     carry: {},
     batch: { x: { shape, dtype: "float32" } },

@@ -10,7 +10,10 @@ import type { TensorSpec } from "../../../converters/compile/step.ts";
 
 const MEGABYTE = 2 ** 20;
 
-/** Runs a graph on inputs full of ones; its one output, and the bytes that ONNX Runtime's arena for the session came to by its own account. */
+/**
+ * Runs a graph on inputs full of ones. Returns its only output, and the bytes of ONNX Runtime's arena as the
+ * session reports them.
+ */
 function run(bytes: Uint8Array, shapes: Readonly<Record<string, readonly number[]>>) {
   const folder = mkdtempSync(join(tmpdir(), "onnx-unlearn-test-"));
   try {

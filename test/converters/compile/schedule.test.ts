@@ -29,7 +29,7 @@ test("the gradients of the last layers are made first, though a second forward p
       };
     },
     { carry: Object.fromEntries(names.map((name) => [name, spec])), batch: { x: spec } },
-    { givenMemory: true },
+    { preallocated: true },
   );
   const folder = mkdtempSync(join(tmpdir(), "onnx-unlearn-test-"));
   try {

@@ -1,3 +1,4 @@
+import { elementCount } from "../../../converters/dims.ts";
 import "@tensorflow/tfjs-backend-cpu";
 // Registers the gradients of all tfjs kernels.
 import "@tensorflow/tfjs-layers";
@@ -13,13 +14,13 @@ import {
   winogradForm,
   winogradInputGrad,
 } from "../../../converters/compile/kernels/winograd.ts";
-import { type ConvAttributes, conv } from "../../../converters/kernels/conv.ts";
+import { conv } from "../../../converters/kernels/conv.ts";
+import type { ConvAttributes } from "../../../converters/kernels/window.ts";
 import { outputSpatial, resolveWindow } from "../../../converters/kernels/window.ts";
 import { blockSize } from "../../../src/engine/block.ts";
 
 const wave = (size: number, phase: number) =>
   Float32Array.from({ length: size }, (_, i) => Math.sin(i * 1.7 + phase));
-const count = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 const attributes = (x: readonly number[], w: readonly number[], pads: readonly number[]): ConvAttributes => {
   const window = resolveWindow([3, 3], x.slice(2), { pads });
@@ -38,7 +39,7 @@ test.each([
   const a = attributes(x, shapes.w, pads);
   const keys = ["x", "w", "b", "dy"] as const;
   const dims = { ...shapes, dy: a.outputShape };
-  const data = Object.fromEntries(keys.map((key, i) => [key, wave(count(dims[key]), i)]));
+  const data = Object.fromEntries(keys.map((key, i) => [key, wave(elementCount(dims[key]), i)]));
   tf.setBackend("cpu");
   const given = keys.map((key) => tf.tensor(data[key]!, [...dims[key]])) as [
     tf.Tensor,
@@ -59,11 +60,11 @@ test.each([
   for (const [form, block] of forms.flatMap((form) => blocks.map((block) => [form, block] as const))) {
     const graph = compileStep(
       (_, batch) => {
-        const [trace, { x, w, b, dy }] = [tracingBackend(), batch];
+        const [graph, { x, w, b, dy }] = [tracingBackend(), batch];
         const results = {
-          y: winogradConv(trace, [x!, w!, b!], a, form),
-          dx: winogradInputGrad(trace, dy!, w!, a, form),
-          dw: winogradFilterGrad(trace, x!, dy!, a, form),
+          y: winogradConv(graph, [x!, w!, b!], a, form),
+          dx: winogradInputGrad(graph, dy!, w!, a, form),
+          dw: winogradFilterGrad(graph, x!, dy!, a, form),
         };
         const tensor = (info: tf.TensorInfo) => tf.engine().makeTensorFromTensorInfo(info);
         return {

@@ -1,10 +1,13 @@
+import { readFileSync } from "node:fs";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, test } from "vitest";
 import { gather } from "../../../converters/kernels/movement.ts";
+import { ENGINES } from "../../../src/engine/engine.ts";
 import { getEngine } from "../../../src/engine/index.ts";
+import { PACKAGES } from "../../../src/engine/tensorflow.ts";
 import { installed } from "./installed.ts";
 
-const engines = await installed("onnxruntime", "cpu", "tensorflow");
+const engines = await installed(...ENGINES);
 
 describe.each(engines)("on %s", (name) => {
   test("the carry moves on in its own buffers, results come back, weights may be read and set at any time", async () => {
@@ -48,4 +51,10 @@ describe.each(engines)("on %s", (name) => {
     await expect(runner.run({ at: Int32Array.of(7), x })).rejects.toThrow(/out of|not in/i);
     await runner.dispose();
   });
+});
+
+test("the packages of engine tensorflow are the optional peer dependencies", () => {
+  const { peerDependencies, peerDependenciesMeta } = JSON.parse(readFileSync("package.json", "utf8"));
+  expect(Object.keys(peerDependencies).sort()).toEqual([...PACKAGES].sort());
+  for (const name of PACKAGES) expect(peerDependenciesMeta[name]).toEqual({ optional: true });
 });

@@ -1,7 +1,10 @@
 import type { EngineName } from "../../../src/engine/engine.ts";
 import { getEngine } from "../../../src/engine/index.ts";
 
-/** Of the engines named, those that are installed here; what is left out is said. One that is installed but broken fails. */
+/**
+ * The named engines that are installed here; logs those left out. @throws if one is installed but does not
+ * load
+ */
 export async function installed<E extends EngineName>(...names: readonly E[]): Promise<readonly E[]> {
   const found: E[] = [];
   for (const name of names)
