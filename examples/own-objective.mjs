@@ -1,5 +1,5 @@
-// A forget objective of one's own, as a value: what is minimised on the samples to forget. This one is a hinge. It pushes the
-// logit of a sample's label below the largest of the other logits and rests once it is there.
+// A forget objective of one's own, as a value: what is minimised on the samples to forget. This one is a hinge: it pushes
+// the logit of a sample's label down to the largest of the other logits, and no further.
 import { fileURLToPath } from "node:url";
 import { open, tf } from "onnx-unlearn";
 
@@ -22,7 +22,6 @@ const hinge = {
   },
   // It reaches 0, where a logarithm has no floor.
   loggable: false,
-  targets: "own",
 };
 
 const opened = await open(

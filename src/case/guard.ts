@@ -19,7 +19,7 @@ import type { Goal, UnlearnOptions } from "../unlearn/types.ts";
 import { goalOf, withhold } from "../unlearn/validation.ts";
 import { type Check, type Forgetting, forgetsEnough, targetOf, type Watch } from "../unlearn/watch.ts";
 
-/** What a run is held to, in the user's words (METHOD section 6). */
+/** What a run is held to, in the user's words (docs/method.md, "Budgets"). */
 export interface GuardRequest {
   /** The total utility that may be lost on validation data: `0.5pp`, `0.02nats`, or for a regression `0.02mse`. */
   readonly budget?: string;
