@@ -18,7 +18,7 @@ export function readGates(from: string | WrittenGates): GateSettings {
   const gates =
     typeof from === "string"
       ? readSettings(from, gatesSchema)
-      : checkSettings("the gates", from, gatesSchema);
+      : checkSettings("the value of the gates", from, gatesSchema);
   const samples = gates.structure?.golden?.samples;
   const folder = typeof from === "string" ? dirname(from) : "";
   return { gates, golden: samples === undefined ? undefined : resolve(folder, samples) };

@@ -13,8 +13,8 @@ async function main(): Promise<void> {
     { forget: `${digits}-forget.npz`, retain: `${digits}-retain.npz` },
     { preprocessing: { scale: 16, mean: [0.5], std: [0.5] }, threads: 1 },
   );
-  const answers = await opened.answers(opened.model);
-  if (answers.forget.count !== 150) throw new Error(`${answers.forget.count} samples in place of 150`);
+  const { forget } = await opened.answers(opened.model);
+  if (forget.outputs.count !== 150) throw new Error(`${forget.outputs.count} samples in place of 150`);
   const failed = await open("missing.onnx", { forget: "", retain: "" }).catch((error: unknown) => error);
   if (!(failed instanceof onnxUnlearn.OnnxUnlearnError)) throw new Error(`not an error of the package: ${failed}`);
 }
