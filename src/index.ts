@@ -5,14 +5,22 @@
  * the command line runs them.
  * @packageDocumentation
  */
-export type { TensorSpec } from "../converters/compile/step.ts";
+
+export type { Tensors } from "../converters/compile/step.ts";
 export { type ErrorCode, type ExitCode, OnnxUnlearnError } from "../converters/errors.ts";
+export type { Refusal } from "../converters/examine.ts";
 export type { TensorChange } from "../converters/export/compare.ts";
 export type { ChangedTensor, PatchResult } from "../converters/export/patch.ts";
 export { type ExportOptions, exportModel } from "../converters/export/write.ts";
-export type { Refusal } from "../converters/import/examine.ts";
-export { importModel } from "../converters/import/graph.ts";
-export type { Batching, Head, ImportOptions, Parameter, TrainableModel } from "../converters/import/model.ts";
+export type {
+  Batching,
+  Head,
+  ImportOptions,
+  Parameter,
+  TensorType,
+  TrainableModel,
+} from "../converters/import/model.ts";
+export { importModel } from "../converters/importer.ts";
 export type {
   AttributeValue,
   DataType,
@@ -118,11 +126,24 @@ export type {
 } from "./tasks/task.ts";
 export type { Budget } from "./unlearn/budget.ts";
 export type {
+  Combined,
+  DualVariable,
+  MethodDefinition,
+  Setting,
+  SideLosses,
+  StepLoss,
+  StepValues,
+} from "./unlearn/methods/method.ts";
+export type { Weights } from "./unlearn/optimizer.ts";
+export type { OptionValues } from "./unlearn/option-table.ts";
+export type { DualOptions } from "./unlearn/surgery.ts";
+export type {
   Goal,
   LedgerEntry,
   LossName,
   Method,
+  NamedOptions,
   TrainingProgress,
   UnlearnOptions,
+  WatchFigures,
 } from "./unlearn/types.ts";
-export type { Check } from "./unlearn/watch.ts";

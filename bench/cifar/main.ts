@@ -17,8 +17,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { OnnxUnlearnError } from "../../converters/errors.ts";
 import { exportModel } from "../../converters/export/write.ts";
-import { importModel } from "../../converters/import/graph.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
+import { importModel } from "../../converters/importer.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { checkParity } from "../../src/case/parity.ts";
 import { DEFAULT_OPTIONS } from "../../src/case/unlearn.ts";
@@ -168,7 +168,7 @@ async function run(
   const before = await shipped;
   try {
     const { value: made, seconds } = await timed(async () => {
-      const trained = await train(imported, sets.forget, sets.retain, options);
+      const trained = await train({ model: imported, ...sets, options });
       await exportModel(source, trained.weights, out, {});
       const written = importModel(loadModelFile(out));
       const parity = await checkParity(written, {}, sets.forget, threads);

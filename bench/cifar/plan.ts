@@ -49,7 +49,7 @@ function constants(method: Method, scenario: Experiment["scenario"]): Partial<Un
   if (scenario === "class")
     return {
       epsilon: -0.05,
-      ...(methods[method].choosesObjective ? { forgetObjective: "likely-other" } : {}),
+      ...(methods[method].objective === undefined ? { forgetObjective: "likely-other" } : {}),
     };
   if (method === "eupmu-fast") return { epsilon: -0.06, beta: 0.5 };
   return method === "scrub" ? { epsilon: -0.01, settings: { forgetEpochs: 1 } } : { epsilon: -0.01 };

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import { importModel } from "../../converters/import/graph.ts";
+import { importModel } from "../../converters/importer.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { BudgetError } from "../../src/case/guard.ts";
 import { loadDataset } from "../../src/data/dataset.ts";

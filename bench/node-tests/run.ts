@@ -7,8 +7,8 @@ import pkg from "onnx-proto";
 import { compileStep } from "../../converters/compile/compile.ts";
 import { OnnxUnlearnError } from "../../converters/errors.ts";
 import { normalizeGraph } from "../../converters/import/normalize.ts";
+import { planGraph, runGraph } from "../../converters/import/run.ts";
 import { hostFromOnnx, isHost, tensorTypeOf, toTensor, type Value } from "../../converters/import/value.ts";
-import { planGraph, walk } from "../../converters/import/walk.ts";
 import type { OnnxGraph, OnnxModel, OnnxTensor } from "../../converters/onnx/model.ts";
 import { readModel } from "../../converters/onnx/read.ts";
 import * as ort from "../../src/runtime.ts";
@@ -123,7 +123,7 @@ function evaluate(model: OnnxModel, inputs: ReadonlyMap<string, Value>): Value[]
   const wanted = graph.outputs.map(({ name }) => name);
   const plan = planGraph(graph, wanted, model.opsets, () => false);
   const values = new Map<string, Value>([...plan.constants, ...inputs]);
-  walk(plan, values);
+  runGraph(plan, values);
   return wanted.map((name) => {
     const value = values.get(name);
     if (value === undefined) throw new Error(`output "${name}" was not made`);

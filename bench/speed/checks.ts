@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { importModel } from "../../converters/import/graph.ts";
+import { importModel } from "../../converters/importer.ts";
 import { readModel } from "../../converters/onnx/read.ts";
 import { median } from "./median.ts";
 import type { Contender } from "./process.ts";

@@ -1,10 +1,11 @@
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
-import { importModel } from "../../converters/import/graph.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
+import { importModel } from "../../converters/importer.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import type { NumberArray } from "../../src/engine/engine.ts";
-import { methods } from "../../src/unlearn/methods/index.ts";
-import { optimizerOf } from "../../src/unlearn/optimizer.ts";
+import { methods, objectiveOf } from "../../src/unlearn/methods/index.ts";
+import { stateKeys } from "../../src/unlearn/state.ts";
+import { startState, wholeBatchStep } from "../../src/unlearn/step.ts";
 import type { Method } from "../../src/unlearn/types.ts";
 import { mostRetained } from "./batch.ts";
 import type { Workload } from "./workloads.ts";
@@ -27,37 +28,21 @@ function stepShapes(model: TrainableModel, { batch, sample }: Workload): [string
 /** A workload, its model written to `file`, as what an engine needs to run its step. */
 export function jobOf(workload: Workload, file: string, name: Method): Job {
   const { train } = workload;
-  const model = importModel(loadModelFile(file), train ? { train, frozenOnce: true } : {});
+  const whole = importModel(loadModelFile(file), train ? { train } : {});
+  const model = train ? whole.cutAtWeights() : whole;
   const parameters = model.parameters.filter(({ trainable }) => trainable);
   const method = methods[name];
   const options = { dual: "adam", beta: 1, optimizer: "sgd", momentum: 0.9, weightDecay: 5e-4 } as const;
-  const optimizer = optimizerOf(options);
   const float = (shape: readonly number[]): TensorSpec => ({ shape, dtype: "float32" });
-  const scalars = { dual: method.dual(options), optimizer: optimizer.scalars };
   const n = workload.batch;
   return {
     model,
-    step: method.step({
-      apply: model.apply,
+    step: wholeBatchStep({
+      ...{ method, options, apply: model.apply, objective: objectiveOf(method, {}) },
       trainable: parameters.map((p) => p.name),
-      options,
       retainRows: mostRetained(n),
     }),
-    carry: Object.fromEntries([
-      ...parameters.flatMap(({ name: weight, dims, data }) => [
-        [`p:${weight}`, { spec: float(dims), data }],
-        ...optimizer.slots.map((slot) => [
-          `${slot}:${weight}`,
-          { spec: float(dims), data: new Float32Array(data.length) },
-        ]),
-      ]),
-      ...Object.entries(scalars).flatMap(([prefix, values]) =>
-        Object.entries(values).map(([key, value]) => [
-          `${prefix}:${key}`,
-          { spec: float([]), data: Float32Array.of(value) },
-        ]),
-      ),
-    ]),
+    carry: stateKeys.flat(startState(method, options, parameters)),
     batchSpecs: {
       ...Object.fromEntries(stepShapes(model, workload).map(([key, shape]) => [`x:${key}`, float(shape)])),
       labels: { shape: [n], dtype: "int32" },

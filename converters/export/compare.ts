@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
-import { normalizeGraph } from "../import/normalize.ts";
-import { constantTensor } from "../import/parameters.ts";
-import { quantisedWeights } from "../import/quantised.ts";
-import { allNodes, initializersOf, subgraphsOf } from "../import/subgraphs.ts";
-import { elementCount } from "../onnx/codecs.ts";
+import { elementCount } from "../dims.ts";
+import { constantTensor } from "../graph/constants.ts";
+import { normalForm } from "../graph/normal-form.ts";
+import { type PayloadSite, payloadSites } from "../graph/payloads.ts";
+import { quantisedWeights } from "../graph/quantised-weights.ts";
+import { allNodes, initializersOf, subgraphsOf } from "../graph/subgraphs.ts";
 import type { DataType, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor } from "../onnx/model.ts";
+import { applyEdits, type Edit } from "./edits.ts";
 import { type ElementFormat, formatOf } from "./patch.ts";
-import { applyEdits, type Edit, type PayloadSite, payloadSites } from "./wire.ts";
 
 /** What happened to the values of one float tensor between two files. */
 export interface TensorChange {
@@ -31,7 +32,10 @@ export interface StructureComparison {
 /** Which tensors may differ: floats, and the codes of quantised weights. */
 type Openness = (site: PayloadSite) => ElementFormat | undefined;
 
-/** Every tensor with a value, those in subgraphs, functions and attributes included, by the exporter's name for it. */
+/**
+ * Every tensor with a value, those in subgraphs, functions and attributes included, by the exporter's name
+ * for it.
+ */
 function tensors(graph: OnnxGraph): ReadonlyMap<string, OnnxTensor> {
   const all = initializersOf(graph);
   for (const node of allNodes(graph.nodes)) {
@@ -60,7 +64,10 @@ function comparable(node: OnnxNode, open: ReadonlySet<string>): OnnxNode {
   return { ...node, attributes: { ...node.attributes, ...Object.fromEntries(inner) } };
 }
 
-/** The file without float payloads; around varint payloads the length prefixes go too, as they follow the values. */
+/**
+ * The file without float payloads; around varint payloads the length prefixes go too, as they follow the
+ * values.
+ */
 function skeleton(bytes: Uint8Array, sites: readonly PayloadSite[], isOpen: Openness): Uint8Array {
   const cuts = new Map<number, Edit>();
   const cut = (start: number, end: number) =>
@@ -121,8 +128,8 @@ function tensorChange(before: OnnxTensor, after: OnnxTensor): TensorChange | und
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 /**
- * Is `after` the model `before` with nothing but float weights changed? Named differences come first (graph, tensors);
- * the comparison of all remaining bytes catches what decoding does not see.
+ * Is `after` the model `before` with nothing but float weights changed? Named differences come first (graph,
+ * tensors); the comparison of all remaining bytes catches what decoding does not see.
  */
 export function compareStructure(before: OnnxModel, after: OnnxModel): StructureComparison {
   const differences: string[] = [];
@@ -138,7 +145,7 @@ export function compareStructure(before: OnnxModel, after: OnnxModel): Structure
   same("the list of graph outputs", before.graph.outputs, after.graph.outputs);
 
   const [sitesBefore, sitesAfter] = [payloadSites(before.bytes), payloadSites(after.bytes)];
-  const [graphBefore, graphAfter] = [normalizeGraph(before), normalizeGraph(after)];
+  const [graphBefore, graphAfter] = [normalForm(before), normalForm(after)];
   const quantised = quantisedWeights(graphBefore);
   const isOpen: Openness = (site) => formatOf(site, quantised);
   const open = new Set(sitesBefore.filter(isOpen).map(({ key }) => key));

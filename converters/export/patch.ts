@@ -1,10 +1,11 @@
 import { badInput, verificationFailed } from "../errors.ts";
-import { normalizeGraph } from "../import/normalize.ts";
-import { quantisedWeights } from "../import/quantised.ts";
+import { normalForm } from "../graph/normal-form.ts";
+import { type PayloadSite, payloadSites } from "../graph/payloads.ts";
+import { quantisedWeights } from "../graph/quantised-weights.ts";
 import { fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from "../onnx/floats.ts";
 import type { DataType, OnnxModel } from "../onnx/model.ts";
 import { encodeSigned, encodeVarint, readerOf } from "../onnx/protobuf.ts";
-import { applyEdits, type Edit, type PayloadSite, payloadSites } from "./wire.ts";
+import { applyEdits, type Edit } from "./edits.ts";
 
 /** A tensor that was written anew. */
 export interface ChangedTensor {
@@ -28,7 +29,7 @@ export interface PatchResult {
   readonly changedBytes: number;
 }
 
-/** How an element lies in memory, little-endian. */
+/** How an element is stored, little-endian. */
 export interface ElementFormat {
   /** Bytes per element. */
   readonly width: 1 | 2 | 4 | 8;
@@ -100,7 +101,10 @@ function elementPatcher(name: string, format: ElementFormat, master: Float32Arra
   const single = master instanceof Float32Array;
   const scratch = new DataView(new ArrayBuffer(8));
   const counts = { elements: 0, bytes: 0 };
-  /** Returns whether the bits changed. A master equal to the old value as float32 keeps all old bits (f64 tails, NaNs). */
+  /**
+   * Returns whether the bits changed. A master equal to the old value as float32 keeps all old bits (f64
+   * tails, NaNs).
+   */
   const patch = (view: DataView, at: number, index: number): boolean => {
     const value = master[index]!;
     const before = format.read(view, at);
@@ -175,13 +179,15 @@ function refuseShared(sites: readonly PayloadSite[], site: PayloadSite, start: n
 }
 
 /**
- * The model's own bytes with new weights in place of the old, everything else untouched: no decoding and re-encoding.
- * Masters are rounded to the tensor's own type (nearest even), quantised weights to their own scale and zero point; with
- * nothing changed the bytes are identical.
- * @param weights initializer name or Constant output name → float32 values in row-major order, as many as the tensor has
+ * The model's own bytes with new weights in place of the old, everything else untouched: no decoding and
+ * re-encoding. Masters are rounded to the tensor's own type (nearest even), quantised weights to their own
+ * scale and zero point; with nothing changed the bytes are identical.
+ * @param weights initializer name or Constant output name → float32 values in row-major order, as many as the
+ * tensor has
  * @returns new arrays; `model` is left alone
  * @throws badInput (exit 2) "UNKNOWN_TENSOR", "DUPLICATE_TENSOR", "NOT_A_FLOAT_TENSOR", "WEIGHT_SIZE" or
- * "SHARED_EXTERNAL_DATA"; verificationFailed (exit 4) "WEIGHT_NOT_FINITE" where a finite weight became NaN or infinite
+ * "SHARED_EXTERNAL_DATA"; verificationFailed (exit 4) "WEIGHT_NOT_FINITE" where a finite weight became NaN or
+ * infinite
  */
 export function patchModel(model: OnnxModel, weights: ReadonlyMap<string, Float32Array>): PatchResult {
   const sites = payloadSites(model.bytes);
@@ -192,7 +198,7 @@ export function patchModel(model: OnnxModel, weights: ReadonlyMap<string, Float3
   const edits: Edit[] = [];
   const changed: ChangedTensor[] = [];
 
-  const quantised = quantisedWeights(normalizeGraph(model));
+  const quantised = quantisedWeights(normalForm(model));
   for (const [name, values] of weights) {
     const site = findSite(sites, name);
     const format = formatOf(site, quantised);

@@ -96,7 +96,10 @@ async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** All files or none: each is written beside its target and synced, then renamed in order; a failure undoes the renames. */
+/**
+ * All files or none: each is written beside its target and synced, then renamed in order; a failure undoes
+ * the renames.
+ */
 async function commitFiles(files: readonly (readonly [target: string, bytes: Uint8Array])[]): Promise<void> {
   const mark = randomUUID();
   const staged = (target: string) => `${target}.${mark}.tmp`;

@@ -1,23 +1,18 @@
-import type { OnnxNode } from "../onnx/model.ts";
 import { tf } from "../tf.ts";
-import type { Operator } from "./registry.ts";
+import { operator } from "./operator.ts";
+import type { PlannedNode } from "./run.ts";
 import { type Inputs, toTensor } from "./value.ts";
 
-interface Planned {
-  readonly node: OnnxNode;
-  readonly run: Operator;
-  readonly opset: number;
-  readonly where: string;
-}
-
 /**
- * Runs a convolution and the BatchNormalization behind it as one convolution: with frozen statistics, factor f = scale / √(variance + ε),
- *   f · (W ∗ x + b) + (bias − mean · f) = (f · W) ∗ x + (f · b + bias − mean · f).
- * All four stay parameters of their own and are differentiated through the small products, so no activation is read or kept for them.
- * Only where nobody else reads what stood between.
- * @param logits the value that must remain
+ * Runs a convolution followed by a BatchNormalization as one convolution. The statistics are frozen, so that
+ * with f = scale / √(variance + ε):
+ *   f · (W ∗ x + b − mean) + bias = (f · W) ∗ x + (bias − f · (mean − b)).
+ * W, b, scale and bias stay four parameters: the gradient goes to each through these small products, and the
+ * activation between the two nodes is neither computed nor held for the backward pass. Only where that
+ * activation has no other use.
+ * @param logits a value that must remain
  */
-export function foldBatchNormalization<P extends Planned>(plan: readonly P[], logits: string): P[] {
+export function foldBatchNormalization<P extends PlannedNode>(plan: readonly P[], logits: string): P[] {
   const uses = new Map<string, number>([[logits, 1]]);
   for (const { node } of plan)
     for (const name of node.inputs) if (name) uses.set(name, (uses.get(name) ?? 0) + 1);
@@ -62,7 +57,7 @@ export function foldBatchNormalization<P extends Planned>(plan: readonly P[], lo
     return {
       ...planned,
       node: { ...node, inputs: [x!, w!, b, ...node.inputs.slice(1)] },
-      run: run as Operator,
+      run: operator(convolution.run.facts, run),
     };
   };
   const after = plan.map(fold);

@@ -1,24 +1,32 @@
-import { traceShapes } from "../compile/compile.ts";
-import type { TensorSpec } from "../compile/step.ts";
 import { badInput, notTrainable, OnnxUnlearnError } from "../errors.ts";
-import { writableTensors } from "../export/wire.ts";
+import { requiredNodes } from "../graph/order.ts";
+import { writableTensors } from "../graph/payloads.ts";
+import { type QuantisedWeight, quantisedWeights } from "../graph/quantised-weights.ts";
+import { allNodes, initializersOf } from "../graph/subgraphs.ts";
 import type { OnnxModel, OnnxNode } from "../onnx/model.ts";
 import { tf } from "../tf.ts";
-import { cut as cutBatch, type Rebatching, type Shapes } from "./batch.ts";
+import { piecesOf, type Rebatching, type Shapes } from "./batch.ts";
 import { foldBatchNormalization } from "./fold.ts";
 import { findHead } from "./head.ts";
-import type { Batching, ImportOptions, Parameter, TrainableModel } from "./model.ts";
+import type {
+  Batching,
+  CallWithoutValues,
+  ImportOptions,
+  Parameter,
+  TensorType,
+  TrainableModel,
+} from "./model.ts";
 import { normalizeGraph } from "./normalize.ts";
 import { QuantizeLinear } from "./ops/quantization.ts";
-import { requiredNodes } from "./order.ts";
 import { selectParameters } from "./parameters.ts";
 import { findFrozenPrefix, findPrefix, type Prefix } from "./prefix.ts";
-import { type QuantisedWeight, quantisedWeights } from "./quantised.ts";
-import { allNodes, initializersOf } from "./subgraphs.ts";
+import { planGraph, type RunOptions, runGraph } from "./run.ts";
 import { dimsOf, host, hostFromOnnx, tensorTypeOf, toTensor, type Value } from "./value.ts";
-import { planGraph, type WalkOptions, walk } from "./walk.ts";
 
-/** Operators that only graphs for training hold: gradients, optimisers, and the marks ONNX Runtime puts between both passes. */
+/**
+ * Operators that only graphs for training hold: gradients, optimisers, and ONNX Runtime's marks between both
+ * passes.
+ */
 const TRAINING =
   /Grad(_\d+)?$|Grad_dX$|^(SGD|Adam|Adagrad|Momentum|Gradient|YieldOp|InPlaceAccumulator(V2)?|LambOptimizer|AdamOptimizer|SGDOptimizer(V2)?|AdamWOptimizer)$/;
 
@@ -62,11 +70,8 @@ function asClasses(logits: tf.Tensor, name: string): tf.Tensor {
   return tf.reshape(logits, [rows, logits.size / rows]);
 }
 
-/**
- * Imports an ONNX file as a trainable tfjs graph.
- * @throws notTrainable (exit 3) naming node, operator and reason; badInput (exit 2) for a damaged graph
- */
-export function importModel(source: OnnxModel, options: ImportOptions = {}): TrainableModel {
+/** What holds of a graph wherever it is cut: logits, inputs, weights, and which of them are trained. */
+function factsOf(source: OnnxModel, options: ImportOptions) {
   refuseTrainingGraph(source);
   const graph = normalizeGraph(source);
   const head = findHead(graph, options.logits);
@@ -81,8 +86,8 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
     });
   const needed = requiredNodes(graph, [head.logits]);
   const cut = findPrefix(graph, head.logits, source.opsets);
-  const behind = cut && weightsBehind(cut, select);
-  const parameters = behind ?? select(needed);
+  const after = cut && weightsAfter(cut, select);
+  const parameters = after ?? select(needed);
   const trainable = new Set(parameters.filter((p) => p.trainable).map((p) => p.name));
   const inputsOf = (among: readonly OnnxNode[]) => {
     const used = new Set(allNodes(among).flatMap((node) => node.inputs));
@@ -91,11 +96,36 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
   const inputs = inputsOf(needed);
   const fixedBatch = fixedBatchOf(inputs);
   const ranks = new Map(parameters.map(({ name, dims }) => [name, dims.length]));
-  const frozen =
-    options.frozenOnce && fixedBatch === undefined
-      ? findFrozenPrefix(graph, head.logits, trainable, ranks)
-      : undefined;
-  const prefix = frozen ?? (behind && cut);
+  return {
+    ...{ source, graph, head, quantised, parameters, trainable, ranks, needed, inputs, inputsOf, fixedBatch },
+    // Operators that only ONNX Runtime runs, where the graph begins with some.
+    prefix: after && cut,
+  };
+}
+type Facts = ReturnType<typeof factsOf>;
+
+/**
+ * Imports an ONNX file as a trainable tfjs graph.
+ * @param withoutValues how shapes are found; importer.ts takes the compiler's tensors for it
+ * @throws notTrainable (exit 3) naming node, operator and reason; badInput (exit 2) for a damaged graph
+ */
+export function importGraph(
+  source: OnnxModel,
+  options: ImportOptions,
+  withoutValues: CallWithoutValues,
+): TrainableModel {
+  const facts = factsOf(source, options);
+  return trainableGraph(facts, facts.prefix, withoutValues);
+}
+
+/** The graph after a prefix whose values ONNX Runtime computes; undefined: the whole graph. */
+function trainableGraph(
+  facts: Facts,
+  prefix: Omit<Prefix, "fixed"> | undefined,
+  withoutValues: CallWithoutValues,
+): TrainableModel {
+  const { source, graph, head, quantised, parameters, trainable, ranks } = facts;
+  const { needed, inputs, inputsOf, fixedBatch } = facts;
   const nodes = prefix?.rest ?? needed;
   const frontier = prefix?.frontier ?? [];
   const unfolded = planGraph(
@@ -112,14 +142,15 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
   const stepInputs = prefix
     ? [...inputsOf(nodes), ...frontier.map((name) => ({ name, dtype: undefined, dims: undefined }))]
     : inputs;
-  // A branch that is not taken leaves its weights without any gradient, which autodiff refuses: they get a zero one.
+  // Autodiff refuses a weight without a gradient, such as those of a branch that is not taken: they get a
+  // gradient of 0.
   const direct = new Set(nodes.flatMap((node) => node.inputs));
   const conditional = [...trainable].filter((name) => !direct.has(name));
 
   const run = (
     weights: Readonly<Record<string, tf.Tensor>>,
     batch: Readonly<Record<string, tf.Tensor>>,
-    walkOptions: WalkOptions = {},
+    runOptions: RunOptions = {},
   ): tf.Tensor => {
     const values = new Map<string, Value>(plan.constants);
     for (const name of trainable) {
@@ -132,10 +163,10 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
       const tensor = batch[name];
       if (!tensor) throw badInput("INPUT_MISSING", `The model input "${name}" was not given.`);
       values.set(name, tensor);
-      walkOptions.onValue?.(name, tensor);
+      runOptions.onValue?.(name, tensor);
     }
-    if (walkOptions.onValue) for (const [name, value] of values) walkOptions.onValue(name, value);
-    walk(plan, values, walkOptions);
+    if (runOptions.onValue) for (const [name, value] of values) runOptions.onValue(name, value);
+    runGraph(plan, values, runOptions);
     let logits = toTensor(values.get(head.logits)!);
     if (logits.dtype !== "float32") logits = tf.cast(logits, "float32");
     for (const name of conditional)
@@ -144,24 +175,17 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
   };
 
   const specs = (rows: number) => inputSpecs(inputs, fixedBatch, rows);
-  const weightSpecs = Object.fromEntries(
+  const weightTypes = Object.fromEntries(
     parameters
       .filter(({ name }) => trainable.has(name))
-      .map(({ name, dims }) => [name, { shape: [...dims], dtype: "float32" } satisfies TensorSpec]),
+      .map(({ name, dims }) => [name, { shape: [...dims], dtype: "float32" } satisfies TensorType]),
   );
-  /** Walks the graph without computing anything. */
-  const trace: Trace = (batch, walkOptions) =>
-    traceShapes(
-      (carry, given) => {
-        run(carry, given, walkOptions);
-        return { carry, results: {} };
-      },
-      { carry: weightSpecs, batch },
-    );
+  const dryRun: DryRun = (batch, runOptions) =>
+    withoutValues((tensors) => run(tensors, tensors, runOptions), { ...weightTypes, ...batch });
   const { batching, reference } =
     prefix && fixedBatch !== undefined
       ? splitFor(fixedBatch, "it begins with operators that ONNX Runtime runs at that batch size")
-      : chooseBatching(fixedBatch, specs, trace);
+      : chooseBatching(fixedBatch, specs, dryRun);
 
   const forward: TrainableModel["forward"] = (weights, batch) => {
     if (batching.kind === "free") return run(weights, batch);
@@ -170,7 +194,12 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
     if (rows === batching.size) return run(weights, batch);
     if (batching.kind === "rebatched")
       return run(weights, batch, {
-        rebatching: { reference: reference!, from: batching.size, to: rows } satisfies Rebatching,
+        rebatching: {
+          reference: reference!,
+          from: batching.size,
+          to: rows,
+          adapts: true,
+        } satisfies Rebatching,
       });
     if (rows % batching.size !== 0)
       throw badInput(
@@ -178,7 +207,7 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
         `This model runs ${batching.size} samples at a time (${batching.because}), so a batch of ${rows} cannot be cut into whole ones; choose a batch size that is a multiple of ${batching.size}.`,
       );
     const parts = rows / batching.size;
-    const outputs = Array.from({ length: parts }, (_, part) => run(weights, cutBatch(batch, part, parts)));
+    const outputs = piecesOf(batch, parts).map((piece) => run(weights, piece));
     return outputs[0]!.rank === 0 ? tf.stack(outputs) : tf.concat(outputs, 0);
   };
   const apply: TrainableModel["apply"] = (weights, batch) => asClasses(forward(weights, batch), head.logits);
@@ -190,10 +219,10 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
     const batch = Object.fromEntries(
       inputs.map(({ name, dtype }) => [
         name,
-        { shape: [...given[name]!], dtype: tensorTypeOf(dtype ?? "float32") } satisfies TensorSpec,
+        { shape: [...given[name]!], dtype: tensorTypeOf(dtype ?? "float32") } satisfies TensorType,
       ]),
     );
-    trace(batch, { onValue: (name, value) => found.set(name, dimsOf(value)) });
+    dryRun(batch, { onValue: (name, value) => found.set(name, dimsOf(value)) });
     return found;
   };
   const mixes: TrainableModel["mixes"] = (given) => {
@@ -206,9 +235,9 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
         { shape: [2 * rows, ...shape.slice(1)], dtype },
       ]),
     );
-    return walkTwice(rows, given, doubled, trace).because;
+    return runTwice(rows, given, doubled, dryRun, false).because;
   };
-  return {
+  const model: TrainableModel = {
     source,
     parameters,
     inputs,
@@ -221,11 +250,17 @@ export function importModel(source: OnnxModel, options: ImportOptions = {}): Tra
     forward,
     shapes,
     mixes,
+    cutAtWeights: () => {
+      const frozen =
+        fixedBatch === undefined ? findFrozenPrefix(graph, head.logits, trainable, ranks) : undefined;
+      return frozen ? trainableGraph(facts, frozen, withoutValues) : model;
+    },
   };
+  return model;
 }
 
-/** The weights behind a prefix; undefined where none of them is trained. */
-function weightsBehind(
+/** The weights after a prefix; undefined where none of them is trained. */
+function weightsAfter(
   { rest, fixed }: Prefix,
   select: (among: readonly OnnxNode[], fixed: ReadonlyMap<string, string>) => Parameter[],
 ): Parameter[] | undefined {
@@ -248,8 +283,8 @@ function inputSpecs(
   inputs: TrainableModel["inputs"],
   fixedBatch: number | undefined,
   rows: number,
-): Record<string, TensorSpec> | undefined {
-  const specs: Record<string, TensorSpec> = {};
+): Record<string, TensorType> | undefined {
+  const specs: Record<string, TensorType> = {};
   for (const { name, dims, dtype } of inputs) {
     if (!dims || fixedBatch === undefined) return undefined;
     const shape = dims.map((d, i) => (i === 0 && typeof d === "number" ? (d / fixedBatch) * rows : d));
@@ -264,24 +299,26 @@ const splitFor = (size: number, because: string, reference?: Shapes) => ({
   reference,
 });
 
-/** Walks the graph for inputs of these shapes, computing nothing. */
-type Trace = (batch: Readonly<Record<string, TensorSpec>>, options: WalkOptions) => unknown;
+/** Runs the graph for inputs of these types, computing nothing. */
+type DryRun = (batch: Readonly<Record<string, TensorType>>, options: RunOptions) => void;
 
 /**
- * Walks the graph at `rows` samples and at twice that: every value must hold the batch in one axis or not at all, and no node may mix samples.
+ * Runs the graph dry at `rows` samples and at twice that: every value must hold the batch in one axis or not
+ * at all, and no node may mix samples.
  * @returns the shapes at `rows` samples, and why samples are not treated one by one, where they are not
  */
-function walkTwice(
+function runTwice(
   rows: number,
-  own: Readonly<Record<string, TensorSpec>>,
-  doubled: Readonly<Record<string, TensorSpec>>,
-  trace: Trace,
+  own: Readonly<Record<string, TensorType>>,
+  doubled: Readonly<Record<string, TensorType>>,
+  dryRun: DryRun,
+  adapts: boolean,
 ): { readonly reference: Shapes; readonly because?: string } {
   const reference = new Map<string, readonly number[]>();
-  trace(own, { onValue: (name, value) => reference.set(name, dimsOf(value)) });
+  dryRun(own, { onValue: (name, value) => reference.set(name, dimsOf(value)) });
   try {
-    trace(doubled, {
-      rebatching: { reference, from: rows, to: 2 * rows },
+    dryRun(doubled, {
+      rebatching: { reference, from: rows, to: 2 * rows, adapts },
       onMixing: (where, why) => {
         throw notTrainable("BATCH_MIXED", `${where}: ${why}`);
       },
@@ -295,13 +332,13 @@ function walkTwice(
 /** Can a graph with a fixed batch be run at another? */
 function chooseBatching(
   fixedBatch: number | undefined,
-  specs: (rows: number) => Record<string, TensorSpec> | undefined,
-  trace: Trace,
+  specs: (rows: number) => Record<string, TensorType> | undefined,
+  dryRun: DryRun,
 ): { batching: Batching; reference: Shapes | undefined } {
   if (fixedBatch === undefined) return { batching: { kind: "free" }, reference: undefined };
   const [own, doubled] = [specs(fixedBatch), specs(2 * fixedBatch)];
   if (!own || !doubled) return splitFor(fixedBatch, "its inputs have open dimensions besides a fixed batch");
-  const { reference, because } = walkTwice(fixedBatch, own, doubled, trace);
+  const { reference, because } = runTwice(fixedBatch, own, doubled, dryRun, true);
   return because === undefined
     ? { batching: { kind: "rebatched", size: fixedBatch }, reference }
     : splitFor(fixedBatch, because, reference);

@@ -1,30 +1,15 @@
 import { notTrainable } from "../errors.ts";
-import type { OnnxGraph, OnnxNode } from "../onnx/model.ts";
+import { isFloatType, type OnnxGraph, type OnnxNode } from "../onnx/model.ts";
 import type { Head } from "./model.ts";
+import type { Tail } from "./operator.ts";
 import { decidesWithoutWeights } from "./parameters.ts";
-import { isFloatType } from "./value.ts";
+import { factsOf } from "./registry.ts";
 
-/** Nodes that change neither which class wins nor what a logit is. */
-const TRANSPARENT = new Set(["Identity", "Cast", "CastLike", "Dropout"]);
-/** Nodes that keep the numbers' order; looked through only where a squashing lies behind them. */
-const RESHAPING = new Set([
-  "Reshape",
-  "Flatten",
-  "Squeeze",
-  "Unsqueeze",
-  "Normalizer",
-  "QuantizeLinear",
-  "DequantizeLinear",
-]);
-
-const KIND: Readonly<Record<string, Head["outputKind"]>> = {
-  Softmax: "probabilities",
-  LogSoftmax: "log-probabilities",
-  Sigmoid: "sigmoid",
-  ArgMax: "labels",
-};
-/** Behind one squashing there is no second one. */
-const SQUASHING = new Set(["Softmax", "LogSoftmax", "Sigmoid"]);
+/**
+ * What a node does at the end of a graph. ZipMap makes maps, not tensors, and is therefore no operator here.
+ */
+const tailOf = (node: OnnxNode): Tail | undefined =>
+  node.opType === "ZipMap" ? "probabilities" : factsOf(node)?.tail;
 
 type Producers = ReadonlyMap<string, OnnxNode>;
 
@@ -34,7 +19,7 @@ export function producersOf(graph: OnnxGraph): Producers {
   return producers;
 }
 
-/** Walks from a graph output back over the tail (Softmax, ArgMax, ZipMap …) to the logits. */
+/** Goes from a graph output back over the tail (Softmax, ArgMax, ZipMap …) to the logits. */
 function tapBeforeTail(
   graph: OnnxGraph,
   producers: Producers,
@@ -47,31 +32,35 @@ function tapBeforeTail(
   for (;;) {
     const node = producers.get(value);
     if (!node) break;
-    // Maps from label to probability: not a tensor, so nothing the runtime's JavaScript binding hands out.
     if (node.opType === "ZipMap") isMap = true;
-    const next = node.opType === "ZipMap" ? "probabilities" : KIND[node.opType];
-    if (!next && !TRANSPARENT.has(node.opType) && !RESHAPING.has(node.opType)) break;
+    const tail = tailOf(node);
+    if (!tail || tail === "ranks") break;
     value = node.inputs[0]!;
-    if (next) {
-      // The first tail node met from the end decides what the output holds; ArgMax over Softmax still gives labels.
-      if (kind === "logits") kind = next;
+    if (tail === "transparent") {
+      if (logits === node.outputs[0]) logits = value;
+    } else if (tail !== "rearranges") {
+      // The first tail node met from the end decides what the output holds; ArgMax over Softmax still gives
+      // labels.
+      if (kind === "logits") kind = tail;
       logits = value;
-      if (SQUASHING.has(node.opType)) break;
-    } else if (TRANSPARENT.has(node.opType) && logits === node.outputs[0]) logits = value;
+      // Before one squashing there is no second one.
+      if (tail !== "labels" && node.opType !== "ZipMap") break;
+    }
   }
   if (graph.initializers.has(logits)) logits = output;
   return { logits, output, outputKind: kind, ...(isMap ? { isMap } : {}) };
 }
 
-/** The nearest ArgMax above an integer output: what it compares are the logits, whatever is counted afterwards. */
-function tapBehindInteger(graph: OnnxGraph, producers: Producers, output: string): Head | undefined {
+/** For an integer output: what the nearest ArgMax or TopK before it compares are the logits. */
+function tapOfIntegers(graph: OnnxGraph, producers: Producers, output: string): Head | undefined {
   const seen = new Set<string>();
   const queue = [output];
   for (let value = queue.shift(); value !== undefined; value = queue.shift()) {
     const node = producers.get(value);
     if (!node || seen.has(value)) continue;
     seen.add(value);
-    if (node.opType === "ArgMax" || node.opType === "TopK")
+    const tail = tailOf(node);
+    if (tail === "labels" || tail === "ranks")
       return { ...tapBeforeTail(graph, producers, node.inputs[0]!), output, outputKind: "labels" };
     queue.push(...node.inputs.filter(Boolean));
   }
@@ -87,7 +76,10 @@ const RANK: readonly Head["outputKind"][] = [
   "labels",
 ];
 
-/** Every value that could be the logits, one head each: the one whose output says most. In the order of the outputs. */
+/**
+ * Every value that could be the logits, one head each: the one whose output says most. In the order of the
+ * outputs.
+ */
 export function headCandidates(graph: OnnxGraph): Head[] {
   const producers = producersOf(graph);
   const best = new Map<string, Head>();
@@ -96,7 +88,7 @@ export function headCandidates(graph: OnnxGraph): Head[] {
   for (const { name, dtype } of graph.outputs) {
     let head: (Head & { readonly isMap?: boolean }) | undefined = tapBeforeTail(graph, producers, name);
     const isInteger = dtype !== undefined && !isFloatType(dtype);
-    if (head.outputKind === "logits" && isInteger) head = tapBehindInteger(graph, producers, name);
+    if (head.outputKind === "logits" && isInteger) head = tapOfIntegers(graph, producers, name);
     // An output that no node makes is an input or a constant handed through.
     if (!head || !producers.has(head.logits)) continue;
     const known = best.get(head.logits);
@@ -106,9 +98,10 @@ export function headCandidates(graph: OnnxGraph): Head[] {
 }
 
 /**
- * Finds the logits: the value before a trailing Softmax/LogSoftmax/Sigmoid/ArgMax/ZipMap, or the output itself.
- * @throws notTrainable LOGITS_AMBIGUOUS with the candidates, LOGITS_UNKNOWN for a name that is no value of the graph,
- * LOGITS_NOT_FOUND where no output holds floats
+ * Finds the logits: the value before a trailing Softmax/LogSoftmax/Sigmoid/ArgMax/ZipMap, or the output
+ * itself.
+ * @throws notTrainable LOGITS_AMBIGUOUS with the candidates, LOGITS_UNKNOWN for a name that is no value of the
+ * graph, LOGITS_NOT_FOUND where no output holds floats
  */
 export function findHead(graph: OnnxGraph, wanted: string | undefined): Head {
   const candidates = headCandidates(graph);
@@ -121,7 +114,7 @@ export function findHead(graph: OnnxGraph, wanted: string | undefined): Head {
       );
     const found = candidates.find((h) => h.logits === wanted);
     if (found) return found.output === wanted ? { ...found, outputKind: "logits" } : found;
-    // The user's word against ours: an output is taken as it stands, any other value is reached through the first head.
+    // The user decides: an output is taken as it is, any other value as the logits of the first head.
     if (graph.outputs.some(({ name }) => name === wanted))
       return { logits: wanted, output: wanted, outputKind: "logits" };
     const [first] = candidates;

@@ -1,6 +1,20 @@
 import type * as tf from "@tensorflow/tfjs-core";
-import type { TensorSpec } from "../compile/step.ts";
 import type { DataType, OnnxModel, OnnxValueInfo } from "../onnx/model.ts";
+
+/** Shape and element type of a tensor without its values. */
+export interface TensorType {
+  readonly shape: readonly number[];
+  readonly dtype: "float32" | "int32" | "bool";
+}
+
+/**
+ * Calls a function with tensors of these types that hold no values; it may use tfjs on them, but not read
+ * them.
+ */
+export type CallWithoutValues = (
+  use: (tensors: Readonly<Record<string, tf.Tensor>>) => void,
+  types: Readonly<Record<string, TensorType>>,
+) => void;
 
 /** A float tensor of the file that could be trained, and whether it is. */
 export interface Parameter {
@@ -25,8 +39,9 @@ export interface Head {
 }
 
 /**
- * How many samples go through the graph at once. "free": any number. "rebatched": the file says `size`, and the graph was
- * adapted to any number. "split": the graph works on `size` samples only, so a batch is cut into pieces of that size.
+ * How many samples go through the graph at once. "free": any number. "rebatched": the file says `size`, and
+ * the graph was adapted to any number. "split": the graph works on `size` samples only, so a batch is cut
+ * into pieces of that size.
  */
 export type Batching =
   | { readonly kind: "free" }
@@ -41,8 +56,8 @@ export interface TrainableModel {
   /** The file's inputs on the way to the logits: what data is loaded for. */
   readonly inputs: readonly OnnxValueInfo[];
   /**
-   * What `apply` takes: the same, or, where the graph begins with operators that only ONNX Runtime knows or was cut at its
-   * first trained weights, their outputs in place of what leads to them.
+   * What `apply` takes: the same; or, where the graph begins with operators that only ONNX Runtime knows or
+   * was cut at its first trained weights, the outputs of that beginning instead of its inputs.
    */
   readonly stepInputs: readonly OnnxValueInfo[];
   /** The values among `stepInputs` that ONNX Runtime computes from the file once, before training. */
@@ -61,18 +76,26 @@ export interface TrainableModel {
     parameters: Readonly<Record<string, tf.Tensor>>,
     inputs: Readonly<Record<string, tf.Tensor>>,
   ): tf.Tensor;
-  /** As `apply`, but in the shape the graph gives them: also what has no classes (images, boxes, embeddings). */
+  /**
+   * As `apply`, but in the graph's own shape, which need not be that of classes (images, boxes, embeddings).
+   */
   forward(
     parameters: Readonly<Record<string, tf.Tensor>>,
     inputs: Readonly<Record<string, tf.Tensor>>,
   ): tf.Tensor;
-  /** Shape of every value for inputs of these shapes: walked without computing. */
+  /** Shape of every value for inputs of these shapes; nothing is computed. */
   shapes(inputs: Readonly<Record<string, readonly number[]>>): ReadonlyMap<string, readonly number[]>;
   /**
-   * Why what one sample gets hangs on the others of its batch; undefined where it does not: then some rows of a batch can be computed without the rest.
-   * @param inputs of `apply`, for some batch
+   * Why the logits of one sample depend on the other samples of its batch (a softmax along the batch, say);
+   * undefined where they do not: then some rows of a batch can be computed without the rest.
+   * @param inputs what `apply` takes, for some batch
    */
-  mixes(inputs: Readonly<Record<string, TensorSpec>>): string | undefined;
+  mixes(inputs: Readonly<Record<string, TensorType>>): string | undefined;
+  /**
+   * The same model with its graph cut where its trained weights begin: `frontier` are then the values before
+   * them. Itself where nothing stands before them, or where the batch is fixed.
+   */
+  cutAtWeights(): TrainableModel;
 }
 
 /** Which weights are trained, and where the logits are. */
@@ -83,6 +106,4 @@ export interface ImportOptions {
   readonly freeze?: readonly string[];
   /** Value name of the logits, where they cannot be found or are ambiguous. */
   readonly logits?: string;
-  /** Cut the graph where its trained weights begin: `frontier` are then the values before them. Not where the batch is fixed. */
-  readonly frozenOnce?: boolean;
 }

@@ -1,17 +1,13 @@
+import { normalForm } from "../graph/normal-form.ts";
 import type { OnnxGraph, OnnxModel } from "../onnx/model.ts";
-import { expandLinearModels } from "./classifiers.ts";
-import { inlineFunctions } from "./functions.ts";
 import { wrapNarrow } from "./narrow.ts";
-import { expandQuantised } from "./qoperators.ts";
-import { qualifySubgraphs } from "./subgraphs.ts";
+import { findOperator } from "./registry.ts";
 
 /**
- * The graph that is trained: functions inlined, every name unique, integer operators and linear models written out,
- * narrow integers kept in their range.
- * Tensors keep the names the exporter knows them by.
+ * The graph that is trained: the normal form, operators known here not inlined, narrow integers kept in their
+ * range.
  */
 export function normalizeGraph(source: OnnxModel): OnnxGraph {
-  const graph = qualifySubgraphs({ ...source.graph, nodes: inlineFunctions(source) });
-  const nodes = wrapNarrow(graph);
-  return { ...graph, nodes: expandLinearModels(expandQuantised(nodes)) };
+  const graph = normalForm(source, (node, opset) => findOperator(node, opset) !== undefined);
+  return { ...graph, nodes: wrapNarrow(graph) };
 }

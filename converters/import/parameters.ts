@@ -1,31 +1,16 @@
 import picomatch from "picomatch";
 import { notTrainable } from "../errors.ts";
-import type { OnnxNode, OnnxTensor } from "../onnx/model.ts";
+import { constantTensor } from "../graph/constants.ts";
+import type { QuantisedWeight } from "../graph/quantised-weights.ts";
+import { isFloatType, type OnnxNode, type OnnxTensor } from "../onnx/model.ts";
 import type { ImportOptions, Parameter } from "./model.ts";
-import type { QuantisedWeight } from "./quantised.ts";
-import { isFloatType } from "./value.ts";
+import { factsOf } from "./registry.ts";
 
-/** Operands that are settings or statistics, not weights: (operator, input index) → why. */
-const FROZEN_OPERANDS: Readonly<Record<string, Readonly<Record<number, string>>>> = {
-  BatchNormalization: {
-    3: "running mean of BatchNormalization",
-    4: "running variance of BatchNormalization",
-  },
-  Clip: { 1: "bound of Clip", 2: "bound of Clip" },
-  Resize: { 1: "setting of Resize", 2: "setting of Resize" },
-  Upsample: { 1: "setting of Upsample" },
-  Pad: { 2: "fill value of Pad" },
-  DequantizeLinear: { 1: "quantisation scale" },
-  QuantizeLinear: { 1: "quantisation scale" },
-  Dropout: { 1: "ratio of Dropout" },
-  Range: { 0: "bound of Range", 1: "bound of Range", 2: "step of Range" },
-  OneHot: { 2: "values of OneHot" },
-};
-const ELEMENTWISE = new Set(["Sub", "Div", "Mul", "Add", "Pow", "Where", "Min", "Max"]);
-
-/** Whether a node computes with the values of an input: a shape is the same for all of them, and beta = 0 drops the bias. */
-const readsValues = ({ opType, attributes }: OnnxNode, index: number): boolean =>
-  opType !== "Shape" && opType !== "Size" && !(opType === "Gemm" && index === 2 && attributes["beta"] === 0);
+/** Whether a node computes with the values of an input. */
+function readsValues(node: OnnxNode, index: number): boolean {
+  const facts = factsOf(node);
+  return !facts?.readsShapeOnly && !facts?.ignores?.(node.attributes).includes(index);
+}
 
 /** What selecting weights has to know of the file besides its graph. */
 export interface WeightFacts {
@@ -40,18 +25,6 @@ export interface WeightFacts {
 const toFloat32 = (tensor: OnnxTensor): Float32Array =>
   tensor.data instanceof Float32Array ? tensor.data : Float32Array.from(tensor.data as ArrayLike<number>);
 
-/** The weight that a `Constant` node holds, if it is a float tensor. */
-export function constantTensor(node: OnnxNode): OnnxTensor | undefined {
-  if (node.opType !== "Constant" || (node.domain !== "" && node.domain !== "ai.onnx")) return undefined;
-  const { value, value_float: single, value_floats: list } = node.attributes;
-  const name = node.outputs[0]!;
-  if (typeof value === "object" && "dtype" in value) return value;
-  if (typeof single === "number") return { name, dtype: "float32", dims: [], data: Float32Array.of(single) };
-  if (Array.isArray(list))
-    return { name, dtype: "float32", dims: [list.length], data: Float32Array.from(list as number[]) };
-  return undefined;
-}
-
 /** Longer vectors next to a shape are tables (position embeddings), not arithmetic. */
 const ARITHMETIC = 16;
 /** Values computed from shapes and a few constants alone; nodes in order of computation. */
@@ -59,8 +32,9 @@ function shapeArithmetic(nodes: readonly OnnxNode[], tensors: ReadonlyMap<string
   const found = new Set<string>();
   const isSmall = (name: string) =>
     (tensors.get(name)?.data.length ?? Number.POSITIVE_INFINITY) <= ARITHMETIC;
-  for (const { opType, inputs, outputs } of nodes) {
-    const starts = opType === "Shape" || opType === "Size";
+  for (const node of nodes) {
+    const { inputs, outputs } = node;
+    const starts = factsOf(node)?.readsShapeOnly === true;
     const goesOn =
       inputs.some((name) => found.has(name)) &&
       inputs.every((name) => !name || found.has(name) || isSmall(name));
@@ -71,8 +45,9 @@ function shapeArithmetic(nodes: readonly OnnxNode[], tensors: ReadonlyMap<string
 
 /**
  * Every float weight among the required nodes, with the decision whether it is trained.
- * By default: not statistics, scales and bounds; not single numbers next to an element-wise operator (they are constants
- * of the architecture, such as 1/√d); not what is combined with the raw model input (preprocessing).
+ * By default: not statistics, scales and bounds; not single numbers next to an element-wise operator (they
+ * are constants of the architecture, such as 1/√d); not what is combined with the raw model input
+ * (preprocessing).
  * @throws notTrainable NO_WEIGHTS / GLOB_MATCHES_NOTHING
  */
 export function selectParameters(
@@ -104,9 +79,10 @@ export function selectParameters(
     const uses = users.get(name);
     if (!uses) return "not used on the way to the logits";
     for (const { node, index } of uses) {
-      const reason = FROZEN_OPERANDS[node.opType]?.[index];
+      const facts = factsOf(node);
+      const reason = facts?.frozen?.[index];
       if (reason) return reason;
-      if (ELEMENTWISE.has(node.opType)) {
+      if (facts?.freezesNumbers) {
         if (tensor.data.length === 1) return `a single number in ${node.opType}`;
         if (node.inputs.some((other) => modelInputs.has(other))) return "preprocessing of the model input";
         if (node.inputs.some((other) => shapes.has(other))) return "arithmetic on shapes";

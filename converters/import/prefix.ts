@@ -1,19 +1,27 @@
+import { requiredNodes } from "../graph/order.ts";
+import { allNodes, usedValues } from "../graph/subgraphs.ts";
 import type { OnnxGraph, OnnxNode } from "../onnx/model.ts";
-import { requiredNodes } from "./order.ts";
 import { describeNode, findOperator } from "./registry.ts";
-import { allNodes, usedValues } from "./subgraphs.ts";
 
-/** The beginning of a graph that no training changes: ONNX Runtime computes its outputs once per sample, before training. */
+/**
+ * The beginning of a graph that no training changes: ONNX Runtime computes its outputs once per sample,
+ * before training.
+ */
 export interface Prefix {
   /** Its outputs that the rest of the graph uses; it takes them as inputs. */
   readonly frontier: readonly string[];
-  /** The nodes behind the frontier, in order. */
+  /** The nodes after the frontier, in order. */
   readonly rest: readonly OnnxNode[];
-  /** Tensors that the prefix uses: they stay as they are, or what was computed before training would be stale. */
+  /**
+   * Tensors that the prefix uses: they stay as they are, or what was computed before training would be stale.
+   */
   readonly fixed: ReadonlyMap<string, string>;
 }
 
-/** Cuts a graph behind the operators nobody knows here; undefined where there are none, or nothing is left behind them. */
+/**
+ * Cuts a graph after the operators that are unknown here; undefined without any, or where nothing follows
+ * them.
+ */
 export function findPrefix(
   graph: OnnxGraph,
   logits: string,
@@ -36,8 +44,8 @@ export function findPrefix(
 }
 
 /**
- * Cuts a graph where its trained weights begin; undefined where no weight matrix stands before them, so that there is
- * nothing to save.
+ * Cuts a graph where its trained weights begin; undefined where no weight matrix stands before them, so that
+ * there is nothing to save.
  * @param weights ranks of the float weights by name
  */
 export function findFrozenPrefix(

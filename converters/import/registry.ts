@@ -1,5 +1,6 @@
 import { notTrainable } from "../errors.ts";
 import type { OnnxNode } from "../onnx/model.ts";
+import type { Operator, OperatorFacts } from "./operator.ts";
 import * as activation from "./ops/activation.ts";
 import * as attention from "./ops/attention.ts";
 import * as contributed from "./ops/contributed.ts";
@@ -24,41 +25,41 @@ import * as sequence from "./ops/sequence.ts";
 import * as shape from "./ops/shape.ts";
 import * as signal from "./ops/signal.ts";
 import * as text from "./ops/text.ts";
-import type { Inputs, OperatorContext, Value } from "./value.ts";
-
-/** Attributes are checked by each operator's own destructuring type, hence `never` here. */
-export type Operator = (inputs: Inputs, attributes: never, context: OperatorContext) => Value | Value[];
 
 interface Variant {
   readonly since: number;
   readonly run: Operator;
 }
 
-const AI_ONNX = [
-  elementwise,
-  activation,
-  linalg,
-  reduction,
-  movement,
-  normalization,
-  shape,
-  logical,
-  convolution,
-  indexing,
-  image,
-  quantization,
-  attention,
-  einsum,
-  loss,
-  recurrent,
-  signal,
-  control,
-  sequence,
-  detection,
-  text,
-] as const;
+/** Every capitalised export of a file of operators is one; without facts it does not compile. */
+type Family<M> = { readonly [Name in keyof M]: Name extends Capitalize<Name & string> ? Operator : unknown };
+const family = <M extends Family<M>>(operators: M): object => operators;
 
-/** `Softmax_13` is the variant of Softmax since opset 13; no suffix means since version 1. Only capitalised exports are operators. */
+const AI_ONNX = [
+  family(elementwise),
+  family(activation),
+  family(linalg),
+  family(reduction),
+  family(movement),
+  family(normalization),
+  family(shape),
+  family(logical),
+  family(convolution),
+  family(indexing),
+  family(image),
+  family(quantization),
+  family(attention),
+  family(einsum),
+  family(loss),
+  family(recurrent),
+  family(signal),
+  family(control),
+  family(sequence),
+  family(detection),
+  family(text),
+];
+
+/** `Softmax_13` is the variant of Softmax since opset 13; no suffix means since version 1. */
 function collect(modules: readonly object[]): Map<string, Variant[]> {
   const table = new Map<string, Variant[]>();
   for (const module of modules) {
@@ -76,20 +77,28 @@ function collect(modules: readonly object[]): Map<string, Variant[]> {
 
 const domains: Readonly<Record<string, Map<string, Variant[]>>> = {
   "": collect(AI_ONNX),
-  "ai.onnx.ml": collect([ml]),
-  "com.microsoft": collect([microsoft, contributed]),
+  "ai.onnx.ml": collect([family(ml)]),
+  "com.microsoft": collect([family(microsoft), family(contributed)]),
 };
 
 /** `Conv "layer1.0/conv" (ai.onnx, opset 13)`, for error messages. */
 export const describeNode = (node: OnnxNode, opset: number) =>
   `${node.opType} "${node.name || node.outputs[0]}" (${node.domain || "ai.onnx"}, opset ${opset})`;
 
-/** Newest registered variant not newer than the model's opset; undefined where there is none. */
-export function findOperator(node: OnnxNode, opset: number): Operator | undefined {
+type Named = Pick<OnnxNode, "domain" | "opType">;
+
+/** Newest registered variant not newer than the opset; undefined where there is none. */
+export function findOperator(node: Named, opset: number): Operator | undefined {
   return domains[node.domain === "ai.onnx" ? "" : node.domain]
     ?.get(node.opType)
     ?.find(({ since }) => since <= opset)?.run;
 }
+
+/**
+ * Facts of the newest variant, for what does not depend on the opset; undefined for an operator unknown here.
+ */
+export const factsOf = (node: Named): OperatorFacts | undefined =>
+  findOperator(node, Number.POSITIVE_INFINITY)?.facts;
 
 const RANDOM = /^(Bernoulli|Multinomial|RandomNormal|RandomNormalLike|RandomUniform|RandomUniformLike)$/;
 const TEXT = /^(StringConcat|StringNormalizer|StringSplit|RegexFullMatch|LabelEncoder)$/;

@@ -1,10 +1,10 @@
 import ndarray, { type NdArray } from "ndarray";
 import { notTrainable } from "../errors.ts";
-import type { DataType, OnnxNode, OnnxTensor } from "../onnx/model.ts";
+import { type DataType, isFloatType, type OnnxNode, type OnnxTensor } from "../onnx/model.ts";
 import { tf } from "../tf.ts";
 
 /**
- * A value known while the graph is being walked: shapes, axes, int64 arithmetic, small float constants.
+ * A value known while the graph is imported: shapes, axes, int64 arithmetic, small float constants.
  * Computed on the host so that Shape→Gather→Concat→Reshape subgraphs never reach tfjs.
  * `array` is row-major and contiguous; bool is 0/1; int64 is exact up to 2^53.
  */
@@ -14,7 +14,10 @@ export interface HostTensor {
   readonly array: NdArray<Float64Array>;
 }
 
-/** The three lanes: floats and data-dependent integers/booleans as tf.Tensor (float32, int32, bool), the rest on the host. */
+/**
+ * The three lanes: floats and data-dependent integers/booleans as tf.Tensor (float32, int32, bool), the rest
+ * on the host.
+ */
 export type Value = tf.Tensor | HostTensor;
 
 /** Inputs of a node; `undefined` for an omitted optional one. */
@@ -38,8 +41,7 @@ export function host(dtype: DataType, dims: readonly number[], data: ArrayLike<n
   return { lane: "host", dtype, array: ndarray(Float64Array.from(data), [...dims]) };
 }
 
-export const isFloatType = (dtype: DataType) =>
-  dtype === "float32" || dtype === "float64" || dtype === "float16" || dtype === "bfloat16";
+export { isFloatType };
 
 /** The tfjs element type that carries an ONNX one (int64 is converted to int32 at the border). */
 export const tensorTypeOf = (dtype: DataType): "float32" | "int32" | "bool" =>

@@ -1,9 +1,13 @@
 import type { onnx } from "onnx-proto";
+import { elementCount } from "../dims.ts";
 import { badInput } from "../errors.ts";
 import { fromBfloat16Bits, fromFloat16Bits, smallFloats } from "./floats.ts";
 import type { DataType, TensorData } from "./model.ts";
 
-/** TensorProto.DataType → our name; index is ONNX's number. https://onnx.ai/onnx/repo-docs/IR.html#tensor-element-types */
+/**
+ * TensorProto.DataType → our name; index is ONNX's number.
+ * https://onnx.ai/onnx/repo-docs/IR.html#tensor-element-types
+ */
 const dataTypes: readonly (DataType | undefined)[] = [
   undefined,
   "float32",
@@ -34,7 +38,9 @@ const dataTypes: readonly (DataType | undefined)[] = [
 /** The name of ONNX's element type number; undefined for 0 and for numbers newer than this program. */
 export const dataTypeName = (number: number): DataType | undefined => dataTypes[number];
 
-/** A 64-bit integer as protobufjs hands it out: a Long object, or a number where the `long` package is absent. */
+/**
+ * A 64-bit integer as protobufjs hands it out: a Long object, or a number where the `long` package is absent.
+ */
 type Int64 = number | { toNumber(): number; low: number; high: number };
 
 /** Beyond 2^53 the last bits are lost. */
@@ -43,7 +49,7 @@ export const toNumber = (value: Int64): number => (typeof value === "number" ? v
 const toBigInt = (value: Int64): bigint =>
   typeof value === "number" ? BigInt(value) : (BigInt(value.high | 0) << 32n) | BigInt(value.low >>> 0);
 
-/** A copy, so that wider views are aligned and nobody can write through to the file's bytes. */
+/** A copy: wider views are aligned, and writing to it leaves the file's bytes alone. */
 const ownBuffer = (raw: Uint8Array): ArrayBuffer => new Uint8Array(raw).buffer;
 
 /** Two four-bit elements a byte, the first in the low half. */
@@ -159,12 +165,9 @@ const codecs: { readonly [type in Exclude<DataType, "string">]: Codec } = {
 export const rawByteLength = (dtype: Exclude<DataType, "string">, elements: number): number =>
   Math.ceil((codecs[dtype].bits * elements) / 8);
 
-/** Product of the dimensions: 1 for a scalar. */
-export const elementCount = (dims: readonly number[]): number =>
-  dims.reduce((product, dim) => product * dim, 1);
-
 /**
- * Decode a tensor's payload. Complex kinds come out interleaved (real, imaginary), so twice as long as the dims say.
+ * Decode a tensor's payload. Complex kinds come out interleaved (real, imaginary), so twice as long as the
+ * dims say.
  * @param raw the bytes of raw_data or of the external file; undefined where the typed fields hold the values
  * @param where how an error names the tensor, such as `initializer "w" of model.onnx`
  * @throws badInput "TENSOR_SIZE" where payload and dims disagree

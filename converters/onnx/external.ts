@@ -2,7 +2,7 @@ import { readFileSync, realpathSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { badInput, notTrainable } from "../errors.ts";
 
-/** Where a tensor's payload lies outside the model file. `length` undefined: as much as the tensor needs. */
+/** Where a tensor's payload is outside the model file. `length` undefined: as much as the tensor needs. */
 export interface ExternalLocation {
   /** Path relative to the model's folder, as the model spells it. */
   readonly location: string;
@@ -11,7 +11,10 @@ export interface ExternalLocation {
   readonly length: number | undefined;
 }
 
-/** TensorProto.external_data entries → location. @throws badInput "EXTERNAL_DATA" for a missing or malformed entry */
+/**
+ * TensorProto.external_data entries → location.
+ * @throws badInput "EXTERNAL_DATA" for a missing or malformed entry
+ */
 export function externalLocation(
   entries: Iterable<readonly [string, string]>,
   where: string,
@@ -36,7 +39,10 @@ export function externalLocation(
   return { location, offset: count("offset") ?? 0, length: count("length") };
 }
 
-/** A file's bytes, without the copy that `new Uint8Array(buffer)` would make; plain, because subarray and slice of a Buffer differ. */
+/**
+ * A file's bytes, without the copy that `new Uint8Array(buffer)` would make; plain, because subarray and
+ * slice of a Buffer differ.
+ */
 export function readBytes(path: string): Uint8Array {
   const { buffer, byteOffset, length } = readFileSync(path);
   return new Uint8Array(buffer, byteOffset, length);
@@ -50,7 +56,8 @@ const escapes = (folder: string, path: string): boolean => {
 /**
  * The whole side file a tensor points to.
  * @param modelPath the model file's own path; undefined for a model read from memory
- * @throws badInput "EXTERNAL_DATA" where the path leaves the model's folder, notTrainable "EXTERNAL_DATA_MISSING" where it cannot be read
+ * @throws badInput "EXTERNAL_DATA" where the path leaves the model's folder, notTrainable
+ * "EXTERNAL_DATA_MISSING" where it cannot be read
  */
 export function readSideFile(modelPath: string | undefined, location: string, where: string): Uint8Array {
   if (modelPath === undefined) {

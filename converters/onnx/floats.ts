@@ -65,7 +65,9 @@ function fromSmallFloat(
   return sign * (mantissa + 2 ** mantissaBits) * 2 ** (exponent - bias - mantissaBits);
 }
 
-/** The 256 (or 16) values of the float8 and float4 kinds, by code: https://onnx.ai/onnx/technical/float8.html */
+/**
+ * The 256 (or 16) values of the float8 and float4 kinds, by code: https://onnx.ai/onnx/technical/float8.html
+ */
 export const smallFloats = {
   float8e4m3fn: Float32Array.from({ length: 256 }, (_, code) => fromSmallFloat(code, 4, 3, 7, "fn")),
   float8e4m3fnuz: Float32Array.from({ length: 256 }, (_, code) => fromSmallFloat(code, 4, 3, 8, "fnuz")),

@@ -24,7 +24,13 @@ export type DataType =
   | "int4"
   | "float4e2m1";
 
-/** Decoded payload: f32/f16/bf16/float8 → Float32Array, f64 → Float64Array, (u)int64 → Big…Array, bool → Uint8Array, int4 → Int8Array. */
+export const isFloatType = (dtype: DataType): boolean =>
+  dtype === "float32" || dtype === "float64" || dtype === "float16" || dtype === "bfloat16";
+
+/**
+ * Decoded payload: f32/f16/bf16/float8 → Float32Array, f64 → Float64Array, (u)int64 → Big…Array, bool →
+ * Uint8Array, int4 → Int8Array.
+ */
 export type TensorData =
   | Float32Array
   | Float64Array
@@ -90,7 +96,9 @@ export interface OnnxFunction {
 export interface OnnxValueInfo {
   readonly name: string;
   readonly dtype: DataType | undefined;
-  /** number = fixed, string = symbolic, undefined = unknown; the whole list undefined where no shape is given. */
+  /**
+   * number = fixed, string = symbolic, undefined = unknown; the whole list undefined where no shape is given.
+   */
   readonly dims: readonly (number | string | undefined)[] | undefined;
 }
 
@@ -118,6 +126,8 @@ export interface OnnxModel {
   readonly graph: OnnxGraph;
   /** Model-local functions; absent or empty where there are none. */
   readonly functions?: readonly OnnxFunction[];
-  /** External data: location as the model spells it → that file's bytes. Absent or empty where there is none. */
+  /**
+   * External data: location as the model spells it → that file's bytes. Absent or empty where there is none.
+   */
   readonly sideFiles?: ReadonlyMap<string, Uint8Array>;
 }

@@ -1,6 +1,7 @@
 import type { onnx as Onnx } from "onnx-proto";
+import { elementCount } from "../dims.ts";
 import { badInput, notTrainable, type OnnxUnlearnError } from "../errors.ts";
-import { dataTypeName, decodePayload, elementCount, rawByteLength, toNumber } from "./codecs.ts";
+import { dataTypeName, decodePayload, rawByteLength, toNumber } from "./codecs.ts";
 import { externalLocation, readBytes, readSideFile } from "./external.ts";
 import type {
   AttributeValue,
@@ -45,7 +46,10 @@ function notOnnx(label: string): OnnxUnlearnError {
   return badInput("NOT_ONNX", `${label} is not an ONNX model; give a .onnx file.`);
 }
 
-/** Why bytes that protobufjs could not decode are no model: cut short, damaged inside, or something else altogether. */
+/**
+ * Why bytes that protobufjs could not decode are no model: cut short, damaged inside, or something else
+ * altogether.
+ */
 function decodeFailure(bytes: Uint8Array, label: string): OnnxUnlearnError {
   const first = bytes[0]!;
   if (modelFields.get(first >>> 3) !== (first & 7)) return notOnnx(label);
@@ -181,7 +185,7 @@ function attributeType(proto: Onnx.IAttributeProto): Onnx.AttributeProto.Attribu
   return AttributeType.INTS;
 }
 
-/** undefined for the kinds the graph walk has no use for (type and sparse-list attributes). */
+/** undefined for the kinds that no operator here uses (type and sparse-list attributes). */
 function decodeAttribute(
   proto: Onnx.IAttributeProto,
   context: Context,
@@ -307,12 +311,12 @@ function decodeGraph(proto: Onnx.IGraphProto, context: Context): OnnxGraph {
 }
 
 /**
- * Decode an ONNX model. `bytes` is kept as it is and never written to.
+ * Decode an ONNX model. `bytes` becomes part of the model and is never written to.
  * @param path where the bytes came from: external data is looked for in its folder, and errors name it
  * @param sideFiles external data that is in memory already, by location
- * @throws badInput (exit 2) "EMPTY_FILE", "GIT_LFS_POINTER", "TRUNCATED", "DAMAGED", "NOT_ONNX", "EXTERNAL_DATA",
- * "TENSOR_SIZE", "ELEMENT_TYPE", "SPARSE_TENSOR" or "TENSOR_SEGMENT"; notTrainable (exit 3) "ORT_FORMAT" for weights that
- * cannot be edited, "EXTERNAL_DATA_MISSING" for weights that are not there
+ * @throws badInput (exit 2) "EMPTY_FILE", "GIT_LFS_POINTER", "TRUNCATED", "DAMAGED", "NOT_ONNX",
+ * "EXTERNAL_DATA", "TENSOR_SIZE", "ELEMENT_TYPE", "SPARSE_TENSOR" or "TENSOR_SEGMENT"; notTrainable (exit 3)
+ * "ORT_FORMAT" for weights that cannot be edited, "EXTERNAL_DATA_MISSING" for weights that are not there
  */
 export function readModel(
   bytes: Uint8Array,

@@ -15,9 +15,9 @@ import {
 import { figuresOf, parseStopCondition } from "../unlearn/conditions.ts";
 import { forbidsRise, isWithinLimit, parseLimit } from "../unlearn/limits.ts";
 import { measureOf } from "../unlearn/metrics.ts";
-import type { Goal, UnlearnOptions } from "../unlearn/types.ts";
+import type { Goal, UnlearnOptions, WatchFigures } from "../unlearn/types.ts";
 import { goalOf, withhold } from "../unlearn/validation.ts";
-import { type Check, type Forgetting, forgetsEnough, targetOf, type Watch } from "../unlearn/watch.ts";
+import { type Forgetting, forgetsEnough, targetOf, type Watch } from "../unlearn/watch.ts";
 
 /** What a run is held to, in the user's words (docs/method.md, "Budgets"). */
 export interface GuardRequest {
@@ -170,9 +170,9 @@ export interface ClosestMiss {
 /** Nothing may be exported: exit 1, with the closest miss. */
 export class BudgetError extends OnnxUnlearnError {
   readonly closest: ClosestMiss | null;
-  readonly checks: readonly Check[];
+  readonly checks: readonly WatchFigures[];
 
-  constructor(message: string, closest: ClosestMiss | null, checks: readonly Check[]) {
+  constructor(message: string, closest: ClosestMiss | null, checks: readonly WatchFigures[]) {
     super("BUDGET", message, 1);
     this.closest = closest;
     this.checks = checks;
@@ -180,7 +180,7 @@ export class BudgetError extends OnnxUnlearnError {
 }
 
 /** Among the looks that failed: of those within the budget the one that forgot most, else the one that overspent least. */
-export function closestMiss(checks: readonly Check[]): ClosestMiss | null {
+export function closestMiss(checks: readonly WatchFigures[]): ClosestMiss | null {
   const finite = checks.filter((check) => Number.isFinite(check.spent) && Number.isFinite(check.forgetLoss));
   const within = finite.filter((check) => check.within);
   const best =
@@ -195,5 +195,5 @@ export function closestMiss(checks: readonly Check[]): ClosestMiss | null {
 }
 
 /** By accuracy; a regression, which has none (NaN), by its error. */
-const forgotMore = (a: Check, b: Check): boolean =>
+const forgotMore = (a: WatchFigures, b: WatchFigures): boolean =>
   Number.isNaN(a.forgetAccuracy) ? a.forgetLoss > b.forgetLoss : a.forgetAccuracy < b.forgetAccuracy;

@@ -1,7 +1,7 @@
 import { elementCount } from "../../converters/dims.ts";
 import { notTrainable, OnnxUnlearnError } from "../../converters/errors.ts";
-import type { Examination, Refusal } from "../../converters/import/examine.ts";
-import { examine, saysMore } from "../../converters/import/examine.ts";
+import type { Examination, Refusal } from "../../converters/examine.ts";
+import { examine, saysMore } from "../../converters/examine.ts";
 import type { ImportOptions } from "../../converters/import/model.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
 import { loadModelFile, readModel } from "../../converters/onnx/read.ts";

@@ -1,5 +1,5 @@
-import { importModel } from "../../converters/import/graph.ts";
 import type { ImportOptions, TrainableModel } from "../../converters/import/model.ts";
+import { importModel } from "../../converters/importer.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
 import { loadModelFile, readModel } from "../../converters/onnx/read.ts";
 

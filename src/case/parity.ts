@@ -1,6 +1,6 @@
 import { verificationFailed } from "../../converters/errors.ts";
-import { importModel } from "../../converters/import/graph.ts";
 import type { ImportOptions, TrainableModel } from "../../converters/import/model.ts";
+import { importModel } from "../../converters/importer.ts";
 import { firstSamples } from "../data/sets.ts";
 import type { Dataset } from "../data/types.ts";
 import { getEngine } from "../engine/index.ts";

@@ -14,17 +14,19 @@ import type { GateReport } from "../gates/judge.ts";
 import { refuseInterrupted } from "../interrupt.ts";
 import { behindPrefix, cutFrozen, withPrefixes } from "../prepare/frozen-prefix.ts";
 import { type Budget, unitOf } from "../unlearn/budget.ts";
+import { namedOptions } from "../unlearn/methods/index.ts";
 import { DEFAULT_OPTIONS } from "../unlearn/option-table.ts";
 import { resolveOptions } from "../unlearn/options.ts";
 import { train } from "../unlearn/train.ts";
 import type {
   Goal,
   LedgerEntry,
+  NamedOptions,
   Candidate as TrainedState,
   TrainingProgress,
   UnlearnOptions,
+  WatchFigures,
 } from "../unlearn/types.ts";
-import type { Check } from "../unlearn/watch.ts";
 import type { Hooks, OpenedCase } from "./case.ts";
 import {
   BudgetError,
@@ -99,7 +101,7 @@ export interface UnlearnDocument {
       | null;
   };
   /** Looks at the watched sets during the run. */
-  readonly checks: readonly Check[];
+  readonly checks: readonly WatchFigures[];
   readonly ledger: readonly LedgerEntry[];
   readonly export: {
     readonly changedTensors: readonly string[];
@@ -117,7 +119,7 @@ export interface UnlearnDocument {
   readonly seed: number;
   readonly threads: number;
   /** As they were used: `lr` is the rate that was found where it was auto, under a budget the first one. */
-  readonly options: UnlearnOptions & { readonly lr: number };
+  readonly options: NamedOptions & { readonly lr: number };
   readonly versions: Versions;
   /** The gaps of both files to a retrained model; null without one. */
   readonly reference: ReferenceGaps | null;
@@ -211,15 +213,11 @@ function refuseOverlaps({ sets }: OpenedCase, { allowOverlap, limits = {} }: Unl
 }
 
 /** The model and the sets as training takes them: what stands before the first trained weight is computed once. */
-async function prepare(
-  { model: whole, sets, options }: OpenedCase,
-  settings: UnlearnSettings,
-  threads: number,
-) {
+async function prepare({ model: whole, sets }: OpenedCase, settings: UnlearnSettings, threads: number) {
   const test = settings.stopWhen?.some((condition) => condition.includes("testAccuracy")) ?? false;
   const { forget, retain, validation, also = {} } = sets;
   const looked = [retain, validation, ...Object.values(also), test ? sets.test : undefined];
-  const model = await cutFrozen(whole, options, [forget, ...looked.filter((set) => set !== undefined)]);
+  const model = await cutFrozen(whole, [forget, ...looked.filter((set) => set !== undefined)]);
   return { model, sets: await withPrefixes(model, sets, { test, threads }) };
 }
 
@@ -280,16 +278,7 @@ export async function unlearnCase(
     (await measureModel(opened, settings.reference, { sets: measured, seed, signal: hooks.signal }));
 
   phase("training");
-  const trained = await train(
-    behindPrefix(prepared.model),
-    trainedOn.forget,
-    trainedOn.retain,
-    options,
-    hooks.onStep,
-    hooks.signal,
-    watch,
-    hooks.onProfile,
-  );
+  const trained = await train({ model: behindPrefix(prepared.model), ...trainedOn, options, watch, hooks });
 
   const guarded = watch !== undefined && (watch.budget !== undefined || watch.limits.length > 0);
   const attempt = async (state: TrainedState) => {
@@ -358,7 +347,7 @@ export async function unlearnCase(
     },
     seed,
     threads,
-    options: { ...options, lr: trained.lr },
+    options: { ...namedOptions(options), lr: trained.lr },
     versions: versions(),
   };
   const put = async (path: string, force: boolean): Promise<Placed> => {

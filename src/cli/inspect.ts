@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { elementCount } from "../../converters/dims.ts";
-import type { Examination } from "../../converters/import/examine.ts";
+import type { Examination } from "../../converters/examine.ts";
 import type { Batching } from "../../converters/import/model.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
 import type { InspectDocument } from "../case/inspect.ts";

@@ -1,19 +1,17 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { elementCount } from "../../converters/dims.ts";
 import { notTrainable } from "../../converters/errors.ts";
-import { importModel } from "../../converters/import/graph.ts";
-import type { ImportOptions, TrainableModel } from "../../converters/import/model.ts";
+import type { TrainableModel } from "../../converters/import/model.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
 import { onnx } from "../../converters/onnx/proto.ts";
+import { createBatcher, everySample, inMemory } from "../data/batcher.ts";
 import type { Sets } from "../data/sets.ts";
 import type { Dataset } from "../data/types.ts";
-import { fromRuntime } from "../engine/tensors.ts";
-import { feedsOf } from "../evaluate/predict.ts";
-import * as ort from "../runtime.ts";
-import { inputShapes } from "../unlearn/inputs.ts";
+import { openFile } from "../engine/session.ts";
+import { fromRuntime, toRuntime } from "../engine/tensors.ts";
+import { inputColumns, inputShapes, inputSpecs } from "../unlearn/inputs.ts";
+import { inputKeys } from "../unlearn/state.ts";
 
-/** The file with more outputs: protobuf merges a second `graph` field into the first, so no byte is decoded. */
+/** A model file with more outputs: protobuf merges a second `graph` field into the first. */
 export function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8Array {
   const more = onnx.ModelProto.encode({ graph: { output: names.map((name) => ({ name })) } }).finish();
   const joined = new Uint8Array(bytes.length + more.length);
@@ -22,51 +20,28 @@ export function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8A
   return joined;
 }
 
-/** ONNX Runtime on a model whose inner values can be fetched; side files are laid beside it in a folder of its own. */
-async function openTapped(
-  source: OnnxModel,
-  names: readonly string[],
-  threads: number | undefined,
-): Promise<ort.InferenceSession> {
-  const bytes = withOutputs(source.bytes, names);
-  const options = {
-    logSeverityLevel: 4 as const,
-    ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-  };
-  if (!source.sideFiles?.size) return ort.InferenceSession.create(bytes, options);
-  const folder = mkdtempSync(join(tmpdir(), "onnx-unlearn-prefix-"));
-  try {
-    for (const [side, data] of source.sideFiles) {
-      mkdirSync(dirname(join(folder, side)), { recursive: true });
-      writeFileSync(join(folder, side), data);
-    }
-    writeFileSync(join(folder, "model.onnx"), bytes);
-    return await ort.InferenceSession.create(join(folder, "model.onnx"), options);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
+/** ONNX Runtime on a model whose inner values can be fetched. */
+const openTapped = (source: OnnxModel, names: readonly string[], threads: number | undefined) =>
+  openFile({ ...source, bytes: withOutputs(source.bytes, names) }, { threads });
 
 /** The model as training sees it: its inputs are what `apply` takes. */
 export const behindPrefix = (model: TrainableModel): TrainableModel =>
   model.frontier.length > 0 ? { ...model, inputs: model.stepInputs } : model;
 
-/** Activations that a run keeps, in bytes, all its sets together; a prefix with more is computed anew in every step. */
-const KEPT_BYTES = 2 ** 29;
+/** Bytes of activations that a run holds, of all its sets; a larger prefix is computed anew in every step. */
+const HELD_BYTES = 2 ** 29;
 
 /**
- * The model to train on these sets: cut where its trained weights begin, so that what stands before them is computed once per
- * sample and not once per epoch; the model itself where there is nothing before them, its values are not one row of floats per
- * sample, or they would take more than 512 MB.
- * @param options what the model was imported with
+ * The model to train on these sets: cut where its trained weights begin, so that what stands before them is
+ * computed once per sample and not once per epoch; the model itself where there is nothing before them, its
+ * values are not one row of floats per sample, or they would take more than 512 MB.
  */
 export async function cutFrozen(
   model: TrainableModel,
-  options: ImportOptions,
   sets: readonly [Dataset, ...Dataset[]],
 ): Promise<TrainableModel> {
   if (model.frontier.length > 0) return model;
-  const cut = importModel(model.source, { ...options, frozenOnce: true });
+  const cut = model.cutAtWeights();
   if (cut.frontier.length === 0) return model;
   const inputs = inputShapes(model.inputs, sets);
   const shapesOf = (rows: number) => {
@@ -75,19 +50,18 @@ export async function cutFrozen(
     );
     return cut.frontier.map((name) => shapes.get(name)!);
   };
-  const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
   // Two numbers of rows tell the batch from an axis that happens to be as long.
   const perSample = [2, 3].every((rows) => shapesOf(rows).every(([first]) => first === rows));
-  const floats = shapesOf(1).reduce((sum, dims) => sum + product(dims), 0);
+  const floats = shapesOf(1).reduce((sum, dims) => sum + elementCount(dims), 0);
   const samples = sets.reduce((sum, { count }) => sum + count, 0);
-  if (!perSample || 4 * floats * samples > KEPT_BYTES) return model;
+  if (!perSample || 4 * floats * samples > HELD_BYTES) return model;
   const session = await openTapped(model.source, cut.frontier, undefined);
   const kinds = session.outputMetadata.filter(({ name }) => cut.frontier.includes(name));
   await session.release();
   return kinds.every((value) => value.isTensor && /^float(16|32)$/.test(value.type)) ? cut : model;
 }
 
-/** Computes what stands before the training of a model for sets of samples. */
+/** Computes the values before a model's first trained weight, for sets of samples. */
 export interface PrefixSession {
   /** @throws notTrainable PREFIX_SHAPE (exit 3) where an output is not one row per sample */
   compute(set: Dataset): Promise<Dataset>;
@@ -100,10 +74,18 @@ export async function openPrefix(model: TrainableModel, threads?: number): Promi
   return {
     async compute(set) {
       const rows = model.fixedBatch ?? Math.min(64, set.count);
+      const fed = inputShapes(model.inputs, [set]);
+      const batcher = createBatcher({ columns: inputSpecs(fed, rows), rows, padding: "zeros" });
+      const source = inMemory(inputColumns(fed, set));
       const inputs = { ...set.inputs };
-      for (let at = 0; at < set.count; at += rows) {
-        const valid = Math.min(rows, set.count - at);
-        const feeds = feedsOf(set, model.inputs, { from: at, count: valid, rows });
+      for await (const { arrays, from, count } of batcher.walk(source, everySample(set.count))) {
+        const values = inputKeys.read(arrays);
+        const feeds = Object.fromEntries(
+          model.inputs.map(({ name, dtype }, i) => [
+            name,
+            toRuntime(values[name]!, [rows, ...fed[i]!.shape], dtype),
+          ]),
+        );
         const out = await session.run(feeds, [...model.frontier]);
         for (const name of model.frontier) {
           const { dims, type } = out[name]!;
@@ -114,12 +96,12 @@ export async function openPrefix(model: TrainableModel, threads?: number): Promi
               `"${name}", which ONNX Runtime computes before training, has shape [${dims}] for ${rows} samples, not one row each; this model cannot be trained.`,
             );
           const width = data.length / rows;
-          if (at === 0)
+          if (from === 0)
             inputs[name] = {
               data: new (type.startsWith("float") ? Float32Array : Int32Array)(set.count * width),
               dims: [set.count, ...dims.slice(1)],
             };
-          inputs[name]!.data.set(data.subarray(0, valid * width), at * width);
+          inputs[name]!.data.set(data.subarray(0, count * width), from * width);
         }
       }
       return { ...set, inputs };
@@ -129,8 +111,8 @@ export async function openPrefix(model: TrainableModel, threads?: number): Promi
 }
 
 /**
- * Adds to a set what stands before the training of its samples, computed once, as no trained weight stands before it. A model
- * without such a beginning gets its set back.
+ * Adds to a set the values that the graph has before its first trained weight, computed once. A model without
+ * such values gets its set back.
  * @throws notTrainable PREFIX_SHAPE (exit 3) as {@link PrefixSession}
  */
 export async function withPrefix(model: TrainableModel, set: Dataset, threads?: number): Promise<Dataset> {
@@ -143,7 +125,7 @@ export async function withPrefix(model: TrainableModel, set: Dataset, threads?: 
   }
 }
 
-/** {@link withPrefix} for every set that training looks at; the test set is one of them where a condition names it. */
+/** {@link withPrefix} for every set a run looks at; `test`: whether a condition names the test set. */
 export async function withPrefixes(
   model: TrainableModel,
   sets: Sets,

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { badInput } from "../../converters/errors.ts";
 import type { TensorChange } from "../../converters/export/compare.ts";
-import { importModel } from "../../converters/import/graph.ts";
+import { importModel } from "../../converters/importer.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { checkParity, type Parity } from "../case/parity.ts";
 import {

@@ -1,11 +1,21 @@
-import type { TensorSpec } from "../../converters/compile/step.ts";
-import type { TrainableModel } from "../../converters/import/model.ts";
+import { createBatcher, everySample, inMemory } from "../data/batcher.ts";
 import type { Dataset } from "../data/types.ts";
-import type { Engine, NumberArray } from "../engine/engine.ts";
-import { type InputShape, inputSpecs } from "./inputs.ts";
+import type { Engine } from "../engine/engine.ts";
+import { type InputShape, inputColumns, inputSpecs } from "./inputs.ts";
+import { type TrainableGraph, trainableOf } from "./model.ts";
+import { inputKeys, weightKeys } from "./state.ts";
 
 /** Weights by parameter name. */
 export type WeightArrays = Readonly<Record<string, Float32Array>>;
+
+/** A model on an engine, fed in batches of this many rows. */
+export interface Feeding {
+  readonly model: TrainableGraph;
+  readonly engine: Engine;
+  readonly inputs: readonly InputShape[];
+  readonly rows: number;
+  readonly threads?: number | undefined;
+}
 
 /** The model's forward pass, made ready once, for any weights and sets. */
 export interface Forward {
@@ -15,58 +25,30 @@ export interface Forward {
 }
 
 /** Weights go in with the batch: nothing is carried, so nothing is copied. */
-export async function prepareForward(
-  model: TrainableModel,
-  engine: Engine,
-  inputs: readonly InputShape[],
-  rows: number,
-  threads: number | undefined,
-): Promise<Forward> {
-  const parameters = model.parameters.filter(({ trainable }) => trainable);
-  const batchSpecs: Record<string, TensorSpec> = {
-    ...inputSpecs(inputs, rows),
-    ...Object.fromEntries(
-      parameters.map(({ name, dims }) => [`p:${name}`, { shape: dims, dtype: "float32" } as TensorSpec]),
-    ),
-  };
+export async function prepareForward({ model, engine, inputs, rows, threads }: Feeding): Promise<Forward> {
+  const weightSpecs = Object.fromEntries(
+    trainableOf(model).map(({ name, dims }) => [name, { shape: dims, dtype: "float32" } as const]),
+  );
+  const columns = inputSpecs(inputs, rows);
   const runner = await engine.prepare(
     (carry, batch) => ({
       carry,
-      results: {
-        logits: model.apply(
-          Object.fromEntries(parameters.map(({ name }) => [name, batch[`p:${name}`]!])),
-          Object.fromEntries(inputs.map(({ name }) => [name, batch[`x:${name}`]!])),
-        ),
-      },
+      results: { logits: model.apply(weightKeys.read(batch), inputKeys.read(batch)) },
     }),
     {},
-    batchSpecs,
+    { ...columns, ...weightKeys.flat(weightSpecs) },
     threads === undefined ? {} : { threads },
   );
-  const x = Object.fromEntries(
-    inputs.map(({ name, size, dtype }) => [
-      `x:${name}`,
-      dtype === "int32" ? new Int32Array(rows * size) : new Float32Array(rows * size),
-    ]),
-  );
+  const batcher = createBatcher({ columns, rows, padding: "first row" });
   return {
-    async logits(weights, set, samples) {
-      const count = samples?.length ?? set.count;
-      const fixed: Record<string, NumberArray> = Object.fromEntries(
-        parameters.map(({ name }) => [`p:${name}`, weights[name]!]),
-      );
+    async logits(weights, set, samples = everySample(set.count)) {
+      const fixed = weightKeys.flat(weights);
       let out = new Float32Array(0);
-      for (let at = 0; at < count; at += rows) {
-        for (let row = 0; row < rows; row++) {
-          const place = at + row < count ? at + row : at;
-          const i = samples ? samples[place]! : place;
-          for (const { name, size } of inputs)
-            x[`x:${name}`]!.set(set.inputs[name]!.data.subarray(i * size, (i + 1) * size), row * size);
-        }
-        const { logits } = await runner.run({ ...fixed, ...x });
+      for await (const batch of batcher.walk(inMemory(inputColumns(inputs, set)), samples)) {
+        const { logits } = await runner.run({ ...fixed, ...batch.arrays });
         const width = logits!.length / rows;
-        if (out.length === 0) out = new Float32Array(count * width);
-        out.set((logits as Float32Array).subarray(0, Math.min(rows, count - at) * width), at * width);
+        if (out.length === 0) out = new Float32Array(samples.length * width);
+        out.set((logits as Float32Array).subarray(0, batch.count * width), batch.from * width);
       }
       return out;
     },

@@ -1,7 +1,10 @@
 import type { TensorSpec } from "../../converters/compile/step.ts";
+import { elementCount } from "../../converters/dims.ts";
 import { badInput } from "../../converters/errors.ts";
-import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
+import type { Column } from "../data/batcher.ts";
 import type { Dataset } from "../data/types.ts";
+import type { GraphInput } from "./model.ts";
+import { inputKeys } from "./state.ts";
 
 /** One model input, for a single sample. */
 export interface InputShape {
@@ -19,10 +22,10 @@ function sampleShape(dataset: Dataset, name: string, rank: number | undefined): 
   const { data, dims } = input;
   const whole =
     rank === undefined
-      ? dims[0] === dataset.count && dims.reduce((a, b) => a * b, 1) === data.length
+      ? dims[0] === dataset.count && elementCount(dims) === data.length
       : dims.length === rank;
   const shape = whole ? dims.slice(1) : dims;
-  if (shape.reduce((a, b) => a * b, 1) * dataset.count !== data.length)
+  if (elementCount(shape) * dataset.count !== data.length)
     throw badInput(
       "INPUT_SHAPE",
       `${dataset.path}: input "${name}" holds ${data.length} values, which is not ${dataset.count} samples of shape [${shape}]; mend its shape.`,
@@ -30,9 +33,12 @@ function sampleShape(dataset: Dataset, name: string, rank: number | undefined): 
   return shape;
 }
 
-/** The model's inputs as the sets give them. @throws badInput INPUT_MISSING, INPUT_SHAPE where two sets disagree */
+/**
+ * The model's inputs as the sets give them.
+ * @throws badInput INPUT_MISSING, INPUT_SHAPE where two sets disagree
+ */
 export const inputShapes = (
-  inputs: readonly OnnxValueInfo[],
+  inputs: readonly GraphInput[],
   sets: readonly [Dataset, ...Dataset[]],
 ): InputShape[] =>
   inputs.map(({ name, dims }) => {
@@ -47,13 +53,19 @@ export const inputShapes = (
     return {
       name,
       shape,
-      size: shape.reduce((a, b) => a * b, 1),
+      size: elementCount(shape),
       dtype: first.inputs[name]!.data instanceof Int32Array ? "int32" : "float32",
     };
   });
 
-/** Batch specs of the inputs, under `x:<name>`. */
+/** Batch specs of the inputs, under their keys. */
 export const inputSpecs = (inputs: readonly InputShape[], rows: number): Record<string, TensorSpec> =>
-  Object.fromEntries(
-    inputs.map(({ name, shape, dtype }) => [`x:${name}`, { shape: [rows, ...shape], dtype }]),
+  inputKeys.flat(
+    Object.fromEntries(inputs.map(({ name, shape, dtype }) => [name, { shape: [rows, ...shape], dtype }])),
+  );
+
+/** A set's values of the inputs, under their keys. */
+export const inputColumns = (inputs: readonly InputShape[], set: Dataset): Record<string, Column> =>
+  inputKeys.flat(
+    Object.fromEntries(inputs.map(({ name, size }) => [name, { data: set.inputs[name]!.data, width: size }])),
   );

@@ -1,7 +1,7 @@
 import type { Tensors } from "../../converters/compile/step.ts";
 import { tf } from "../../converters/tf.ts";
-import type { UnlearnOptions } from "./types.ts";
 
+/** Weights, or something for each of them such as a gradient, by parameter name. */
 export type Weights = Readonly<Record<string, tf.Tensor>>;
 
 /** What an optimiser carries from step to step. */
@@ -49,7 +49,8 @@ const B1 = 0.9;
 const B2 = 0.999;
 
 /**
- * AdamW as PyTorch defines it (Loshchilov & Hutter, ICLR 2019): θ ← θ − lr·decay·θ, then θ ← θ − lr·m̂ / (√v̂ + 1e-8).
+ * AdamW as PyTorch defines it (Loshchilov & Hutter, ICLR 2019, https://arxiv.org/abs/1711.05101):
+ * θ ← θ − lr·decay·θ, then θ ← θ − lr·m̂ / (√v̂ + 1e-8).
  * The bias corrections 1 − βᵗ are carried: no cancellation in float32.
  */
 export const adamw = (weightDecay: number): Optimizer => ({
@@ -73,14 +74,18 @@ export const adamw = (weightDecay: number): Optimizer => ({
   },
 });
 
-export const optimizerOf = ({
-  optimizer,
-  momentum,
-  weightDecay,
-}: Pick<UnlearnOptions, "optimizer" | "momentum" | "weightDecay">): Optimizer =>
-  ({ sgd: () => sgd(momentum, weightDecay), adamw: () => adamw(weightDecay) })[optimizer ?? "sgd"]();
+export interface OptimizerOptions {
+  /** undefined = sgd */
+  readonly optimizer?: "sgd" | "adamw";
+  /** Of SGD, 0…1. */
+  readonly momentum: number;
+  readonly weightDecay: number;
+}
 
-/** Scales all gradients by min(1, limit / (‖g‖₂ + 1e-6)), ‖g‖₂ over all of them together, as PyTorch's clip_grad_norm_. */
+export const optimizerOf = ({ optimizer = "sgd", momentum, weightDecay }: OptimizerOptions): Optimizer =>
+  optimizer === "sgd" ? sgd(momentum, weightDecay) : adamw(weightDecay);
+
+/** PyTorch's clip_grad_norm_: every gradient × min(1, limit / (‖g‖₂ + 1e-6)), ‖g‖₂ that of all together. */
 export function clipByGlobalNorm(gradients: Weights, limit: number): Weights {
   const norm = tf.sqrt(
     Object.values(gradients)

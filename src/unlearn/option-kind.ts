@@ -10,7 +10,8 @@ export type Kind =
       readonly or?: string;
     }
   | { readonly is: "whole"; readonly minimum: number }
-  | { readonly is: "choice"; readonly of: readonly string[] }
+  /** `own`: an object with these fields may stand in place of a name. */
+  | { readonly is: "choice"; readonly of: readonly string[]; readonly own?: readonly string[] }
   | { readonly is: "text" }
   /** A number, or a text with its unit such as `0.01nats`. */
   | { readonly is: "amount" }
@@ -48,7 +49,7 @@ export function kindText(kind: Kind): string {
     case "whole":
       return `a whole number of at least ${kind.minimum}`;
     case "choice":
-      return `one of ${kind.of.join(", ")}`;
+      return `one of ${kind.of.join(", ")}${kind.own ? `, or an object with ${kind.own.join(", ")}` : ""}`;
     case "text":
       return "a text";
     case "amount":
@@ -77,7 +78,9 @@ export function accepts(kind: Kind, value: unknown): boolean {
     case "whole":
       return Number.isInteger(value) && (value as number) >= kind.minimum;
     case "choice":
-      return kind.of.includes(value as string);
+      return typeof value === "object" && value !== null
+        ? (kind.own?.every((field) => field in value) ?? false)
+        : kind.of.includes(value as string);
     case "text":
       return typeof value === "string";
     case "amount":

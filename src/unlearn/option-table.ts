@@ -110,7 +110,7 @@ const guard = {
 /** How a run trains. */
 const training = {
   method: {
-    kind: { is: "choice", of: METHODS },
+    kind: { is: "choice", of: METHODS, own: ["name", "uses", "losses"] },
     what: "the unlearning method",
     default: "eupmu",
     underBudget: "eupmu-fast",
@@ -147,7 +147,7 @@ const training = {
     heeded: { methods: DUAL_METHODS },
   },
   forgetObjective: {
-    kind: { is: "choice", of: FORGET_OBJECTIVES },
+    kind: { is: "choice", of: FORGET_OBJECTIVES, own: ["perSample", "loggable"] },
     flag: "objective",
     key: "objective",
     what: "what is minimised on the forget set",
@@ -276,7 +276,7 @@ type TrainingOptions = Given<Exclude<keyof typeof training, WithDefault>> & {
 };
 
 /** How a run trains; each field is a row of docs/options.md. Those with a default are always there. */
-export interface UnlearnOptions extends TrainingOptions {}
+export interface OptionValues extends TrainingOptions {}
 /** What a run is held to, in the user's words (docs/method.md, "Budgets"). */
 export interface GuardOptions extends Given<keyof typeof guard> {}
 
@@ -284,7 +284,7 @@ export interface GuardOptions extends Given<keyof typeof guard> {}
 export interface RequestOptions
   extends GuardOptions,
     Given<keyof typeof importing | keyof typeof permissions> {
-  readonly options: Partial<UnlearnOptions>;
+  readonly options: Partial<OptionValues>;
 }
 
 const only = (field: "default" | "underBudget"): object =>
@@ -295,12 +295,12 @@ const only = (field: "default" | "underBudget"): object =>
     }),
   );
 /** What a run without a budget takes for options that are not given. */
-export const DEFAULT_OPTIONS = only("default") as UnlearnOptions;
+export const DEFAULT_OPTIONS = only("default") as OptionValues;
 /**
  * What takes the place of the defaults where a budget is set, for some options only in some cases: see
  * `resolveOptions`.
  */
-export const BUDGET_DEFAULTS = only("underBudget") as Partial<UnlearnOptions>;
+export const BUDGET_DEFAULTS = only("underBudget") as Partial<OptionValues>;
 
 export type Spelling = "flag" | "key";
 /** An option's name among the flags (in camel case) or the keys of a pipeline file. */

@@ -1,7 +1,6 @@
 import { badInput } from "../../converters/errors.ts";
 import { taskOf } from "../tasks/index.ts";
-import { methods } from "./methods/index.ts";
-import { forgetObjective } from "./objectives.ts";
+import { methodOf, methods, objectiveOf } from "./methods/index.ts";
 import { accepts, kindText } from "./option-kind.ts";
 import {
   BUDGET_DEFAULTS,
@@ -11,8 +10,8 @@ import {
   OPTION_GROUPS,
   OPTIONS,
   type OptionName,
-  type UnlearnOptions,
 } from "./option-table.ts";
+import type { UnlearnOptions } from "./types.ts";
 
 const defined = <T extends object>(options: T): T =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
@@ -42,7 +41,7 @@ export function resolveOptions(
   const ascends =
     goal === "gone" &&
     taskOf(loss).objectives["bounded-ascent"] !== undefined &&
-    methods[options.method].choosesObjective;
+    methodOf(options.method).objective === undefined;
   return {
     // A rate belongs to its optimizer: AdamW's does not depend on the scale of a model's inputs and weights.
     ...defined({
@@ -66,33 +65,33 @@ export function checkOptions(options: UnlearnOptions): void {
     if (value !== undefined && !accepts(kind, value))
       throw badInput("OPTION_RANGE", `the option ${name} is ${String(value)}; it must be ${kindText(kind)}.`);
   }
-  const { settings = {}, choosesObjective, objective } = methods[options.method];
+  const method = methodOf(options.method);
+  const { settings = {} } = method;
   for (const [name, value] of Object.entries(options.settings ?? {})) {
     const setting = Object.hasOwn(settings, name) ? settings[name] : undefined;
     if (!setting)
       throw badInput(
         "UNKNOWN_OPTION",
-        `the method ${options.method} has no setting "${name}"; ${Object.keys(settings).length === 0 ? "it has none" : `it has ${Object.keys(settings).join(", ")}`}.`,
+        `the method ${method.name} has no setting "${name}"; ${Object.keys(settings).length === 0 ? "it has none" : `it has ${Object.keys(settings).join(", ")}`}.`,
       );
     const { minimum, maximum, what } = setting;
     const kind = { is: "number", minimum, maximum } as const;
     if (!accepts(kind, value))
       throw badInput(
         "OPTION_RANGE",
-        `the setting ${name} of ${options.method} (${what}) is ${value}; it must be ${kindText(kind)}.`,
+        `the setting ${name} of ${method.name} (${what}) is ${value}; it must be ${kindText(kind)}.`,
       );
   }
-  if (options.forgetObjective !== undefined && !choosesObjective)
+  const { forgetObjective: chosen } = options;
+  if (chosen !== undefined && method.objective !== undefined)
     throw badInput(
       "OBJECTIVE_FIXED",
-      `the method ${options.method} has its own forget objective; choose ${options.forgetObjective} with one of ${Object.entries(
+      `the method ${method.name} has its own forget objective; choose ${typeof chosen === "string" ? chosen : "another"} with one of ${Object.values(
         methods,
       )
-        .filter(([, method]) => method.choosesObjective)
-        .map(([name]) => name)
+        .filter(({ objective }) => objective === undefined)
+        .map(({ name }) => name)
         .join(", ")}.`,
     );
-  if (options.forgetObjective !== undefined)
-    forgetObjective(options.forgetObjective, options.loss ?? "cross-entropy");
-  objective(options);
+  objectiveOf(method, options);
 }

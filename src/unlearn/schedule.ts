@@ -3,7 +3,8 @@ import type { EpsilonSchedule, LearningRateSchedule } from "./types.ts";
 const cosine = (share: number) => (1 + Math.cos(Math.PI * share)) / 2;
 
 /**
- * Learning rate of step 0…steps−1: rises linearly over the first `warmup` share of the run, then constant or along half a cosine to 0.
+ * Learning rate of step 0…steps−1: rises linearly over the first `warmup` share of the run, then constant or
+ * along half a cosine to 0.
  */
 export function learningRateAt(
   lr: number,

@@ -1,31 +1,33 @@
 import type { TensorSpec } from "../../converters/compile/step.ts";
-import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
-import type { TrainableModel } from "../../converters/import/model.ts";
+import { badInput } from "../../converters/errors.ts";
+import { createBatcher, inMemory, type SampleSource } from "../data/batcher.ts";
 import type { Dataset } from "../data/types.ts";
-import type { Arrays, NumberArray } from "../engine/engine.ts";
+import type { Arrays, Engine } from "../engine/engine.ts";
 import { getEngine } from "../engine/index.ts";
 import type { OperatorTime } from "../engine/profile.ts";
 import { resultSpecs } from "../engine/shapes.ts";
+import { refuseInterrupted } from "../interrupt.ts";
 import { checkTrainable, taskOf } from "../tasks/index.ts";
 import type { Truth } from "../tasks/task.ts";
-import { emptyLike, truthSpec } from "../tasks/truth.ts";
-import { prepareAccumulated } from "./accumulate.ts";
+import { truthSpec } from "../tasks/truth.ts";
 import {
   type BatchPlan,
   type Draw,
   forgetThenRetain,
   mixedBatches,
-  retainedFirst,
   retainedIn,
   type Sample,
   samplesOf,
 } from "./batches.ts";
-import { type Forward, prepareForward, type WeightArrays } from "./forward.ts";
-import { inputShapes, inputSpecs } from "./inputs.ts";
-import { methods } from "./methods/index.ts";
-import { type MethodContext, settingOf } from "./methods/method.ts";
+import { type Feeding, type Forward, prepareForward, type WeightArrays } from "./forward.ts";
+import { prepareAccumulated } from "./gradient-accumulation.ts";
+import { type InputShape, inputColumns, inputShapes, inputSpecs } from "./inputs.ts";
+import { methodOf, objectiveOf } from "./methods/index.ts";
+import { type TrainableGraph, trainableOf } from "./model.ts";
 import { optimizerOf } from "./optimizer.ts";
 import { saliencyMasks } from "./saliency.ts";
+import { inputKeys, maskKeys, SCALAR, scalarOf, stateKeys, weightKeys } from "./state.ts";
+import { riseOf, type StepContext, settingOf, startState, wholeBatchStep } from "./step.ts";
 import { ruined } from "./teacher.ts";
 import type { UnlearnOptions } from "./types.ts";
 
@@ -46,12 +48,12 @@ export interface StepFigures {
   readonly batchRise: number | null;
 }
 
-/** A method made ready on a model and its data: takes steps from any state. What is done with them is the caller's. */
+/** A method made ready on a model and its data: takes steps from any state, as its caller asks. */
 export interface Session {
   readonly compileSeconds: number;
   /** Weights at the start. */
   readonly start: WeightArrays;
-  /** Weights, optimiser and dual variable at the start. */
+  /** Weights, optimizer and dual variable at the start. */
   readonly startState: Arrays;
   /** Batches in the order of these draws. */
   readonly plan: (draw: Draw) => BatchPlan;
@@ -62,84 +64,101 @@ export interface Session {
   readonly read: () => Promise<Arrays>;
   readonly write: (state: Arrays) => Promise<void>;
   readonly weightsOf: (state: Arrays) => WeightArrays;
-  /** A state without the optimiser's memory. */
+  /** λ of a state; undefined for methods without one. */
+  readonly lambdaOf: (state: Arrays) => number | undefined;
+  /** A state without the optimizer's memory. */
   readonly atRest: (state: Arrays) => Arrays;
   /** The model's forward pass for any weights, closed with the session. */
   readonly forward: () => Promise<Forward>;
   readonly dispose: () => Promise<void>;
 }
 
+/** What a session is opened for. */
+export interface SessionRequest {
+  readonly model: TrainableGraph;
+  readonly forget: Dataset;
+  readonly retain: Dataset;
+  readonly options: UnlearnOptions;
+  /** Of what the method draws once for all. */
+  readonly draw: Draw;
+  /** The draws of the run's batches, from their start at every call. */
+  readonly drawing: () => Draw;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProfile?: ((rows: readonly OperatorTime[]) => void) | undefined;
+}
+
 /** Rows of a forward pass over a watched set. */
 const FORWARD_ROWS = 250;
 
+type Setup = ReturnType<typeof setUp>;
+
 /**
- * Compiles a method's step for one batch shape, and measures once what it needs of the start model: teacher logits, likely classes, saliency.
- * @param draw of what the method draws once for all
- * @param drawing the draws of the run's batches, from their start
- * @throws OnnxUnlearnError (exit 2) as `train`
+ * What a run trains, with which method, and in batches of which shape.
+ * @throws badInput NOTHING_TO_TRAIN, NO_SAMPLES, INPUT_MISSING, INPUT_SHAPE, OBJECTIVE_LOSS, TARGETS_…,
+ *   LABEL_RANGE
  */
-export async function openSession(
-  model: TrainableModel,
-  forget: Dataset,
-  retain: Dataset,
-  options: UnlearnOptions,
-  draw: Draw,
-  drawing: () => Draw,
-  signal?: AbortSignal,
-  onProfile?: (rows: readonly OperatorTime[]) => void,
-): Promise<Session> {
-  const method = methods[options.method];
-  const objective = method.objective(options);
+function setUp({ model, forget, retain, options }: SessionRequest) {
+  const method = methodOf(options.method);
+  const objective = objectiveOf(method, options);
   const task = taskOf(options.loss);
-  const parameters = model.parameters.filter(({ trainable }) => trainable);
+  const parameters = trainableOf(model);
   if (parameters.length === 0)
     throw badInput(
       "NOTHING_TO_TRAIN",
       "No weight of this model is trainable; choose others, or freeze fewer.",
     );
-  const start: WeightArrays = Object.fromEntries(parameters.map(({ name, data }) => [name, data]));
-  const forgets = method.uses.forget ? samplesOf(forget, true) : [];
-  const retains = method.uses.retain ? samplesOf(retain, false) : [];
-  if (forgets.length + retains.length === 0)
-    throw badInput("NO_SAMPLES", `The method ${options.method} has no samples to train on; fill the sets.`);
+  const forgetSamples = method.uses.forget ? samplesOf(forget, true) : [];
+  const retainSamples = method.uses.retain ? samplesOf(retain, false) : [];
+  if (forgetSamples.length + retainSamples.length === 0)
+    throw badInput("NO_SAMPLES", `The method ${method.name} has no samples to train on; fill the sets.`);
 
   const inputs = inputShapes(model.inputs, [forget, retain]);
   const batchSize = Math.min(
     options.batchSize,
     method.batches === "forget-then-retain"
-      ? Math.max(forgets.length, retains.length)
-      : forgets.length + retains.length,
+      ? Math.max(forgetSamples.length, retainSamples.length)
+      : forgetSamples.length + retainSamples.length,
   );
   // A graph with a batch of its own gets larger ones in parts of it, smaller ones filled up.
   const rows = model.batching.kind === "split" ? model.batching.size : batchSize;
-  const n = Math.max(batchSize, rows);
-  const specs = Object.fromEntries(
-    parameters.map(({ name, dims }) => [name, { shape: dims, dtype: "float32" } as TensorSpec]),
-  );
-  const { logits } = resultSpecs(
-    (weights, batch) => ({
-      carry: weights,
-      results: {
-        logits: model.apply(
-          weights,
-          Object.fromEntries(Object.entries(batch).map(([key, tensor]) => [key.slice(2), tensor])),
-        ),
-      },
-    }),
-    { carry: specs, batch: inputSpecs(inputs, rows) },
-  );
-  const units = logits!.shape[1] ?? 1;
+  const units = unitsOf(model, inputs, rows);
   for (const set of [method.uses.forget && forget, method.uses.retain && retain])
     if (set) checkTrainable(set, task, units);
-  const { truth } = method.uses.forget ? forget : retain;
+  const start: WeightArrays = Object.fromEntries(parameters.map(({ name, data }) => [name, data]));
+  return {
+    ...{ method, objective, task, parameters, start, forgetSamples, retainSamples, inputs, units },
+    // What a batch's truth looks like.
+    truth: (method.uses.forget ? forget : retain).truth,
+    // The most samples of a batch, how many go through the graph at once, and in how many parts a batch does.
+    ...{ batchSize, rows, parts: Math.ceil(batchSize / rows) },
+  };
+}
 
-  const engine = await getEngine(options.engine);
-  const threads = options.threads === undefined ? {} : { threads: options.threads };
+/** Outputs of the model per sample, by tracing it. */
+function unitsOf(model: TrainableGraph, inputs: readonly InputShape[], rows: number): number {
+  const weights = Object.fromEntries(
+    trainableOf(model).map(({ name, dims }) => [name, { shape: dims, dtype: "float32" } as const]),
+  );
+  const { logits } = resultSpecs(
+    (carry, batch) => ({ carry, results: { logits: model.apply(carry, inputKeys.read(batch)) } }),
+    { carry: weights, batch: inputSpecs(inputs, rows) },
+  );
+  return logits!.shape[1] ?? 1;
+}
 
+/**
+ * What a method needs of the start model, measured once: the logits that its teacher gives each sample, and
+ * the truth of the forget samples where the objective makes it from the start model's answers.
+ */
+async function answersOfStart(
+  { method, objective, start }: Setup,
+  { forget, retain, draw }: SessionRequest,
+  feeding: Feeding,
+) {
   const teacher = new Map<Dataset, Float32Array>();
   let targetsOnce: Truth | undefined;
   if (method.teacher || objective.fromStart) {
-    const forward = await prepareForward(model, engine, inputs, rows, options.threads);
+    const forward = await prepareForward(feeding);
     try {
       targetsOnce = objective.fromStart?.(forget, await forward.logits(start, forget));
       if (method.teacher) {
@@ -151,121 +170,141 @@ export async function openSession(
       await forward.dispose();
     }
   }
-  const share = options.saliency ?? method.saliency ?? 1;
-  const masks =
-    share < 1
-      ? await saliencyMasks(model, forget, { share, engine, inputs, rows, threads: options.threads })
-      : {};
+  return { teacher, targetsOnce };
+}
 
-  const batchSpecs: Record<string, TensorSpec> = {
+/** The run's batches and targets, as functions of the draws. */
+type Order = Pick<Session, "plan" | "forgetTargets">;
+
+function orderOf(
+  { method, objective, forgetSamples, retainSamples, batchSize, units }: Setup,
+  { forget, options }: SessionRequest,
+  targetsOnce: Truth | undefined,
+): Order {
+  return {
+    plan: (from) =>
+      method.batches === "forget-then-retain"
+        ? forgetThenRetain(
+            forgetSamples,
+            retainSamples,
+            batchSize,
+            from,
+            settingOf(method, options, "forgetEpochs"),
+          )
+        : mixedBatches(forgetSamples, retainSamples, batchSize, from),
+    forgetTargets: (from) => targetsOnce ?? objective.redraw?.(forget, units, from) ?? forget.truth,
+  };
+}
+
+/** The most retained samples that any batch of the run will have: its draws are made once before. */
+function mostRetained({ plan, forgetTargets }: Order, epochs: number, draw: Draw): number {
+  const rehearsed = plan(draw);
+  let most = 1;
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    forgetTargets(draw);
+    for (const samples of rehearsed.epoch(epoch)) most = Math.max(most, retainedIn(samples));
+  }
+  return most;
+}
+
+/** Specs of a step's batch: what holds one row per sample of a part, and the rest. */
+function batchSpecs({ method, truth, inputs, rows, units, parameters }: Setup, masks: Arrays) {
+  const columns: Record<string, TensorSpec> = {
     ...inputSpecs(inputs, rows),
     labels: truthSpec(truth, rows),
-    forgetMask: { shape: [rows], dtype: "float32" },
-    retainMask: { shape: [rows], dtype: "float32" },
-    lr: { shape: [], dtype: "float32" },
-    epsilon: { shape: [], dtype: "float32" },
-    progress: { shape: [], dtype: "float32" },
-    ...(method.teacher ? { teacher: { shape: [rows, units], dtype: "float32" } } : {}),
-    ...Object.fromEntries(
-      Object.keys(masks).map((name) => [
-        `mask:${name}`,
-        { shape: specs[name]!.shape, dtype: "bool" } as const,
-      ]),
-    ),
+    ...(method.teacher ? { teacher: { shape: [rows, units], dtype: "float32" } as const } : {}),
   };
-  const optimizer = optimizerOf(options);
-  const carry: Record<string, { spec: TensorSpec; data: NumberArray }> = {};
-  for (const { name, data } of parameters) {
-    const spec = specs[name]!;
-    carry[`p:${name}`] = { spec, data };
-    for (const slot of optimizer.slots)
-      carry[`${slot}:${name}`] = { spec, data: new Float32Array(data.length) };
-  }
-  for (const [prefix, scalars] of [
-    ["optimizer", optimizer.scalars],
-    ["dual", method.dual(options)],
-  ] as const)
-    for (const [name, value] of Object.entries(scalars))
-      carry[`${prefix}:${name}`] = { spec: { shape: [], dtype: "float32" }, data: Float32Array.of(value) };
+  const vector: TensorSpec = { shape: [rows], dtype: "float32" };
+  const dimsOf = new Map(parameters.map(({ name, dims }) => [name, dims]));
+  const maskSpecs = Object.keys(masks).map(
+    (name) => [name, { shape: dimsOf.get(name)!, dtype: "bool" } as const] as const,
+  );
+  return {
+    columns,
+    samples: { ...columns, forgetMask: vector, retainMask: vector },
+    others: {
+      ...{ lr: SCALAR, epsilon: SCALAR, progress: SCALAR },
+      ...maskKeys.flat(Object.fromEntries(maskSpecs)),
+    },
+  };
+}
 
-  const plan = (from: Draw): BatchPlan =>
-    method.batches === "forget-then-retain"
-      ? forgetThenRetain(
-          forgets,
-          retains,
-          batchSize,
-          from,
-          settingOf(method.settings!, options, "forgetEpochs"),
-        )
-      : mixedBatches(forgets, retains, batchSize, from);
-  const forgetTargets = (from: Draw): Truth =>
-    targetsOnce ?? objective.redraw?.(forget, units, from) ?? forget.truth;
-  /** The most retained samples that any batch of the run will have: its draws are made once before. */
-  const mostRetained = (): number => {
-    const again = drawing();
-    const rehearsed = plan(again);
-    let most = 1;
-    for (let epoch = 0; epoch < options.epochs; epoch++) {
-      forgetTargets(again);
-      for (const samples of rehearsed.epoch(epoch)) most = Math.max(most, retainedIn(samples));
-    }
-    return most;
-  };
-  const samplesAlone = () =>
-    model.mixes(
-      Object.fromEntries(inputs.map(({ name, shape, dtype }) => [name, { shape: [rows, ...shape], dtype }])),
-    ) === undefined;
-  const retainRows = method.measuresRise && n === rows && samplesAlone() ? mostRetained() : n;
-  const context: MethodContext = {
-    apply: model.apply,
+/** Compiles the step: over whole batches, or over parts where the graph takes fewer samples. */
+async function prepareStep(
+  setup: Setup,
+  { model, options, drawing, onProfile }: SessionRequest,
+  engine: Engine,
+  masks: Arrays,
+  order: Order,
+) {
+  const { method, objective, parameters, inputs, rows, parts } = setup;
+  const specs = batchSpecs(setup, masks);
+  const samplesAlone = () => model.mixes(inputKeys.read(inputSpecs(inputs, rows))) === undefined;
+  const retainRows =
+    riseOf(method) === "second-forward" && parts === 1 && samplesAlone()
+      ? mostRetained(order, options.epochs, drawing())
+      : rows * parts;
+  const context: StepContext = {
+    ...{ method, objective, options, apply: model.apply },
     trainable: parameters.map(({ name }) => name),
-    options,
     ...(retainRows < rows ? { retainRows } : {}),
   };
-  const preparing = { ...threads, ...(onProfile ? { onProfile } : {}) };
-  const runner =
-    n > rows
-      ? await prepareAccumulated(engine, method, context, carry, batchSpecs, n, preparing)
-      : await engine.prepare(method.step(context), carry, batchSpecs, preparing);
-  const scalars = { lr: new Float32Array(1), epsilon: new Float32Array(1), progress: new Float32Array(1) };
-  const batch: Record<string, NumberArray> = {
-    labels: emptyLike(truth.data, n * truth.width),
-    forgetMask: new Float32Array(n),
-    retainMask: new Float32Array(n),
-    ...scalars,
-    ...(method.teacher ? { teacher: new Float32Array(n * units) } : {}),
-    ...Object.fromEntries(Object.entries(masks).map(([name, mask]) => [`mask:${name}`, mask])),
+  const start = startState(method, options, parameters);
+  const preparing = {
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+    ...(onProfile ? { onProfile } : {}),
   };
-  for (const { name, size, dtype } of inputs)
-    batch[`x:${name}`] = dtype === "int32" ? new Int32Array(n * size) : new Float32Array(n * size);
+  const { samples: sampleSpecs, others: otherSpecs } = specs;
+  const runner =
+    parts > 1
+      ? await prepareAccumulated({ engine, context, start, sampleSpecs, otherSpecs, parts, preparing })
+      : await engine.prepare(
+          wholeBatchStep(context),
+          stateKeys.flat(start),
+          { ...sampleSpecs, ...otherSpecs },
+          preparing,
+        );
+  const batcher = createBatcher({
+    ...{ columns: specs.columns, masks: ["forgetMask", "retainMask"], rows: rows * parts },
+    padding: "first row",
+  });
+  return { runner, start, retainRows, batcher };
+}
 
+/** The step of a session: gathers a batch, runs it, and reads its figures. */
+function stepOf(
+  { method, task, inputs, units }: Setup,
+  { forget, retain, drawing, signal }: SessionRequest,
+  { runner, retainRows, batcher }: Awaited<ReturnType<typeof prepareStep>>,
+  masks: Arrays,
+  teacher: ReadonlyMap<Dataset, Float32Array>,
+): Session["step"] {
+  const sourceOf = (set: Dataset, targets: Truth): SampleSource =>
+    inMemory({
+      ...inputColumns(inputs, set),
+      labels: targets,
+      ...(method.teacher ? { teacher: { data: teacher.get(set)!, width: units } } : {}),
+    });
+  const retainSource = sourceOf(retain, retain.truth);
   const stepDraw = drawing();
-  const step = async (
-    samples: readonly Sample[],
-    targets: Truth,
-    at: { readonly lr: number; readonly epsilon: number; readonly progress: number },
-  ) => {
-    if (signal?.aborted) throw new OnnxUnlearnError("INTERRUPTED", "Interrupted; nothing was written.", 130);
-    const retained = retainedIn(samples);
-    if (retained > retainRows)
-      throw new Error(`a batch with ${retained} retained samples, of ${retainRows} foreseen`);
-    const ordered = retainedFirst(samples);
-    for (let row = 0; row < n; row++) {
-      const valid = row < ordered.length;
-      const { set, i, forgets } = ordered[valid ? row : 0]!;
-      const { data, width } = forgets ? targets : retain.truth;
-      batch.labels!.set(data.subarray(i * width, (i + 1) * width), row * width);
-      batch.forgetMask![row] = valid && forgets ? 1 : 0;
-      batch.retainMask![row] = valid && !forgets ? 1 : 0;
-      batch.teacher?.set(teacher.get(set)!.subarray(i * units, (i + 1) * units), row * units);
-      for (const { name, size } of inputs)
-        batch[`x:${name}`]!.set(set.inputs[name]!.data.subarray(i * size, (i + 1) * size), row * size);
-    }
+  const fixed = maskKeys.flat(masks);
+  return async (samples, targets, at) => {
+    refuseInterrupted(signal);
+    const indicesOf = (side: boolean) => samples.filter(({ forgets }) => forgets === side).map(({ i }) => i);
+    const [retained, forgotten] = [indicesOf(false), indicesOf(true)];
+    if (retained.length > retainRows)
+      throw new Error(`a batch with ${retained.length} retained samples, of ${retainRows} foreseen`);
+    // Retained samples first: the second forward pass takes the first rows only.
+    const batch = await batcher.fill([
+      { source: retainSource, indices: retained, mask: "retainMask" },
+      { source: sourceOf(forget, targets), indices: forgotten, mask: "forgetMask" },
+    ]);
     task.drawStep?.(batch, stepDraw);
-    scalars.lr[0] = at.lr;
-    scalars.epsilon[0] = at.epsilon;
-    scalars.progress[0] = at.progress;
-    const out = await runner.run(batch);
+    const out = await runner.run({
+      ...batch,
+      ...fixed,
+      ...{ lr: scalarOf(at.lr), epsilon: scalarOf(at.epsilon), progress: scalarOf(at.progress) },
+    });
     const scalar = (key: string) => out[key]?.[0] ?? 0;
     return {
       finite: ["forgetLoss", "retainLoss", "rise", "lambda"].every((key) => Number.isFinite(scalar(key))),
@@ -275,38 +314,62 @@ export async function openSession(
       batchRise: scalar("hasRise") > 0 ? scalar("rise") : null,
     };
   };
-  const weightsOf = (state: Arrays): WeightArrays =>
-    Object.fromEntries(parameters.map(({ name }) => [name, state[`p:${name}`] as Float32Array]));
-  const startState: Arrays = Object.fromEntries(Object.entries(carry).map(([key, { data }]) => [key, data]));
+}
+
+/** What a session can tell of a state. */
+function stateReaders(options: UnlearnOptions): Pick<Session, "weightsOf" | "lambdaOf" | "atRest"> {
+  const { slots } = optimizerOf(options);
+  const zeros = (values: Arrays): Arrays =>
+    Object.fromEntries(Object.entries(values).map(([name, array]) => [name, array.map(() => 0)]));
+  return {
+    weightsOf: (state) => weightKeys.read(state) as WeightArrays,
+    lambdaOf: (state) => stateKeys.read(state, slots).dual["lambda"]?.[0],
+    atRest: (state) => {
+      const all = stateKeys.read(state, slots);
+      return stateKeys.flat({
+        ...all,
+        slots: Object.fromEntries(Object.entries(all.slots).map(([slot, values]) => [slot, zeros(values)])),
+        scalars: zeros(all.scalars),
+      });
+    },
+  };
+}
+
+/**
+ * Compiles a method's step for one batch shape, and measures once what it needs of the start model: teacher
+ * logits, likely classes, saliency.
+ * @throws OnnxUnlearnError (exit 2) as `train`
+ */
+export async function openSession(request: SessionRequest): Promise<Session> {
+  const { model, forget, retain, options } = request;
+  const setup = setUp(request);
+  const { method, inputs, rows, start } = setup;
+  const engine = await getEngine(options.engine);
+  const feeding: Feeding = { model, engine, inputs, rows, threads: options.threads };
+  const { teacher, targetsOnce } = await answersOfStart(setup, request, feeding);
+  const share = options.saliency ?? method.saliency ?? 1;
+  const masks = share < 1 ? await saliencyMasks({ ...feeding, forget, share }) : {};
+  const order = orderOf(setup, request, targetsOnce);
+  const prepared = await prepareStep(setup, request, engine, masks, order);
+  const { runner } = prepared;
 
   let forward: Promise<Forward> | undefined;
   return {
     compileSeconds: runner.compileSeconds,
     start,
-    startState,
-    plan,
-    forgetTargets,
-    step,
+    startState: Object.fromEntries(
+      Object.entries(stateKeys.flat(prepared.start)).map(([key, { data }]) => [key, data]),
+    ),
+    ...order,
+    step: stepOf(setup, request, prepared, masks, teacher),
     read: () => runner.read(),
     write: (state) => runner.write(state),
-    weightsOf,
-    atRest: (state) =>
-      Object.fromEntries(
-        Object.entries(state).map(([key, values]) => [
-          key,
-          ["optimizer", ...optimizer.slots].some((prefix) => key.startsWith(`${prefix}:`))
-            ? values.map(() => 0)
-            : values,
-        ]),
-      ),
+    ...stateReaders(options),
     forward: () => {
-      forward ??= prepareForward(
-        model,
-        engine,
-        inputs,
-        model.batching.kind === "split" ? rows : Math.min(FORWARD_ROWS, retain.count),
-        options.threads,
-      );
+      forward ??= prepareForward({
+        ...feeding,
+        rows: model.batching.kind === "split" ? rows : Math.min(FORWARD_ROWS, retain.count),
+      });
       return forward;
     },
     async dispose() {

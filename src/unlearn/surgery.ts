@@ -1,7 +1,8 @@
 import { tf } from "../../converters/tf.ts";
 
 /**
- * λ* = max(0, (−⟨g_r, g_f⟩ − ε/η) / ‖g_r‖²), 0 where ‖g_r‖ = 0 (METHOD section 2). All scalars.
+ * λ* = max(0, (−⟨g_r, g_f⟩ − ε/η) / ‖g_r‖²), 0 where ‖g_r‖ = 0; all scalars.
+ * docs/method.md, "Explicit gradient surgery".
  */
 export function explicitLambda(
   dot: tf.Tensor,
@@ -15,10 +16,10 @@ export function explicitLambda(
   return tf.mul(tf.relu(tf.div(wanted, denominator)), nonzero);
 }
 
-/** λ and, for Adam, its moments and bias corrections 1 − β₁ᵗ, 1 − β₂ᵗ (kept in this form: no cancellation in float32). */
+/** λ and, for Adam, its moments and bias corrections 1 − βᵗ, carried so: no cancellation in float32. */
 export type DualState = Readonly<Record<string, tf.Tensor>>;
 
-/** moved ? after : before; nothing of the side not taken gets through. */
+/** moved ? after : before; not even a NaN of the side that is not taken gets through. */
 const gate = (before: tf.Tensor, after: tf.Tensor, moved: tf.Tensor) =>
   tf.where(tf.greater(moved, 0), after, before);
 
@@ -34,7 +35,8 @@ const B2 = 0.999;
 const DECAY = 0.01;
 
 /**
- * PyTorch's Adam on the raw λ: gradient −(rise − ε) + 0.01 λ, betas 0.9/0.999, eps 1e-8, lr β (METHOD section 3, the authors' code).
+ * PyTorch's Adam on the raw λ, as in the authors' code (docs/method.md, "Implicit gradient surgery"):
+ * gradient −(rise − ε) + 0.01 λ, betas 0.9 and 0.999, eps 1e-8, lr β.
  */
 export const dualAdam: DualRule = {
   init: (lambda) => ({ lambda, m: 0, v: 0, correction1: 0, correction2: 0 }),
@@ -51,7 +53,7 @@ export const dualAdam: DualRule = {
   },
 };
 
-/** λ' = [λ + β (rise − ε)]₊ (METHOD section 3). */
+/** λ' = [λ + β (rise − ε)]₊; docs/method.md, "Implicit gradient surgery". */
 export const dualAscent: DualRule = {
   init: (lambda) => ({ lambda }),
   update: (state, error, moved, beta) => ({
@@ -59,7 +61,16 @@ export const dualAscent: DualRule = {
   }),
 };
 
-export const dualRules: { readonly [D in "adam" | "ascent"]: DualRule } = {
+/** The options a dual variable depends on. */
+export interface DualOptions {
+  readonly dual: "adam" | "ascent";
+  /** Step size of λ. */
+  readonly beta: number;
+  /** λ₀; undefined = the method's own. */
+  readonly lambda?: number;
+}
+
+export const dualRules: { readonly [D in DualOptions["dual"]]: DualRule } = {
   adam: dualAdam,
   ascent: dualAscent,
 };

@@ -1,4 +1,6 @@
-import type { Check } from "./watch.ts";
+import type { MethodDefinition } from "./methods/method.ts";
+import type { ForgetObjective } from "./objectives.ts";
+import type { ForgetObjectiveName, Method, OptionValues } from "./option-table.ts";
 
 export {
   EPSILON_SCHEDULES,
@@ -15,8 +17,19 @@ export {
   type Method,
   OPTIMIZERS,
   type OptimizerName,
-  type UnlearnOptions,
 } from "./option-table.ts";
+
+/** The options of the table; from the library, method and objective may also be the caller's own. */
+export interface UnlearnOptions extends Omit<OptionValues, "method" | "forgetObjective"> {
+  readonly method: Method | MethodDefinition;
+  readonly forgetObjective?: ForgetObjectiveName | ForgetObjective;
+}
+
+/** Options as a report shows them: an own method or objective by its name. */
+export interface NamedOptions extends Omit<UnlearnOptions, "method" | "forgetObjective"> {
+  readonly method: string;
+  readonly forgetObjective?: string;
+}
 
 /** Where a training stands after a step. */
 export interface TrainingProgress {
@@ -54,8 +67,8 @@ export interface TrainingResult {
   readonly samplesPerSecond: number;
   /** The learning rate that was used, where it was `auto` the one that was found, under a budget the first one. */
   readonly lr: number;
-  /** Every look at the watched sets, in order; empty without a watch. */
-  readonly checks: readonly Check[];
+  /** What the watched sets said, in order; empty without a watch. */
+  readonly checks: readonly WatchFigures[];
   /** With a budget or limits: states within them that forget enough, the best first, see `forgetsMore`. Without: the last state alone. */
   readonly candidates: readonly Candidate[];
 }
@@ -63,7 +76,26 @@ export interface TrainingResult {
 /** A state of the run that may be exported. */
 export interface Candidate {
   readonly step: number;
-  /** The look that found it; undefined for the last state of a run without a watch. */
-  readonly check?: Check;
+  /** What the watched sets said of it; undefined for the last state of a run without a watch. */
+  readonly check?: WatchFigures;
   readonly weights: ReadonlyMap<string, Float32Array>;
+}
+
+/** What the watched sets say of the running weights at one step, against the start. */
+export interface WatchFigures {
+  readonly step: number;
+  readonly validationAccuracy: number;
+  readonly validationLoss: number;
+  readonly forgetAccuracy: number;
+  readonly forgetLoss: number;
+  /** Utility lost on validation data, in the budget's unit; in accuracy where there is no budget. */
+  readonly spent: number;
+  /** Accuracy of every other set that is watched, by its name. */
+  readonly also: Readonly<Record<string, number>>;
+  /** Within the budget and every limit. */
+  readonly within: boolean;
+  /** Forgets at least the stated minimum. */
+  readonly forgets: boolean;
+  /** The condition that ends the run here. */
+  readonly stop?: string;
 }

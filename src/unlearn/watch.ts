@@ -5,14 +5,14 @@ import { type Figures, figuresOf, isMet, type StopCondition } from "./conditions
 import type { Forward, WeightArrays } from "./forward.ts";
 import { forbidsRise, isWithinLimit, type Limit } from "./limits.ts";
 import { type Measure, measure } from "./metrics.ts";
-import type { Goal } from "./types.ts";
+import type { Goal, WatchFigures } from "./types.ts";
 
 /** What a run is held to besides its own objective; measured on the running weights every few steps. */
 export interface Watch {
-  /** V: what choices may look at (METHOD section 6). */
+  /** What choices may look at (docs/method.md, "Budgets"). */
   readonly validation: Dataset;
   readonly budget?: Budget;
-  /** What forgetting is measured on, where more than that is trained to be forgotten; undefined = the forget set of the run. */
+  /** What forgetting is measured on, if not on the forget set of the run, which may hold more. */
   readonly forget?: Dataset;
   /** An export must forget at least so much, see `forgetsEnough`. */
   readonly minForgetting: Forgetting;
@@ -23,24 +23,6 @@ export interface Watch {
   readonly stopWhen: readonly StopCondition[];
   /** Only measured where a condition names it. */
   readonly test?: Dataset;
-}
-
-/** The running weights against the start, at one step. */
-export interface Check {
-  readonly step: number;
-  readonly validationAccuracy: number;
-  readonly validationLoss: number;
-  readonly forgetAccuracy: number;
-  readonly forgetLoss: number;
-  /** Utility lost on V, in the budget's unit; in accuracy where there is no budget. */
-  readonly spent: number;
-  readonly also: Readonly<Record<string, number>>;
-  /** Within the budget and every limit. */
-  readonly within: boolean;
-  /** Forgets at least the stated minimum. */
-  readonly forgets: boolean;
-  /** The condition that ends the run here. */
-  readonly stop?: string;
 }
 
 /** Enough for three digits; the written file is measured on all of them. */
@@ -64,14 +46,18 @@ export interface Forgetting {
   readonly unit: "accuracy" | "nats";
 }
 
-/** Forget accuracy to arrive at: what was never seen is known no better than validation data (METHOD section 5), going further would leave a scar. */
+/**
+ * Forget accuracy to arrive at: what was never seen is known no better than validation data, and going
+ * further would itself give the forget set away (docs/method.md, "How unlearning is judged").
+ */
 export const targetOf = (goal: Goal, validationAccuracy: number): number =>
   goal === "unseen" ? validationAccuracy : 0;
 
 /**
- * Whether so much was forgotten. In accuracy: forget accuracy lower by the amount, or at its target where that is nearer; the loss decides only where accuracy
- * has nothing to show: a model that was at the target from the start (loss higher by as many nats), a regression (loss higher by that share of it).
- * In nats: forget accuracy lower by as large a share, or forget loss higher by so much.
+ * Whether so much was forgotten. In accuracy: forget accuracy lower by the amount, or at its target where
+ * that is nearer; the loss decides only where accuracy cannot fall: a model that was at the target from the
+ * start (loss higher by as many nats), a regression (loss higher by that share of it). In nats: forget
+ * accuracy lower by as large a share, or forget loss higher by so much.
  * @param target forget accuracy to arrive at
  */
 export function forgetsEnough(
@@ -89,7 +75,7 @@ export function forgetsEnough(
   return distance > 0 ? reaches(fell, Math.min(amount, distance)) : reaches(rose, amount);
 }
 
-/** What states of a run are held against. */
+/** What states of a run are compared by. */
 export interface Aim {
   readonly goal: Goal;
   /** Forget accuracy to arrive at. */
@@ -105,39 +91,64 @@ export interface Aim {
 const BEYOND = 5;
 
 /**
- * Orders states that are all within the budget, those that forget more first, as a budget is there to be spent: by the distance of the forget accuracy from
- * its target; then `unseen` by the distance of the forget loss from that of unseen data, `gone` by the higher forget loss, or, where
- * all is gone, by the lower validation loss (METHOD section 5: full forgetting at the highest utility). Accuracy on a few hundred samples moves by luck, and
- * of two dozen looks the luckiest would win: what the validation loss, which moves less, says was lost beyond the budget counts against a state.
+ * Orders states that are all within the budget, those that forget more first, as a budget is there to be
+ * spent: by the distance of the forget accuracy from its target; then `unseen` by the distance of the forget
+ * loss from that of unseen data, `gone` by the higher forget loss, or, where all is gone, by the lower
+ * validation loss (full forgetting at the highest utility). Accuracy on a few hundred samples moves by luck,
+ * and of two dozen measurements the luckiest would win: what the validation loss, which moves less, says was
+ * lost beyond the budget counts against a state.
  */
 export function forgetsMore(
-  a: Check,
-  b: Check,
+  a: WatchFigures,
+  b: WatchFigures,
   { goal, target, start, lossAllowed, wrongCosts }: Aim,
 ): number {
-  const first = ({ forgetAccuracy, validationLoss }: Check) =>
+  const first = ({ forgetAccuracy, validationLoss }: WatchFigures) =>
     (Number.isNaN(forgetAccuracy) ? 0 : Math.abs(forgetAccuracy - target)) +
     (BEYOND * Math.max(0, validationLoss - lossAllowed)) / wrongCosts;
-  const second = ({ forgetAccuracy, forgetLoss, validationLoss }: Check) =>
+  const second = ({ forgetAccuracy, forgetLoss, validationLoss }: WatchFigures) =>
     goal === "unseen"
       ? Math.abs(forgetLoss - start.validation.loss)
       : forgetAccuracy <= target
         ? validationLoss
         : -forgetLoss;
   // The state that ended the run is what was asked for.
-  const ended = ({ stop }: Check) => Number(stop === undefined);
+  const ended = ({ stop }: WatchFigures) => Number(stop === undefined);
   return ended(a) - ended(b) || first(a) - first(b) || second(a) - second(b);
 }
 
+/** The watched sets, measured at the start: what any weights are compared with. */
+export interface Watching extends Aim {
+  readonly start: { readonly validation: Measure; readonly forget: Measure };
+  /** Whether the utility lost is within the budget, and that of protected groups within their limits. */
+  readonly affords: (figures: Pick<WatchFigures, "spent" | "also">) => boolean;
+  /** Whether what was to be forgotten is forgotten. */
+  readonly arrived: (figures: WatchFigures) => boolean;
+  /** Whether at most half of the budget is spent and the loss has room too; beyond, a step may break it. */
+  readonly clear: (figures: WatchFigures) => boolean;
+  /** Measures weights at a step. */
+  readonly check: (step: number, weights: WeightArrays) => Promise<WatchFigures>;
+}
+
 /** Measures the start once, then any weights against it. */
-export async function startWatching(
-  watch: Watch,
-  trained: Dataset,
-  retain: Dataset,
-  forward: Forward,
-  start: WeightArrays,
-  draw: Draw,
-) {
+export async function startWatching({
+  watch,
+  trained,
+  retain,
+  forward,
+  start,
+  draw,
+}: {
+  readonly watch: Watch;
+  /** The forget set of the run. */
+  readonly trained: Dataset;
+  readonly retain: Dataset;
+  readonly forward: Forward;
+  /** Weights at the start. */
+  readonly start: WeightArrays;
+  /** Of the samples that large sets are measured on. */
+  readonly draw: Draw;
+}): Promise<Watching> {
   const forget = watch.forget ?? trained;
   const named = new Set(watch.stopWhen.flatMap(figuresOf));
   const sets: Record<string, { readonly set: Dataset; readonly samples: Int32Array | undefined }> = {
@@ -168,11 +179,11 @@ export async function startWatching(
   const lossAllowed =
     first["validationAccuracy"]!.loss +
     (watch.budget ? natsOf(watch.budget, first["validationAccuracy"]!) : 0);
-  const limitsKept = (also: Check["also"], limits: readonly Limit[]) =>
+  const limitsKept = (also: WatchFigures["also"], limits: readonly Limit[]) =>
     limits.every((limit) =>
       isWithinLimit(limit, first[`${limit.name}.accuracy`]!.accuracy, also[limit.name]!),
     );
-  const affords = ({ spent, also }: Pick<Check, "spent" | "also">) =>
+  const affords = ({ spent, also }: Pick<WatchFigures, "spent" | "also">) =>
     (watch.budget === undefined || isWithin(watch.budget, spent)) &&
     limitsKept(
       also,
@@ -180,18 +191,15 @@ export async function startWatching(
     );
   return {
     goal: watch.goal,
-    /** Whether the utility lost is within the budget, and that of protected groups within their limits. */
     affords,
     target,
-    /** Whether what was to be forgotten is forgotten. */
-    arrived: ({ forgetAccuracy }: Check) => forgetAccuracy <= target,
-    /** Whether at most half of the budget is spent, and the loss has room too: from the edge any step would break it. */
-    clear: ({ spent, validationLoss }: Check) =>
+    arrived: ({ forgetAccuracy }) => forgetAccuracy <= target,
+    clear: ({ spent, validationLoss }) =>
       watch.budget === undefined || (spent <= watch.budget.amount / 2 && validationLoss <= lossAllowed),
     lossAllowed,
     wrongCosts: wrongCosts(first["validationAccuracy"]!),
     start: { validation: first["validationAccuracy"]!, forget: first["forgetAccuracy"]! },
-    async check(step: number, weights: WeightArrays): Promise<Check> {
+    async check(step, weights) {
       const now = await measures(weights);
       const [validation, forgotten] = [now["validationAccuracy"]!, now["forgetAccuracy"]!];
       const spent = spentOf({ unit }, first["validationAccuracy"]!, validation);

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { importModel } from "../../converters/import/graph.ts";
+import { importModel } from "../../converters/importer.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS } from "../../src/case/unlearn.ts";
 import { main } from "../../src/cli/main.ts";
@@ -87,8 +87,8 @@ test.each<Method>(["eupmu", "eupmu-fast", "explicit", "finetune", "random-label"
     const forget = firstSamples(loadDataset(FORGET, model.inputs, how), 5);
     const retain = firstSamples(loadDataset(RETAIN, model.inputs, how), 9);
     const options = { ...DEFAULT_OPTIONS, method, epochs: 1, batchSize: 8, threads: 1 };
-    const compiled = await train(model, forget, retain, { ...options, engine: "onnxruntime" });
-    const eager = await train(model, forget, retain, { ...options, engine: "cpu" });
+    const compiled = await train({ model, forget, retain, options: { ...options, engine: "onnxruntime" } });
+    const eager = await train({ model, forget, retain, options: { ...options, engine: "cpu" } });
     expect(compiled.steps).toBe(eager.steps);
     compiled.ledger.forEach((entry, i) => {
       const reference = eager.ledger[i]!;

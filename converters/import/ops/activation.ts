@@ -1,3 +1,4 @@
+import { elementCount } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { absolute, truncate } from "../../kernels/arithmetic.ts";
 import { clipBetween } from "../../kernels/clip.ts";
@@ -6,6 +7,7 @@ import { softmax } from "../../kernels/reduction.ts";
 import { positiveAxis } from "../../kernels/shape.ts";
 import type { DataType } from "../../onnx/model.ts";
 import { tf } from "../../tf.ts";
+import { alongAxesFrom, alongAxis, facts, type OperatorFacts, operator, plain } from "../operator.ts";
 import {
   dimsOf,
   host,
@@ -19,11 +21,14 @@ import {
 } from "../value.ts";
 import { hostUnary, storedTensor } from "./elementwise.ts";
 
+const bounded: OperatorFacts = {
+  ...plain,
+  integers: "keeps",
+  frozen: { 1: "bound of Clip", 2: "bound of Clip" },
+};
+
 const [LOWEST, HIGHEST] = [-3.4028234663852886e38, 3.4028234663852886e38];
-const unary =
-  (f: (x: tf.Tensor) => tf.Tensor) =>
-  ([x]: Inputs): Value =>
-    f(toTensor(x!));
+const unary = (f: (x: tf.Tensor) => tf.Tensor) => operator(plain, ([x]: Inputs): Value => f(toTensor(x!)));
 /** 1 where x > 0, else 0; tfjs gives comparisons no gradient at all, and `step` a zero one. */
 const positive = (x: tf.Tensor) => tf.step(x);
 /** max(x, 0) and min(x, 0): their sum is x, their gradients are 1 on one side only. */
@@ -31,9 +36,9 @@ const above = (x: tf.Tensor) => tf.relu(x);
 const below = (x: tf.Tensor) => tf.neg(tf.relu(tf.neg(x)));
 const scaled = (x: tf.Tensor, factor: number) => (factor === 1 ? x : tf.mul(x, tf.scalar(factor)));
 /**
- * x inside, the bound outside; the gradient passes to whichever was taken (at a bound itself: to x where the bound is a
- * tensor, to nothing where it is a number).
- * A choice, not a product with a mask: ±∞ · 0 would be NaN. Where low > high, high wins.
+ * x inside, the bound outside; the gradient passes to whichever was taken (at a bound itself: to x where the
+ * bound is a tensor, to nothing where it is a number). A choice, not a product with a mask: ±∞ · 0 would be
+ * NaN. Where low > high, high wins.
  */
 export const clip = (
   x: tf.Tensor,
@@ -61,7 +66,8 @@ export const clip = (
 /** Also on the host: counting loops clamp their number of turns with it. */
 export const Relu = ([x]: Inputs): Value =>
   isHost(x) ? hostUnary(x, (v) => Math.max(v, 0)) : tf.relu(toTensor(x!));
-export const Sigmoid = unary(tf.sigmoid);
+Relu.facts = facts({ ...plain, integers: "keeps" });
+export const Sigmoid = operator({ ...plain, tail: "sigmoid" }, unary(tf.sigmoid));
 export const Tanh = unary(tf.tanh);
 export const Softplus = unary(tf.softplus);
 export const Softsign = unary((x) => tf.div(x, tf.add(tf.scalar(1), absolute(x))));
@@ -73,6 +79,7 @@ export const HardSwish = unary((x) =>
 /** max(0, x) + alpha · min(0, x) */
 export const LeakyRelu = ([x]: Inputs, { alpha = 0.01 }: { alpha?: number }): Value =>
   tf.leakyRelu(toTensor(x!), alpha);
+LeakyRelu.facts = plain;
 
 /** max(0, x) + slope · min(0, x); before opset 7 a slope of rank 1 belongs to the channel axis. */
 export function PRelu([x, slope]: Inputs, _: object, { opset }: OperatorContext): Value {
@@ -81,26 +88,32 @@ export function PRelu([x, slope]: Inputs, _: object, { opset }: OperatorContext)
   if (opset < 7 && s.rank === 1 && t.rank > 2) s = tf.reshape(s, [s.size, ...Array(t.rank - 2).fill(1)]);
   return tf.add(above(t), tf.mul(s, below(t)));
 }
+PRelu.facts = plain;
 
 /** x > 0 ? x : alpha (eˣ − 1); the exponent is capped at 0 so that the unused side cannot overflow. */
 const elu = (x: tf.Tensor, alpha: number, width = 1) =>
   tf.add(above(x), scaled(tf.sub(tf.exp(scaled(below(x), 1 / width)), tf.scalar(1)), alpha));
 export const Elu = ([x]: Inputs, { alpha = 1 }: { alpha?: number }): Value => elu(toTensor(x!), alpha);
+Elu.facts = plain;
 export const Celu = ([x]: Inputs, { alpha = 1 }: { alpha?: number }): Value =>
   elu(toTensor(x!), alpha, alpha);
+Celu.facts = plain;
 export const Selu = (
   [x]: Inputs,
   { alpha = 1.6732631921768188, gamma = 1.0507010221481323 }: { alpha?: number; gamma?: number },
 ): Value => scaled(elu(toTensor(x!), alpha), gamma);
+Selu.facts = plain;
 
 export const HardSigmoid = (
   [x]: Inputs,
   { alpha = 0.2, beta = 0.5 }: { alpha?: number; beta?: number },
 ): Value => clip(tf.add(scaled(toTensor(x!), alpha), tf.scalar(beta)), 0, 1);
+HardSigmoid.facts = plain;
 export const ThresholdedRelu = ([x]: Inputs, { alpha = 1 }: { alpha?: number }): Value => {
   const t = toTensor(x!);
   return tf.mul(t, positive(tf.sub(t, tf.scalar(alpha))));
 };
+ThresholdedRelu.facts = plain;
 
 /** ½ x (1 + erf(x/√2)), or its tanh approximation. */
 export function Gelu([x]: Inputs, { approximate = "none" }: { approximate?: string }): Value {
@@ -114,10 +127,15 @@ export function Gelu([x]: Inputs, { approximate = "none" }: { approximate?: stri
   }
   return tf.mul(scaled(t, 0.5), tf.add(tf.erf(scaled(t, Math.SQRT1_2)), tf.scalar(1)));
 }
+Gelu.facts = plain;
 
 export const Clip = ([x]: Inputs, { min = LOWEST, max = HIGHEST }: { min?: number; max?: number }): Value =>
   isHost(x) ? hostUnary(x, (v) => Math.min(max, Math.max(min, v))) : clip(toTensor(x!), min, max);
-/** Bounds are scalars that may depend on the data, and may be trained. Floats without a bound end at the largest finite one. */
+Clip.facts = bounded;
+/**
+ * Bounds are scalars that may depend on the data, and may be trained. Floats without a bound end at the
+ * largest finite one.
+ */
 export function Clip_11([x, min, max]: Inputs): Value {
   if (isHost(x) && (!min || isHost(min)) && (!max || isHost(max))) {
     const unbounded = isFloatType(x.dtype) ? HIGHEST : Number.POSITIVE_INFINITY;
@@ -131,24 +149,29 @@ export function Clip_11([x, min, max]: Inputs): Value {
     value === undefined ? (float ? otherwise : undefined) : isHost(value) ? value.array.data[0]! : value;
   return clip(t, bound(min, LOWEST), bound(max, HIGHEST));
 }
+Clip_11.facts = bounded;
 
 const softmaxAt = (x: tf.Tensor, axis: number, log: boolean): tf.Tensor =>
   softmax(x, positiveAxis(axis, x.rank), log);
 /** Before opset 13 the input is seen as a matrix split at `axis`. */
 const asMatrix = (x: tf.Tensor, axis: number, f: (matrix: tf.Tensor) => tf.Tensor): tf.Tensor => {
-  const rows = x.shape.slice(0, positiveAxis(axis, x.rank)).reduce((a, b) => a * b, 1);
+  const rows = elementCount(x.shape.slice(0, positiveAxis(axis, x.rank)));
   return tf.reshape(f(tf.reshape(x, [rows, x.size / rows])), x.shape);
 };
 const flattened = (x: tf.Tensor, axis: number, log: boolean): tf.Tensor =>
   asMatrix(x, axis, (matrix) => softmax(matrix, 1, log));
 export const Softmax = ([x]: Inputs, { axis = 1 }: { axis?: number }): Value =>
   flattened(toTensor(x!), axis, false);
+Softmax.facts = facts({ mixes: alongAxesFrom(1), tail: "probabilities" });
 export const Softmax_13 = ([x]: Inputs, { axis = -1 }: { axis?: number }): Value =>
   softmaxAt(toTensor(x!), axis, false);
+Softmax_13.facts = facts({ mixes: alongAxis(-1), tail: "probabilities" });
 export const LogSoftmax = ([x]: Inputs, { axis = 1 }: { axis?: number }): Value =>
   flattened(toTensor(x!), axis, true);
+LogSoftmax.facts = facts({ mixes: alongAxesFrom(1), tail: "log-probabilities" });
 export const LogSoftmax_13 = ([x]: Inputs, { axis = -1 }: { axis?: number }): Value =>
   softmaxAt(toTensor(x!), axis, true);
+LogSoftmax_13.facts = facts({ mixes: alongAxis(-1), tail: "log-probabilities" });
 
 /** 1 at the first maximum along an axis, 0 elsewhere. */
 const hardmaxAt = (x: tf.Tensor, axis: number): tf.Tensor => {
@@ -163,8 +186,10 @@ const hardmaxAt = (x: tf.Tensor, axis: number): tf.Tensor => {
 };
 export const Hardmax = ([x]: Inputs, { axis = 1 }: { axis?: number }): Value =>
   asMatrix(toTensor(x!), axis, (matrix) => hardmaxAt(matrix, 1));
+Hardmax.facts = facts({ mixes: alongAxesFrom(1), gradient: "zero" });
 export const Hardmax_13 = ([x]: Inputs, { axis = -1 }: { axis?: number }): Value =>
   hardmaxAt(toTensor(x!), axis);
+Hardmax_13.facts = facts({ mixes: alongAxis(-1), gradient: "zero" });
 
 /** x + bias below −lambd, x − bias above lambd, 0 between. */
 export function Shrink([x]: Inputs, { bias = 0, lambd = 0.5 }: { bias?: number; lambd?: number }): Value {
@@ -173,16 +198,20 @@ export function Shrink([x]: Inputs, { bias = 0, lambd = 0.5 }: { bias?: number; 
   const low = where(tf.less(t, tf.scalar(-lambd)), tf.add(t, tf.scalar(bias)), zero);
   return where(tf.greater(t, tf.scalar(lambd)), tf.sub(t, tf.scalar(bias)), low);
 }
+Shrink.facts = plain;
 /** x · sigmoid(alpha x) */
 export function Swish([x]: Inputs, { alpha = 1 }: { alpha?: number }): Value {
   const t = toTensor(x!);
   return tf.mul(t, tf.sigmoid(scaled(t, alpha)));
 }
+Swish.facts = plain;
 
 export const Identity = ([x]: Inputs): Value => x!;
+Identity.facts = facts({ ...plain, integers: "keeps", tail: "transparent" });
 /**
- * Inference: the identity. The mask is all true; before opset 12 its content was left open (ONNX Runtime hands out zeros),
- * before opset 10 it had the data's type. A file that drops at random even in production is refused.
+ * Inference: the identity. The mask is all true; before opset 12 its content was left open (ONNX Runtime
+ * hands out zeros), before opset 10 it had the data's type. A file that drops at random even in production is
+ * refused.
  */
 export function Dropout(
   [x, ratio, training]: Inputs,
@@ -197,9 +226,15 @@ export function Dropout(
     );
   if (node.outputs.length < 2) return x!;
   const dims = dimsOf(x!);
-  const mask = new Float64Array(dims.reduce((a, b) => a * b, 1)).fill(opset < 12 ? 0 : 1);
+  const mask = new Float64Array(elementCount(dims)).fill(opset < 12 ? 0 : 1);
   return [x!, host(opset < 10 ? "float32" : "bool", dims, mask)];
 }
+Dropout.facts = facts({
+  ...plain,
+  frozen: { 1: "ratio of Dropout" },
+  tail: "transparent",
+  note: "the identity; training_mode=true is refused",
+});
 
 const DTYPES: Readonly<Record<number, DataType>> = {
   1: "float32",
@@ -234,12 +269,16 @@ function convert(x: Value, dtype: DataType): Value {
     t.dtype === to ? t : t.dtype === "float32" && to !== "float32" ? truncate(t, to) : tf.cast(t, to);
   return t.dtype === "bool" ? cast : storedTensor(cast, dtype);
 }
-/** Float → float keeps the float32 master; toward integers truncates and wraps around; toward bool asks "not zero". */
+/**
+ * Float → float keeps the float32 master; toward integers truncates and wraps around; toward bool asks "not
+ * zero".
+ */
 export function Cast([x]: Inputs, { to }: { to: number | string }, { where }: OperatorContext): Value {
   const dtype = dataTypeOf(to);
   if (!dtype) throw notTrainable("CAST_TYPE", `${where}: cannot cast to ONNX element type ${to}.`);
   return convert(x!, dtype);
 }
+Cast.facts = facts({ ...plain, tail: "transparent", note: "between float types the float32 master is kept" });
 
 const TYPED = {
   float32: Float32Array,
@@ -263,3 +302,4 @@ export function BitCast([x]: Inputs, { to }: { to: number }, { where: at }: Oper
     );
   return host(dtype, x.array.shape, new target(source.from(x.array.data).buffer));
 }
+BitCast.facts = facts({ ...plain, gradient: "zero", note: "host values only" });

@@ -2,6 +2,7 @@ import { notTrainable } from "../../errors.ts";
 import { expand, gather, slice, where } from "../../kernels/movement.ts";
 import { softmax } from "../../kernels/reduction.ts";
 import { tf } from "../../tf.ts";
+import { alongAxesAfter, facts } from "../operator.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 type Shape4 = [number, number, number, number];
@@ -63,7 +64,8 @@ interface AttentionAttributes {
 }
 /**
  * softmax(scale · Q Kᵀ, capped, + mask) V. Outputs Y, present_key, present_value, qk_matmul_output.
- * Inputs [batch, heads, length, size], or [batch, length, heads · size] with the numbers of heads as attributes.
+ * Inputs [batch, heads, length, size], or [batch, length, heads · size] with the numbers of heads as
+ * attributes.
  */
 export function Attention(
   [query, key, value, mask, pastKey, pastValue, nonpadLengths]: Inputs,
@@ -121,6 +123,10 @@ export function Attention(
   const shown = [raw, capped, bias ? tf.add(capped, bias) : capped, weights][qk_matmul_output_mode]!;
   return [flat ? mergeHeads(y) : y, presentKey, presentValue, shown];
 }
+Attention.facts = facts({
+  mixes: alongAxesAfter(0),
+  note: "opset 23 and 24, grouped heads, past keys and values",
+});
 
 interface RotaryAttributes {
   readonly interleaved?: number;
@@ -165,3 +171,4 @@ export function RotaryEmbedding(
   const y = turned < size ? tf.concat([rotated, part(turned, size - turned)], 3) : rotated;
   return flat ? mergeHeads(y) : y;
 }
+RotaryEmbedding.facts = facts({ mixes: alongAxesAfter(0) });

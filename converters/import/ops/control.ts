@@ -1,6 +1,8 @@
 import { notTrainable } from "../../errors.ts";
 import { slice } from "../../kernels/movement.ts";
+import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
+import { facts, plain } from "../operator.ts";
 import {
   dimsOf,
   type HostTensor,
@@ -32,11 +34,12 @@ function stack(values: readonly Value[], axis = 0): Value {
   return tf.stack(values.map(toTensor), axis < 0 ? axis + dims.length + 1 : axis);
 }
 
-/** The branch is chosen while the graph is walked: the condition must follow from shapes and constants. */
+/** The branch is chosen while the graph is imported: the condition must follow from shapes and constants. */
 export function If([condition]: Inputs, _: object, context: OperatorContext): Value[] {
   const [chosen] = toNumbers(condition, "cond", context);
   return context.subgraph!(chosen ? "then_branch" : "else_branch", []);
 }
+If.facts = plain;
 
 /** Unrolled: trip count and condition must follow from shapes and constants. */
 export function Loop([trips, condition, ...initial]: Inputs, _: object, context: OperatorContext): Value[] {
@@ -59,6 +62,7 @@ export function Loop([trips, condition, ...initial]: Inputs, _: object, context:
   }
   return [...carried, ...scans.map((values) => stack(values))];
 }
+Loop.facts = plain;
 
 interface ScanAttributes {
   readonly num_scan_inputs: number;
@@ -118,3 +122,12 @@ export function Scan(
   }
   return [...carried, ...scans.map((values, i) => stack(values, scan_output_axes[i] ?? 0))];
 }
+Scan.facts = facts({
+  mixes: ({ attributes: { num_scan_inputs, scan_input_axes = [] }, inputs, axes }) => {
+    const states = inputs.length - Number(num_scan_inputs);
+    return axes.inputs.some((axis, i) => {
+      const scanned = (scan_input_axes as readonly number[])[i - states] ?? 0;
+      return i >= states && axis >= 0 && axis === positiveAxis(scanned, dimsOf(inputs[i]!).length);
+    });
+  },
+});

@@ -1,11 +1,12 @@
+import { elementCount } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { conv, convInputGrad, padSpatial } from "../../kernels/conv.ts";
 import { maxPool, maxPoolIndices, sumPool } from "../../kernels/pool.ts";
 import { sample } from "../../kernels/sample.ts";
 import { scatterRows } from "../../kernels/scatter.ts";
-import { product } from "../../kernels/shape.ts";
 import { outputSpatial, resolveWindow, taps, type WindowAttributes } from "../../kernels/window.ts";
 import { tf } from "../../tf.ts";
+import { alongAxesAfter, facts, unlessBatchIn } from "../operator.ts";
 import { type Inputs, type OperatorContext, toNumbers, toTensor, type Value } from "../value.ts";
 import { matMul } from "./linalg.ts";
 
@@ -31,6 +32,7 @@ export function Conv(
     outputShape: [input.shape[0]!, filter.shape[0]!, ...spatial],
   });
 }
+Conv.facts = facts({ mixes: unlessBatchIn(0) });
 
 interface TransposeAttributes extends WindowAttributes {
   readonly group?: number;
@@ -80,6 +82,7 @@ export function ConvTranspose([x, w, b]: Inputs, attributes: TransposeAttributes
   });
   return b ? tf.add(y, tf.reshape(toTensor(b), [-1, ...ones])) : y;
 }
+ConvTranspose.facts = facts({ mixes: unlessBatchIn(0) });
 
 interface PoolingAttributes extends WindowAttributes {
   readonly kernel_shape: readonly number[];
@@ -119,20 +122,24 @@ export function MaxPool(
   const indices = maxPoolIndices(t, attributes);
   return [y, storage_order === 0 ? indices : columnMajor(indices, t.shape.slice(2))];
 }
+MaxPool.facts = facts({ mixes: alongAxesAfter(1), integers: "keeps" });
 
 /** Re-counts flat row-major places within each plane with the first spatial axis fastest. */
 function columnMajor(indices: tf.Tensor, spatial: readonly number[]): tf.Tensor {
   const int = (v: number) => tf.scalar(v, "int32");
-  const size = product(spatial);
+  const size = elementCount(spatial);
   const quotient = (a: tf.Tensor, b: number) => tf.floorDiv(a, int(b));
   const plane = tf.mul(quotient(indices, size), int(size));
   return spatial.reduce<tf.Tensor>((sum, d, axis) => {
-    const at = tf.mod(quotient(indices, product(spatial.slice(axis + 1))), int(d));
-    return tf.add(sum, tf.mul(at, int(product(spatial.slice(0, axis)))));
+    const at = tf.mod(quotient(indices, elementCount(spatial.slice(axis + 1))), int(d));
+    return tf.add(sum, tf.mul(at, int(elementCount(spatial.slice(0, axis)))));
   }, plane);
 }
 
-/** Puts each value back where MaxPool's Indices say, zeros elsewhere; a larger output_shape is filled up at the ends. */
+/**
+ * Puts each value back where MaxPool's Indices say, zeros elsewhere; a larger output_shape is filled up at
+ * the ends.
+ */
 export function MaxUnpool(
   [x, indices, outputShape]: Inputs,
   { kernel_shape, ...rest }: WindowAttributes & { kernel_shape: readonly number[] },
@@ -148,15 +155,19 @@ export function MaxUnpool(
   const shape = [...t.shape.slice(0, 2), ...inferred];
   const wanted = outputShape ? toNumbers(outputShape, "output_shape", context) : shape;
   const places = tf.reshape(tf.cast(toTensor(indices!), "int32"), [-1]);
-  const zeros = tf.zeros([product(shape), 1]);
+  const zeros = tf.zeros([elementCount(shape), 1]);
   const y = tf.reshape(scatterRows(zeros, places, tf.reshape(t, [t.size, 1]), "none"), shape);
   return padSpatial(y, [
     ...inferred.map(() => 0),
     ...inferred.map((d, i) => wanted[wanted.length - rank + i]! - d),
   ]);
 }
+MaxUnpool.facts = facts({ mixes: alongAxesAfter(1) });
 
-/** Columns [N, C·block, L] added up at their places in the image: the input gradient of a convolution with unit taps. */
+/**
+ * Columns [N, C·block, L] added up at their places in the image: the input gradient of a convolution with
+ * unit taps.
+ */
 export function Col2Im(
   [columns, imageShape, blockShape]: Inputs,
   attributes: WindowAttributes,
@@ -167,7 +178,7 @@ export function Col2Im(
   const kernel = toNumbers(blockShape, "block_shape", context);
   const window = resolveWindow(kernel, image, attributes);
   const [n, rows] = t.shape as [number, number];
-  const block = product(kernel);
+  const block = elementCount(kernel);
   const channels = rows / block;
   const taps = new Float32Array(rows * block);
   for (let i = 0; i < rows; i++) taps[i * block + (i % block)] = 1;
@@ -181,8 +192,15 @@ export function Col2Im(
     outputShape,
   });
 }
+Col2Im.facts = facts({
+  mixes: alongAxesAfter(0),
+  note: "as in ONNX; ONNX Runtime 1.30 itself errs with dilations in 1-D and 3-D",
+});
 
-/** A convolution whose taps read at real places: window position + offset, bilinear, zeros outside, times the mask. */
+/**
+ * A convolution whose taps read at real places: window position + offset, bilinear, zeros outside, times the
+ * mask.
+ */
 export function DeformConv(
   [x, w, offset, b, mask]: Inputs,
   { group = 1, offset_group = 1, ...rest }: WindowAttributes & { group?: number; offset_group?: number },
@@ -192,7 +210,7 @@ export function DeformConv(
   const [o, perGroup, ...kernel] = filter.shape as [number, number, ...number[]];
   const window = resolveWindow(kernel, input.shape.slice(2), rest);
   const spatial = outputSpatial(input.shape.slice(2), window);
-  const [k, l] = [product(kernel), product(spatial)];
+  const [k, l] = [elementCount(kernel), elementCount(spatial)];
   const expected = offset_group * kernel.length * k;
   if (offsets.shape[1] !== expected)
     throw new Error(
@@ -201,7 +219,7 @@ export function DeformConv(
   const groups = n * offset_group;
   // Axis r of the place that each tap meets at each window position, [1, k·l].
   const fixed = kernel.map((_, r) => {
-    const stride = product(spatial.slice(r + 1));
+    const stride = elementCount(spatial.slice(r + 1));
     const places = taps(window).flatMap((tap) =>
       Array.from(
         { length: l },
@@ -221,6 +239,7 @@ export function DeformConv(
   const y = tf.reshape(matMul(rows, sides, false, false), [n, o, ...spatial]);
   return b ? tf.add(y, tf.reshape(toTensor(b), [o, ...spatial.map(() => 1)])) : y;
 }
+DeformConv.facts = facts({ mixes: unlessBatchIn(0, -1, 0, -1, 0) });
 
 /** Window sums over window sizes; what ceil_mode adds past the padding never counts. */
 export function AveragePool([x]: Inputs, attributes: PoolingAttributes): Value {
@@ -250,15 +269,18 @@ export function AveragePool([x]: Inputs, attributes: PoolingAttributes): Value {
   }
   return tf.mul(sumPool(t, a), counts);
 }
+AveragePool.facts = facts({ mixes: alongAxesAfter(1) });
 
 const spatialAxes = (x: tf.Tensor) => x.shape.map((_, i) => i).slice(2);
 export const GlobalAveragePool = ([x]: Inputs): Value =>
   tf.mean(toTensor(x!), spatialAxes(toTensor(x!)), true);
+GlobalAveragePool.facts = facts({ mixes: alongAxesAfter(1) });
 /** One window over everything: unlike tf.max, its gradient goes to the first maximum only. */
 export function GlobalMaxPool([x]: Inputs): Value {
   const t = toTensor(x!);
   return maxPool(t, pooling(t, { kernel_shape: t.shape.slice(2) }).attributes);
 }
+GlobalMaxPool.facts = facts({ mixes: alongAxesAfter(1) });
 
 /** A window of zeros has norm 0 and, by choice, gradient 0: the root's own would be infinite. */
 const TINY = 1e-30;
@@ -274,7 +296,9 @@ export function LpPool([x]: Inputs, { p = 2, ...rest }: PoolingAttributes & { p?
   const t = toTensor(x!);
   return root(sumPool(powers(t, p), pooling(t, rest).attributes), p);
 }
+LpPool.facts = facts({ mixes: alongAxesAfter(1) });
 export function GlobalLpPool([x]: Inputs, { p = 2 }: { p?: number }): Value {
   const t = toTensor(x!);
   return root(tf.sum(powers(t, p), spatialAxes(t), true), p);
 }
+GlobalLpPool.facts = facts({ mixes: alongAxesAfter(1) });

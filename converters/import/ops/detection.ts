@@ -1,5 +1,6 @@
 import { gather } from "../../kernels/movement.ts";
 import { tf } from "../../tf.ts";
+import { always, facts } from "../operator.ts";
 import {
   dimsOf,
   host,
@@ -9,7 +10,8 @@ import {
   toTensor,
   type Value,
 } from "../value.ts";
-import { firstMaxima } from "./image.ts";
+import { firstMaxima, regional } from "./image.ts";
+import { knownShape } from "./indexing.ts";
 
 type Box = readonly [low: readonly [number, number], high: readonly [number, number]];
 
@@ -35,7 +37,10 @@ function overlap([a, b]: Box, [c, d]: Box): number {
   return total > 0 ? shared / total : 0;
 }
 
-/** [batch, class, box] of the boxes kept per class, best score first; how many hangs on the data, so host values only. */
+/**
+ * [batch, class, box] of the boxes left per class, best score first. How many depends on the data: host
+ * values only.
+ */
 export function NonMaxSuppression(
   [boxes, scores, maximum, iouThreshold, scoreThreshold]: Inputs,
   { center_point_box = 0 }: { center_point_box?: number },
@@ -69,8 +74,22 @@ export function NonMaxSuppression(
   }
   return host("int64", [selected.length / 3, 3], selected);
 }
+NonMaxSuppression.facts = facts({
+  mixes: always,
+  gradient: "zero",
+  frozen: {
+    0: "boxes of NonMaxSuppression",
+    1: "scores of NonMaxSuppression",
+    3: "threshold of NonMaxSuppression",
+    4: "threshold of NonMaxSuppression",
+  },
+  note: knownShape,
+});
 
-/** Maxima over the bins of each region [image, x1, y1, x2, y2], rounded to whole pixels; regions are host values. */
+/**
+ * Maxima over the bins of each region [image, x1, y1, x2, y2], rounded to whole pixels; regions are host
+ * values.
+ */
 export function MaxRoiPool(
   [x, rois]: Inputs,
   { pooled_shape, spatial_scale = 1 }: { pooled_shape: readonly number[]; spatial_scale?: number },
@@ -105,7 +124,7 @@ export function MaxRoiPool(
         bins.push(bin);
       }
   }
-  // A row of zeros behind the pixels is what an empty bin holds.
+  // An empty bin holds 0: its place is a row of zeros after the pixels.
   const rows = tf.concat([tf.reshape(tf.transpose(t, [0, 2, 3, 1]), [n * h * w, c]), tf.zeros([1, c])]);
   const filled = bins.map((bin) => (bin.length > 0 ? bin : [n * h * w]));
   const taps = Math.max(...filled.map((bin) => bin.length));
@@ -117,3 +136,4 @@ export function MaxRoiPool(
   );
   return tf.transpose(tf.reshape(maxima, [count, oh, ow, c]), [0, 3, 1, 2]);
 }
+MaxRoiPool.facts = regional;

@@ -1,11 +1,15 @@
+import { elementCount } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { expand, slice } from "../../kernels/movement.ts";
-import { product } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
-import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
+import { facts } from "../operator.ts";
+import { dimsOf, type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 import { matMul } from "./linalg.ts";
 
-/** A tensor whose axes carry labels; "0", "1" … are the axes behind an ellipsis, counted from the right. */
+/**
+ * A tensor whose axes carry labels; "0", "1" … are the axes that an ellipsis stands for, counted from the
+ * right.
+ */
 interface Term {
   readonly x: tf.Tensor;
   readonly labels: readonly string[];
@@ -45,14 +49,16 @@ function diagonal(term: Term): Term {
   return diagonal({ x, labels: [...rest.map((i) => labels[i]!), twice] });
 }
 
-/** Sums over the labels that nobody needs any more. */
+/** Sums over the labels that neither the output nor a later operand has. */
 function summed({ x, labels }: Term, needed: ReadonlySet<string>): Term {
   const axes = labels.map((_, i) => i).filter((i) => !needed.has(labels[i]!));
   if (axes.length === 0) return { x, labels };
   return { x: tf.sum(x, axes), labels: labels.filter((label) => needed.has(label)) };
 }
 
-/** One batched matrix product: shared labels that stay are its batch, shared labels that go are contracted. */
+/**
+ * One batched matrix product: shared labels that stay are its batch, shared labels that go are contracted.
+ */
 function multiply(a: Term, b: Term, needed: ReadonlySet<string>): Term {
   const shared = a.labels.filter((label) => b.labels.includes(label));
   const batch = shared.filter((label) => needed.has(label));
@@ -63,7 +69,7 @@ function multiply(a: Term, b: Term, needed: ReadonlySet<string>): Term {
   const common = (labels: readonly string[]) => labels.map((l) => Math.max(size(a, l), size(b, l)));
   const [batchShape, innerShape] = [common(batch), common(contracted)];
   const [leftShape, rightShape] = [left.map((l) => size(a, l)), right.map((l) => size(b, l))];
-  // Axes of length 1 behind an ellipsis broadcast.
+  // Axes of length 1 that an ellipsis stands for broadcast.
   const x = expand(arrange(a, [...batch, ...left, ...contracted]), [
     ...batchShape,
     ...leftShape,
@@ -74,15 +80,34 @@ function multiply(a: Term, b: Term, needed: ReadonlySet<string>): Term {
     ...innerShape,
     ...rightShape,
   ]);
-  const inner = product(innerShape);
+  const inner = elementCount(innerShape);
   const z = matMul(
-    tf.reshape(x, [product(batchShape), product(leftShape), inner]),
-    tf.reshape(y, [product(batchShape), inner, product(rightShape)]),
+    tf.reshape(x, [elementCount(batchShape), elementCount(leftShape), inner]),
+    tf.reshape(y, [elementCount(batchShape), inner, elementCount(rightShape)]),
   );
   return {
     x: tf.reshape(z, [...batchShape, ...leftShape, ...rightShape]),
     labels: [...batch, ...left, ...right],
   };
+}
+
+/**
+ * The labels of every operand's axes and of the output's; undefined where the equation names another number
+ * of operands.
+ */
+function parsed(equation: string, ranks: readonly number[]) {
+  const [terms = "", output] = equation.replaceAll(/\s/g, "").split("->") as [string?, string?];
+  const texts = terms.split(",");
+  if (texts.length !== ranks.length) return undefined;
+  const labels = texts.map((text, i) => labelsOf(text, ranks[i]!));
+  const hidden = [...new Set(labels.flat().filter((label) => /\d/.test(label)))].sort(
+    (a, b) => Number(b) - Number(a),
+  );
+  const named = (text: string) => labelsOf(text, text.replace("...", "").length + hidden.length);
+  // Without an arrow: the ellipsis, then every label that stands once in the whole equation, sorted.
+  const written = texts.join("").replaceAll(".", "");
+  const once = [...new Set(written)].filter((label) => written.split(label).length === 2).sort();
+  return { labels, wanted: output === undefined ? [...hidden, ...once] : named(output) };
 }
 
 /** Diagonals first, then sums, then one matrix product per further operand, from left to right. */
@@ -91,24 +116,18 @@ export function Einsum(
   { equation }: { equation: string },
   { where }: OperatorContext,
 ): Value {
-  const [terms = "", output] = equation.replaceAll(/\s/g, "").split("->") as [string?, string?];
-  const texts = terms.split(",");
-  if (texts.length !== inputs.length)
+  const tensors = inputs.map((input) => toTensor(input!));
+  const found = parsed(
+    equation,
+    tensors.map(({ rank }) => rank),
+  );
+  if (!found)
     throw notTrainable(
       "EINSUM_TERMS",
       `${where}: the equation "${equation}" does not name ${inputs.length} inputs.`,
     );
-  const operands = inputs.map((input, i) => {
-    const x = toTensor(input!);
-    return diagonal({ x, labels: labelsOf(texts[i]!, x.rank) });
-  });
-  const all = operands.flatMap(({ labels }) => labels);
-  const hidden = [...new Set(all.filter((label) => /\d/.test(label)))].sort((a, b) => Number(b) - Number(a));
-  const named = (text: string) => labelsOf(text, text.replace("...", "").length + hidden.length);
-  // Without an arrow: the ellipsis, then every label that stands once in the whole equation, sorted.
-  const written = texts.join("").replaceAll(".", "");
-  const once = [...new Set(written)].filter((label) => written.split(label).length === 2).sort();
-  const wanted = output === undefined ? [...hidden, ...once] : named(output);
+  const { wanted } = found;
+  const operands = tensors.map((x, i) => diagonal({ x, labels: found.labels[i]! }));
 
   const needed = (from: number) =>
     new Set([...wanted, ...operands.slice(from).flatMap(({ labels }) => labels)]);
@@ -122,3 +141,12 @@ export function Einsum(
   }
   return arrange(result, wanted);
 }
+Einsum.facts = facts({
+  // A label that is summed over, or is not the same everywhere.
+  mixes: ({ attributes, inputs, axes: { inputs: batch } }) => {
+    const ranks = inputs.map((x) => dimsOf(x!).length);
+    const { labels, wanted } = parsed(String(attributes["equation"]), ranks)!;
+    const held = new Set(batch.flatMap((axis, i) => (axis < 0 ? [] : [labels[i]![axis]!])));
+    return held.size > 1 || !wanted.includes([...held][0]!);
+  },
+});

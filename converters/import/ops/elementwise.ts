@@ -16,6 +16,7 @@ import { broadcastShape, mapPairs } from "../../kernels/broadcast.ts";
 import { expand } from "../../kernels/movement.ts";
 import type { DataType } from "../../onnx/model.ts";
 import { tf } from "../../tf.ts";
+import { facts, type OperatorFacts, operator, plain } from "../operator.ts";
 import {
   type HostTensor,
   host,
@@ -26,6 +27,13 @@ import {
   toTensor,
   type Value,
 } from "../value.ts";
+
+const arithmetic: OperatorFacts = { ...plain, integers: "wraps", freezesNumbers: true };
+const keeping: OperatorFacts = { ...plain, integers: "keeps" };
+const zero: OperatorFacts = { ...plain, gradient: "zero" };
+const wrapping: OperatorFacts = { ...plain, integers: "wraps" };
+const extreme: OperatorFacts = { ...keeping, freezesNumbers: true };
+const keepingZero: OperatorFacts = { ...keeping, gradient: "zero" };
 
 type Binary = (a: tf.Tensor, b: tf.Tensor) => tf.Tensor;
 
@@ -42,7 +50,9 @@ export const stored = (dtype: DataType): ((v: number) => number) => {
   return signed ? (v) => wrapped(v + 2 ** (signed - 1), signed) - 2 ** (signed - 1) : (v) => v;
 };
 
-/** An int32 tensor as a narrower type holds it: what lies outside its range comes back in at the other end. */
+/**
+ * An int32 tensor as a narrower type holds it: what lies outside its range comes back in at the other end.
+ */
 export function storedTensor(x: tf.Tensor, dtype: DataType): tf.Tensor {
   const [unsigned, signed] = [UNSIGNED[dtype], SIGNED[dtype]];
   const number = (v: number) => tf.scalar(v, "int32");
@@ -68,29 +78,37 @@ export function hostBinary(
 export const hostUnary = (x: HostTensor, f: (x: number) => number, dtype = x.dtype): HostTensor =>
   host(dtype, x.array.shape, x.array.data.map(f).map(stored(dtype)));
 
-const binary =
-  (onHost: (x: number, y: number, dtype: DataType) => number, onFloats: Binary, onIntegers = onFloats) =>
-  ([a, b]: Inputs): Value => {
+const binary = (
+  facts: OperatorFacts,
+  onHost: (x: number, y: number, dtype: DataType) => number,
+  onFloats: Binary,
+  onIntegers = onFloats,
+) =>
+  operator(facts, ([a, b]: Inputs): Value => {
     if (isHost(a) && isHost(b)) return hostBinary(a, b, (x, y) => onHost(x, y, a.dtype));
     const [x, y] = [toTensor(a!), toTensor(b!)];
     return x.dtype === "float32" ? onFloats(x, y) : onIntegers(x, y);
-  };
+  });
 
-export const Add = binary((x, y) => x + y, tf.add);
-export const Sub = binary((x, y) => x - y, tf.sub);
+export const Add = binary(arithmetic, (x, y) => x + y, tf.add);
+export const Sub = binary(arithmetic, (x, y) => x - y, tf.sub);
 export const Mul = binary(
+  arithmetic,
   (x, y, dtype) => (dtype === "int32" ? Math.imul(x, y) : x * y),
   tf.mul,
   integerMultiply,
 );
 /** Integers truncate toward zero. */
 export const Div = binary(
+  { ...keeping, freezesNumbers: true },
   (x, y, dtype) => (isFloatType(dtype) ? x / y : Math.trunc(x / y)),
   tf.div,
   integerDivide,
 );
 
-/** Pow with a constant exponent stays differentiable at negative bases: x² and x³ are products, x^½ a root. */
+/**
+ * Pow with a constant exponent stays differentiable at negative bases: x² and x³ are products, x^½ a root.
+ */
 export function Pow([x, y]: Inputs): Value {
   if (isHost(x) && isHost(y)) {
     const finish = isFloatType(x.dtype) ? (v: number) => v : Math.trunc;
@@ -109,11 +127,13 @@ export function Pow([x, y]: Inputs): Value {
   }
   return tf.pow(base, tf.cast(toTensor(y!), "float32"));
 }
+Pow.facts = facts({ ...plain, freezesNumbers: true });
 
 export function Mod([a, b]: Inputs, { fmod = 0 }: { fmod?: number }): Value {
   if (isHost(a) && isHost(b)) return hostBinary(a, b, (x, y) => remainder(x, y, fmod !== 0));
   return modulo(toTensor(a!), toTensor(b!), fmod !== 0);
 }
+Mod.facts = keeping;
 
 /** Bit by bit also above 2^31, where JavaScript's own operators would cut off. */
 const bits =
@@ -122,18 +142,21 @@ const bits =
     Number(f(BigInt(x), BigInt(y)));
 const xor = bits((x, y) => x ^ y);
 export const BitwiseAnd = binary(
+  keepingZero,
   bits((x, y) => x & y),
   bitwiseAnd,
 );
 export const BitwiseOr = binary(
+  keepingZero,
   bits((x, y) => x | y),
   bitwiseOr,
 );
-export const BitwiseXor = binary(xor, bitwiseXor);
+export const BitwiseXor = binary(keepingZero, xor, bitwiseXor);
 export const BitwiseNot = ([x]: Inputs): Value =>
   isHost(x)
     ? hostUnary(x, (v) => -1 - v)
     : bitwiseXor(toTensor(x!), tf.fill((x as tf.Tensor).shape, -1, "int32"));
+BitwiseNot.facts = facts({ ...zero, integers: "wraps" });
 /** Unsigned integers. */
 export function BitShift(
   [x, y]: Inputs,
@@ -149,42 +172,51 @@ export function BitShift(
   if (isHost(x) && isHost(y)) return hostBinary(x, y, left ? bits((v, n) => v << n) : bits((v, n) => v >> n));
   return (left ? shiftLeft : shiftRight)(toTensor(x!), toTensor(y!));
 }
+BitShift.facts = facts({
+  ...zero,
+  integers: "wraps",
+  note: "on data a left shift of 32- or 64-bit integers may not overflow: they are carried as int32",
+});
 
-const unary =
-  (onHost: (x: number) => number, onFloats: (x: tf.Tensor) => tf.Tensor, onIntegers = onFloats) =>
-  ([x]: Inputs): Value => {
+const unary = (
+  facts: OperatorFacts,
+  onHost: (x: number) => number,
+  onFloats: (x: tf.Tensor) => tf.Tensor,
+  onIntegers = onFloats,
+) =>
+  operator(facts, ([x]: Inputs): Value => {
     if (isHost(x)) return hostUnary(x, onHost);
     const t = x as tf.Tensor;
     return t.dtype === "float32" ? onFloats(t) : onIntegers(t);
-  };
+  });
 
 const roundHalfEven = (x: number) => {
   const r = Math.round(x);
   return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r;
 };
 
-export const Sqrt = unary(Math.sqrt, tf.sqrt);
-export const Exp = unary(Math.exp, tf.exp);
-export const Log = unary(Math.log, tf.log);
-export const Neg = unary((x) => -x, tf.neg);
+export const Sqrt = unary(plain, Math.sqrt, tf.sqrt);
+export const Exp = unary(plain, Math.exp, tf.exp);
+export const Log = unary(plain, Math.log, tf.log);
+export const Neg = unary(wrapping, (x) => -x, tf.neg);
 /** tfjs's abs keeps integers in float32. */
-export const Abs = unary(Math.abs, absolute, (x) => tf.maximum(x, tf.neg(x)));
-export const Reciprocal = unary((x) => 1 / x, tf.reciprocal);
-export const Floor = unary(Math.floor, tf.floor);
-export const Ceil = unary(Math.ceil, tf.ceil);
-export const Round = unary(roundHalfEven, tf.round);
-export const Sign = unary(Math.sign, tf.sign);
-export const Sin = unary(Math.sin, tf.sin);
-export const Cos = unary(Math.cos, tf.cos);
-export const Tan = unary(Math.tan, tf.tan);
-export const Asin = unary(Math.asin, tf.asin);
-export const Acos = unary(Math.acos, tf.acos);
-export const Atan = unary(Math.atan, tf.atan);
-export const Sinh = unary(Math.sinh, tf.sinh);
-export const Cosh = unary(Math.cosh, tf.cosh);
-export const Asinh = unary(Math.asinh, tf.asinh);
-export const Acosh = unary(Math.acosh, tf.acosh);
-export const Atanh = unary(Math.atanh, tf.atanh);
+export const Abs = unary(wrapping, Math.abs, absolute, (x) => tf.maximum(x, tf.neg(x)));
+export const Reciprocal = unary(plain, (x) => 1 / x, tf.reciprocal);
+export const Floor = unary(zero, Math.floor, tf.floor);
+export const Ceil = unary(zero, Math.ceil, tf.ceil);
+export const Round = unary(zero, roundHalfEven, tf.round);
+export const Sign = unary(keepingZero, Math.sign, tf.sign);
+export const Sin = unary(plain, Math.sin, tf.sin);
+export const Cos = unary(plain, Math.cos, tf.cos);
+export const Tan = unary(plain, Math.tan, tf.tan);
+export const Asin = unary(plain, Math.asin, tf.asin);
+export const Acos = unary(plain, Math.acos, tf.acos);
+export const Atan = unary(plain, Math.atan, tf.atan);
+export const Sinh = unary(plain, Math.sinh, tf.sinh);
+export const Cosh = unary(plain, Math.cosh, tf.cosh);
+export const Asinh = unary(plain, Math.asinh, tf.asinh);
+export const Acosh = unary(plain, Math.acosh, tf.acosh);
+export const Atanh = unary(plain, Math.atanh, tf.atanh);
 
 /** Abramowitz and Stegun 7.1.6 near zero, 7.1.14 (a continued fraction) further out. */
 function erf(x: number): number {
@@ -203,14 +235,16 @@ function erf(x: number): number {
   for (let n = 60; n > 0; n--) fraction = n / 2 / (z + fraction);
   return Math.sign(x) * (1 - Math.exp(-z * z) / Math.sqrt(Math.PI) / (z + fraction));
 }
-export const Erf = unary(erf, tf.erf);
+export const Erf = unary(plain, erf, tf.erf);
 
-const variadic =
-  (onHost: (x: number, y: number) => number, onTensor: Binary) =>
-  (inputs: Inputs): Value =>
-    (inputs as readonly Value[]).reduce((a, b) =>
-      isHost(a) && isHost(b) ? hostBinary(a, b, onHost) : onTensor(toTensor(a), toTensor(b)),
-    );
+const variadic = (facts: OperatorFacts, onHost: (x: number, y: number) => number, onTensor: Binary) =>
+  operator(
+    facts,
+    (inputs: Inputs): Value =>
+      (inputs as readonly Value[]).reduce((a, b) =>
+        isHost(a) && isHost(b) ? hostBinary(a, b, onHost) : onTensor(toTensor(a), toTensor(b)),
+      ),
+  );
 
 /** tfjs's gradients of maximum and minimum do not undo broadcasting. */
 const sameShaped =
@@ -219,11 +253,12 @@ const sameShaped =
     const shape = broadcastShape(a.shape, b.shape);
     return f(expand(a, shape), expand(b, shape));
   };
-export const Min = variadic(Math.min, sameShaped(tf.minimum));
-export const Max = variadic(Math.max, sameShaped(tf.maximum));
-export const Sum = variadic((x, y) => x + y, tf.add);
+export const Min = variadic(extreme, Math.min, sameShaped(tf.minimum));
+export const Max = variadic(extreme, Math.max, sameShaped(tf.maximum));
+export const Sum = variadic(plain, (x, y) => x + y, tf.add);
 export function Mean(inputs: Inputs): Value {
   const sum = Sum(inputs);
   const count = inputs.length;
   return isHost(sum) ? hostUnary(sum, (v) => v / count) : tf.div(sum, tf.scalar(count));
 }
+Mean.facts = plain;

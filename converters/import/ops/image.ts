@@ -1,10 +1,31 @@
+import { elementCount } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { gather } from "../../kernels/movement.ts";
 import { resize } from "../../kernels/resize.ts";
 import { type Padding, sample } from "../../kernels/sample.ts";
-import { product } from "../../kernels/shape.ts";
+import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
-import { type Inputs, type OperatorContext, toNumbers, toTensor, type Value } from "../value.ts";
+import {
+  along,
+  alongAxesAfter,
+  axesFrom,
+  facts,
+  grown,
+  numbersOf,
+  type OperatorFacts,
+  operator,
+  resizesBatch,
+  withInts,
+} from "../operator.ts";
+import {
+  dimsOf,
+  type Inputs,
+  isHost,
+  type OperatorContext,
+  toNumbers,
+  toTensor,
+  type Value,
+} from "../value.ts";
 
 interface ResizeAttributes {
   readonly antialias?: number;
@@ -101,18 +122,28 @@ const givenNumbers = (value: Value | undefined, operand: string, context: Operat
   return numbers.length > 0 ? numbers : undefined;
 };
 
+const upsampling: OperatorFacts = {
+  mixes: (node) => {
+    const scales = (node.attributes["scales"] as readonly number[]) ?? numbersOf(node.inputs[1]);
+    return (scales[node.axes.inputs[0]!] ?? 1) !== 1;
+  },
+  frozen: { 1: "setting of Upsample" },
+  note: "before opset 10; later Resize",
+};
 export const Upsample = (
   [x]: Inputs,
   { mode = "nearest", scales = [] }: { mode?: string; scales?: readonly number[] },
   { where }: OperatorContext,
 ): Value => resized(toTensor(x!), { scales }, { ...LEGACY, mode }, where);
+Upsample.facts = upsampling;
 export const Upsample_9 = (
   [x, scales]: Inputs,
   { mode = "nearest" }: { mode?: string },
   context: OperatorContext,
 ): Value =>
   resized(toTensor(x!), { scales: toNumbers(scales, "scales", context) }, { ...LEGACY, mode }, context.where);
-export const Resize_10 = Upsample_9;
+Upsample_9.facts = upsampling;
+export const Resize_10 = operator({ ...upsampling, frozen: { 1: "setting of Resize" } }, Upsample_9);
 export function Resize_11(
   [x, roi, scales, sizes]: Inputs,
   attributes: ResizeAttributes,
@@ -133,6 +164,25 @@ export function Resize_11(
     context.where,
   );
 }
+Resize_11.facts = facts({
+  mixes: (node) => {
+    const { attributes, inputs, axes } = node;
+    const [x, , scales] = inputs;
+    const listed = (attributes["axes"] as readonly number[]) ?? axesFrom(0, dimsOf(x!).length);
+    const at = listed.findIndex((a) => positiveAxis(a, dimsOf(x!).length) === axes.inputs[0]);
+    const { coordinate_transformation_mode: coordinates, keep_aspect_ratio_policy: policy = "stretch" } =
+      attributes;
+    const others = coordinates === "tf_crop_and_resize" || policy !== "stretch";
+    return at >= 0 && (others || (numbersOf(scales)[at] ?? 1) !== 1 || resizesBatch(node));
+  },
+  frozen: { 1: "setting of Resize", 2: "setting of Resize" },
+  rebatch: (batch) => {
+    const [axis, out] = [batch.axisOf(0), batch.own(batch.node.outputs[0]!)];
+    if (!isHost(batch.inputs[3]) || axis === undefined || axis < 0 || !out) return batch.inputs;
+    return withInts(batch.inputs, 3, grown(out, axis, batch));
+  },
+  note: "as ONNX Runtime where that departs from ONNX: align_corners counts whole output positions",
+});
 
 const LOWEST = -3.4028234663852886e38;
 
@@ -143,7 +193,10 @@ const INTERPOLATION: Readonly<Record<string, "nearest" | "linear" | "cubic">> = 
   cubic: "cubic",
   bicubic: "cubic",
 };
-/** x [N,C,D1…Dr] at the points of grid [N,o1…or,r], whose last axis counts from the last spatial axis; −1 and 1 are the borders. */
+/**
+ * x [N,C,D1…Dr] at the points of grid [N,o1…or,r], whose last axis counts from the last spatial axis; −1 and
+ * 1 are the borders.
+ */
 export function GridSample(
   [x, grid]: Inputs,
   {
@@ -160,9 +213,11 @@ export function GridSample(
   const spatial = t.shape.slice(2);
   const [n, ...rest] = g.shape as [number, ...number[]];
   const out = rest.slice(0, -1);
-  const points = tf.split(tf.reshape(g, [n, product(out), spatial.length]), spatial.length, 2).toReversed();
+  const points = tf
+    .split(tf.reshape(g, [n, elementCount(out), spatial.length]), spatial.length, 2)
+    .toReversed();
   const coordinates = spatial.map((length, i) => {
-    const shifted = tf.add(tf.reshape(points[i]!, [n, product(out)]), tf.scalar(1));
+    const shifted = tf.add(tf.reshape(points[i]!, [n, elementCount(out)]), tf.scalar(1));
     return align_corners
       ? tf.mul(shifted, tf.scalar((length - 1) / 2))
       : tf.sub(tf.mul(shifted, tf.scalar(length / 2)), tf.scalar(0.5));
@@ -174,8 +229,11 @@ export function GridSample(
   });
   return tf.reshape(y, [n, t.shape[1]!, ...out]);
 }
+GridSample.facts = facts({ mixes: alongAxesAfter(0) });
 
-/** The grid that GridSample takes: theta [N,r,r+1] times the homogeneous coordinates of an evenly spaced grid. */
+/**
+ * The grid that GridSample takes: theta [N,r,r+1] times the homogeneous coordinates of an evenly spaced grid.
+ */
 export function AffineGrid(
   [theta, size]: Inputs,
   { align_corners = 0 }: { align_corners?: number },
@@ -183,7 +241,7 @@ export function AffineGrid(
 ): Value {
   const [n, , ...spatial] = toNumbers(size, "size", context) as [number, number, ...number[]];
   const rank = spatial.length;
-  const count = product(spatial);
+  const count = elementCount(spatial);
   const base = new Float32Array(count * (rank + 1)).fill(1);
   for (let i = 0; i < count; i++) {
     let rest = i;
@@ -206,6 +264,7 @@ export function AffineGrid(
   );
   return tf.reshape(grid, [n, ...spatial, rank]);
 }
+AffineGrid.facts = facts({ mixes: alongAxesAfter(0) });
 
 interface RoiAttributes {
   readonly coordinate_transformation_mode?: string;
@@ -215,7 +274,16 @@ interface RoiAttributes {
   readonly sampling_ratio?: number;
   readonly spatial_scale?: number;
 }
-/** Bilinear samples inside each bin of each region; the number of samples hangs on the regions, so these are host values. */
+/** A region is taken out of one image, whose number it holds; the channels stay apart. */
+export const regional: OperatorFacts = {
+  mixes: along(() => [0, 2, 3]),
+  frozen: { 1: "regions of interest" },
+  note: "regions are constants",
+};
+/**
+ * Bilinear samples inside each bin of each region. The regions decide how many samples: they must be host
+ * values.
+ */
 function roiAlign(
   [x, rois, batch]: Inputs,
   halfPixel: boolean,
@@ -288,7 +356,10 @@ function roiAlign(
   return tf.transpose(tf.reshape(pooled, [images.length, oh, ow, c]), [0, 3, 1, 2]);
 }
 
-/** Largest of the first used[b] entries of values [bins, entries, channels]; the gradient goes to the first of equals. */
+/**
+ * Largest of the first used[b] entries of values [bins, entries, channels]; the gradient goes to the first of
+ * equals.
+ */
 export function firstMaxima(values: tf.Tensor, used: readonly number[]): tf.Tensor {
   const [bins, entries, c] = values.shape as [number, number, number];
   const beyond = used.flatMap((count) => Array.from({ length: entries }, (_, i) => (i < count ? 0 : LOWEST)));
@@ -302,8 +373,10 @@ export function firstMaxima(values: tf.Tensor, used: readonly number[]): tf.Tens
 
 export const RoiAlign = (inputs: Inputs, attributes: RoiAttributes, context: OperatorContext): Value =>
   roiAlign(inputs, false, attributes, context);
+RoiAlign.facts = regional;
 export const RoiAlign_16 = (
   inputs: Inputs,
   { coordinate_transformation_mode = "half_pixel", ...rest }: RoiAttributes,
   context: OperatorContext,
 ): Value => roiAlign(inputs, coordinate_transformation_mode === "half_pixel", rest, context);
+RoiAlign_16.facts = regional;

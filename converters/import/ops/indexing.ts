@@ -1,7 +1,9 @@
+import { elementCount } from "../../dims.ts";
 import { expand, gather, where } from "../../kernels/movement.ts";
 import { COMBINE, type Reduction, scatterRows, topKIndices, topPlaces } from "../../kernels/scatter.ts";
-import { positiveAxis, product } from "../../kernels/shape.ts";
+import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
+import { along, alongAxis, always, axesFrom, facts, type Mixing, plain } from "../operator.ts";
 import {
   dimsOf,
   type HostTensor,
@@ -15,11 +17,11 @@ import {
 } from "../value.ts";
 
 /** Row-major strides. */
-const stridesOf = (dims: readonly number[]) => dims.map((_, i) => product(dims.slice(i + 1)));
+const stridesOf = (dims: readonly number[]) => dims.map((_, i) => elementCount(dims.slice(i + 1)));
 /** f of every coordinate of a shape, row-major. */
 function overShape(shape: readonly number[], f: (at: readonly number[]) => number): number[] {
   const at = shape.map(() => 0);
-  return Array.from({ length: product(shape) }, () => {
+  return Array.from({ length: elementCount(shape) }, () => {
     const value = f(at);
     for (let d = shape.length - 1; d >= 0; d--) {
       if (++at[d]! < shape[d]!) break;
@@ -70,7 +72,10 @@ function elementPlaces(indices: Value, data: readonly number[], axis: number): V
   return weighted(indices, [data[axis]!], [strides[axis]!], false, base);
 }
 
-/** Row numbers in `data`, seen as [rows, rest], of the tuples in the last axis of indices; the first `batch` axes are shared. */
+/**
+ * Row numbers in `data`, seen as [rows, rest], of the tuples in the last axis of indices; the first `batch`
+ * axes are shared.
+ */
 function tuplePlaces(indices: Value, data: readonly number[], batch: number): Value {
   const dims = dimsOf(indices);
   const k = dims[dims.length - 1]!;
@@ -97,21 +102,37 @@ function takeRows(x: Value, places: Value, width: number, shape: readonly number
   return tf.reshape(gather(tf.reshape(t, [t.size / width, width]), flat, 0), [...shape]);
 }
 
+/**
+ * An element comes from, or goes to, any place along `axis`; along the other axes data and indices go
+ * together.
+ */
+const addressed: Mixing = ({ attributes: { axis = 0 }, inputs, axes: { inputs: batch } }) =>
+  batch[0]! >= 0 &&
+  (batch[0] === positiveAxis(Number(axis), dimsOf(inputs[0]!).length) || batch.some((at) => at !== batch[0]));
+/** The axes of the data that tuples of indices address; the first `shared` ones are common to both. */
+const addressedAxes = (shared: number, indices: Value): number[] =>
+  axesFrom(shared, shared + dimsOf(indices).at(-1)!);
+
 export function GatherElements([data, indices]: Inputs, { axis = 0 }: { axis?: number }): Value {
   const dims = dimsOf(data!);
   const places = elementPlaces(indices!, dims, positiveAxis(axis, dims.length));
   return takeRows(data!, places, 1, dimsOf(indices!));
 }
+GatherElements.facts = facts({ mixes: addressed, integers: "keeps" });
 export function GatherND([data, indices]: Inputs, { batch_dims = 0 }: { batch_dims?: number }): Value {
   const [dims, places] = [dimsOf(data!), dimsOf(indices!)];
   if (!sameShape(dims.slice(0, batch_dims), places.slice(0, batch_dims)))
     throw new Error(`data [${dims}] and indices [${places}] do not share their first ${batch_dims} axes`);
   const rest = dims.slice(batch_dims + places[places.length - 1]!);
-  return takeRows(data!, tuplePlaces(indices!, dims, batch_dims), product(rest), [
+  return takeRows(data!, tuplePlaces(indices!, dims, batch_dims), elementCount(rest), [
     ...places.slice(0, -1),
     ...rest,
   ]);
 }
+GatherND.facts = facts({
+  mixes: along(({ batch_dims = 0 }, _, [, indices]) => addressedAxes(Number(batch_dims), indices!)),
+  integers: "keeps",
+});
 
 const sameShape = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every((d, i) => d === b[i]);
@@ -151,9 +172,11 @@ export function ScatterElements(
   const places = elementPlaces(indices!, dims, positiveAxis(axis, dims.length));
   return putRows(data!, places, updates!, 1, reduction);
 }
+ScatterElements.facts = facts({ mixes: addressed, integers: "keeps" });
 /** The name of ScatterElements in opset 9 and 10. */
 export const Scatter = (inputs: Inputs, { axis = 0 }: { axis?: number }): Value =>
   ScatterElements(inputs, { axis });
+Scatter.facts = facts({ mixes: addressed });
 export function ScatterND(
   [data, indices, updates]: Inputs,
   { reduction = "none" }: { reduction?: Reduction },
@@ -162,10 +185,17 @@ export function ScatterND(
   const tuples = dimsOf(indices!);
   const rest = dims.slice(tuples.at(-1)!);
   checkUpdates(updates!, [...tuples.slice(0, -1), ...rest]);
-  return putRows(data!, tuplePlaces(indices!, dims, 0), updates!, product(rest), reduction);
+  return putRows(data!, tuplePlaces(indices!, dims, 0), updates!, elementCount(rest), reduction);
 }
+ScatterND.facts = facts({
+  mixes: along((_, __, [, indices]) => addressedAxes(0, indices!)),
+  integers: "keeps",
+});
 
-/** A cache with the update written along `axis` from write_indices[batch] on; "circular" starts over at the end. */
+/**
+ * A cache with the update written along `axis` from write_indices[batch] on; "circular" starts over at the
+ * end.
+ */
 export function TensorScatter(
   [cache, update, start]: Inputs,
   { axis = -2, mode = "linear" }: { axis?: number; mode?: string },
@@ -191,6 +221,13 @@ export function TensorScatter(
   }
   return ScatterElements([cache, indices, update], { axis: at });
 }
+TensorScatter.facts = facts({
+  mixes: ({ attributes: { axis = -2 }, inputs, axes: { inputs: batch } }) => {
+    const [cache, update, start = -1] = batch;
+    const at = positiveAxis(Number(axis), dimsOf(inputs[0]!).length);
+    return cache === at || update !== cache || (start >= 0 && cache !== 0);
+  },
+});
 
 function topK(x: Value, k: number, axis: number, largest: boolean): Value[] {
   const dims = dimsOf(x);
@@ -203,11 +240,13 @@ function topK(x: Value, k: number, axis: number, largest: boolean): Value[] {
 }
 export const TopK = ([x]: Inputs, { k, axis = -1 }: { k: number; axis?: number }): Value[] =>
   topK(x!, k, axis, true);
+TopK.facts = facts({ mixes: alongAxis(-1), tail: "ranks" });
 export const TopK_10 = (
   [x, k]: Inputs,
   { axis = -1, largest = 1 }: { axis?: number; largest?: number },
   context: OperatorContext,
 ): Value[] => topK(x!, toNumbers(k, "K", context)[0]!, axis, largest !== 0);
+TopK_10.facts = facts({ mixes: alongAxis(-1), tail: "ranks", note: "the gradient goes to the values taken" });
 
 export function Trilu([x, k]: Inputs, { upper = 1 }: { upper?: number }, context: OperatorContext): Value {
   const dims = dimsOf(x!);
@@ -226,6 +265,7 @@ export function Trilu([x, k]: Inputs, { upper = 1 }: { upper?: number }, context
   const open = expand(tf.tensor2d(Uint8Array.from(mask), [rows, columns], "bool"), dims);
   return where(open, t, tf.zeros(dims, t.dtype as "float32"));
 }
+Trilu.facts = facts({ mixes: along(() => [-2, -1]) });
 
 /** Along time_axis the first sequence_lens[batch] entries are reversed, the rest stays. */
 export function ReverseSequence(
@@ -254,6 +294,7 @@ export function ReverseSequence(
   const places = tf.add(tf.add(time, tf.mul(inside, turned)), tf.zeros(dims, "int32"));
   return GatherElements([x, places], { axis: time_axis });
 }
+ReverseSequence.facts = facts({ mixes: along(({ time_axis = 0 }) => [Number(time_axis)]) });
 
 /** The slices whose condition is true; without axis, elements of the flattened input. */
 export function Compress(
@@ -262,20 +303,28 @@ export function Compress(
   context: OperatorContext,
 ): Value {
   const chosen = toNumbers(condition, "condition", context).flatMap((c, i) => (c ? [i] : []));
-  const dims = axis === undefined ? [product(dimsOf(x!))] : dimsOf(x!);
+  const dims = axis === undefined ? [elementCount(dimsOf(x!))] : dimsOf(x!);
   const at = axis === undefined ? 0 : positiveAxis(axis, dims.length);
-  const inner = product(dims.slice(at + 1));
-  const outer = product(dims.slice(0, at));
+  const inner = elementCount(dims.slice(at + 1));
+  const outer = elementCount(dims.slice(0, at));
   const places = Array.from({ length: outer }, (_, o) => chosen.map((c) => o * dims[at]! + c)).flat();
   return takeRows(x!, host("int64", [places.length], places), inner, dims.with(at, chosen.length));
 }
+Compress.facts = facts({
+  mixes: along(({ axis }, rank) => (axis === undefined ? axesFrom(0, rank) : [Number(axis)])),
+  note: "the condition is a constant",
+});
 
+export const knownShape = "host values only: the output's shape depends on the data";
 const refuseTensor = (x: Value | undefined, operand: string, context: OperatorContext): HostTensor => {
   toNumbers(x, operand, context);
   return x as HostTensor;
 };
 
-/** Coordinates of the elements that are not zero, [rank, count]: a shape that depends on the data, so host values only. */
+/**
+ * Coordinates of the elements that are not zero, [rank, count]: a shape that depends on the data, so host
+ * values only.
+ */
 export function NonZero([x]: Inputs, _: object, context: OperatorContext): Value {
   const { array } = refuseTensor(x, "X", context);
   const strides = stridesOf(array.shape);
@@ -283,8 +332,11 @@ export function NonZero([x]: Inputs, _: object, context: OperatorContext): Value
   const rows = array.shape.map((d, axis) => found.map((i) => Math.floor(i / strides[axis]!) % d));
   return host("int64", [array.shape.length, found.length], rows.flat());
 }
+NonZero.facts = facts({ ...plain, gradient: "zero", frozen: { 0: "values of NonZero" }, note: knownShape });
 
-/** Distinct slices along `axis` (or elements), with first places, the way back, and counts; host values only. */
+/**
+ * Distinct slices along `axis` (or elements), with first places, the way back, and counts; host values only.
+ */
 export function Unique(
   [x]: Inputs,
   { axis, sorted = 1 }: { axis?: number; sorted?: number },
@@ -293,7 +345,11 @@ export function Unique(
   const { array, dtype } = refuseTensor(x, "X", context);
   const dims = axis === undefined ? [array.data.length] : [...array.shape];
   const at = axis === undefined ? 0 : positiveAxis(axis, dims.length);
-  const [outer, length, inner] = [product(dims.slice(0, at)), dims[at]!, product(dims.slice(at + 1))];
+  const [outer, length, inner] = [
+    elementCount(dims.slice(0, at)),
+    dims[at]!,
+    elementCount(dims.slice(at + 1)),
+  ];
   const sliceAt = (i: number) =>
     Array.from({ length: outer * inner }, (_, k) => {
       const [o, r] = [Math.floor(k / inner), k % inner];
@@ -329,3 +385,9 @@ export function Unique(
     list(chosen.map(({ count }) => count)),
   ];
 }
+Unique.facts = facts({
+  mixes: always,
+  gradient: "zero",
+  frozen: { 0: "values of Unique" },
+  note: knownShape,
+});

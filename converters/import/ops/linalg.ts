@@ -2,9 +2,13 @@ import { integerMatMul } from "../../kernels/arithmetic.ts";
 import { determinant } from "../../kernels/determinant.ts";
 import { expand } from "../../kernels/movement.ts";
 import { tf } from "../../tf.ts";
-import { type Inputs, toTensor, type Value } from "../value.ts";
+import { along, facts, plain } from "../operator.ts";
+import { dimsOf, type Inputs, toTensor, type Value } from "../value.ts";
 
-/** NumPy's matmul: 1-D operands get a temporary axis, batch axes broadcast. A matrix on the right of a batch is one product. */
+/**
+ * NumPy's matmul: 1-D operands get a temporary axis, batch axes broadcast. A matrix on the right of a batch
+ * is one product.
+ */
 export function matMul(a: tf.Tensor, b: tf.Tensor, transA = false, transB = false): tf.Tensor {
   if (a.rank === 1) {
     const y = matMul(tf.reshape(a, [1, a.size]), b, false, transB);
@@ -43,6 +47,11 @@ function sameBatch(a: tf.Tensor, b: tf.Tensor): [tf.Tensor, tf.Tensor] {
 const integerProduct = (a: tf.Tensor, b: tf.Tensor): tf.Tensor => integerMatMul(...sameBatch(a, b));
 
 export const MatMul = ([a, b]: Inputs): Value => matMul(toTensor(a!), toTensor(b!));
+MatMul.facts = facts({
+  // The axis that is summed over.
+  mixes: ({ inputs: [a, b], axes: { inputs: batch } }) =>
+    batch[0] === dimsOf(a!).length - 1 || batch[1] === Math.max(0, dimsOf(b!).length - 2),
+});
 
 /** alpha · A′ B′ + beta · C */
 export function Gemm(
@@ -64,6 +73,8 @@ export function Gemm(
   const bias = toTensor(c);
   return tf.add(y, beta === 1 ? bias : tf.mul(bias, tf.scalar(beta)));
 }
+Gemm.facts = facts({ ...plain, ignores: ({ beta }) => (beta === 0 ? [2] : []) });
 
 /** The determinants of [batch…, n, n]. */
 export const Det = ([x]: Inputs): Value => determinant(toTensor(x!));
+Det.facts = facts({ mixes: along(() => [-2, -1]) });

@@ -1,17 +1,27 @@
 import { tf } from "../../tf.ts";
+import { type OperatorFacts, operator, plain } from "../operator.ts";
 import { type Inputs, isHost, toTensor, type Value } from "../value.ts";
 import { hostBinary, hostUnary } from "./elementwise.ts";
 
-const binary =
-  (onHost: (a: number, b: number) => boolean, onTensor: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor) =>
-  ([a, b]: Inputs): Value =>
-    isHost(a) && isHost(b)
-      ? hostBinary(a, b, (x, y) => Number(onHost(x, y)), "bool")
-      : onTensor(toTensor(a!), toTensor(b!));
-const unary =
-  (onHost: (x: number) => boolean, onTensor: (x: tf.Tensor) => tf.Tensor) =>
-  ([x]: Inputs): Value =>
-    isHost(x) ? hostUnary(x, (v) => Number(onHost(v)), "bool") : onTensor(toTensor(x!));
+const zero: OperatorFacts = { ...plain, gradient: "zero" };
+
+const binary = (
+  onHost: (a: number, b: number) => boolean,
+  onTensor: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor,
+) =>
+  operator(
+    zero,
+    ([a, b]: Inputs): Value =>
+      isHost(a) && isHost(b)
+        ? hostBinary(a, b, (x, y) => Number(onHost(x, y)), "bool")
+        : onTensor(toTensor(a!), toTensor(b!)),
+  );
+const unary = (onHost: (x: number) => boolean, onTensor: (x: tf.Tensor) => tf.Tensor) =>
+  operator(
+    zero,
+    ([x]: Inputs): Value =>
+      isHost(x) ? hostUnary(x, (v) => Number(onHost(v)), "bool") : onTensor(toTensor(x!)),
+  );
 
 export const Equal = binary((a, b) => a === b, tf.equal);
 export const Greater = binary((a, b) => a > b, tf.greater);
@@ -39,3 +49,4 @@ export const IsInf = (
     return tf.logicalAnd(infinite, detect_positive ? tf.greater(x, zero) : tf.less(x, zero));
   })(inputs);
 };
+IsInf.facts = zero;

@@ -1,5 +1,6 @@
 import { gather } from "../../kernels/movement.ts";
 import { tf } from "../../tf.ts";
+import { alongAxesAfter, facts } from "../operator.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 import { LogSoftmax_13 } from "./activation.ts";
 import { GatherElements } from "./indexing.ts";
@@ -9,7 +10,10 @@ interface LossAttributes {
   readonly reduction?: string;
 }
 
-/** −weight[target] · input[n, target, d…]; "mean" divides by the sum of the weights; ignored targets weigh nothing. */
+/**
+ * −weight[target] · input[n, target, d…]; "mean" divides by the sum of the weights; ignored targets weigh
+ * nothing.
+ */
 function negativeLogLikelihood(
   [input, target, weight]: Inputs,
   { ignore_index, reduction = "mean" }: LossAttributes,
@@ -34,6 +38,7 @@ export const NegativeLogLikelihoodLoss = (
   [input, target, weight]: Inputs,
   attributes: LossAttributes,
 ): Value => negativeLogLikelihood([toTensor(input!), target, weight], attributes);
+NegativeLogLikelihoodLoss.facts = facts({ mixes: alongAxesAfter(0) });
 
 export function SoftmaxCrossEntropyLoss(
   [scores, labels, weights]: Inputs,
@@ -44,3 +49,4 @@ export function SoftmaxCrossEntropyLoss(
   const loss = negativeLogLikelihood([logProbabilities, labels, weights], attributes);
   return node.outputs[1] ? [loss, logProbabilities] : loss;
 }
+SoftmaxCrossEntropyLoss.facts = facts({ mixes: alongAxesAfter(0) });

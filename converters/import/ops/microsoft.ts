@@ -3,6 +3,7 @@ import { gather, where } from "../../kernels/movement.ts";
 import { softmax } from "../../kernels/reduction.ts";
 import type { WindowAttributes } from "../../kernels/window.ts";
 import { tf } from "../../tf.ts";
+import { along, alongAxesAfter, facts, plain, unlessBatchIn } from "../operator.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 import * as activation from "./activation.ts";
 import * as attention from "./attention.ts";
@@ -12,12 +13,16 @@ import * as normalization from "./normalization.ts";
 
 /** com.microsoft: fusions that optimised exports contain. */
 export const Gelu = ([x]: Inputs): Value => activation.Gelu([x], {});
+Gelu.facts = plain;
 export const FastGelu = ([x, bias]: Inputs): Value =>
   activation.Gelu([bias ? tf.add(toTensor(x!), toTensor(bias)) : x], { approximate: "tanh" });
+FastGelu.facts = plain;
 export const BiasGelu = ([x, bias]: Inputs): Value =>
   activation.Gelu([tf.add(toTensor(x!), toTensor(bias!))], {});
+BiasGelu.facts = plain;
 export const QuickGelu = ([x]: Inputs, { alpha = 1.702 }: { alpha?: number }): Value =>
   activation.Swish([x], { alpha });
+QuickGelu.facts = plain;
 
 /** The activation of a fused operator; alpha and beta mean what they mean in the operator of that name. */
 function activated(
@@ -72,6 +77,7 @@ export function FusedMatMul(
   const y = matMul(left, right, Boolean(transA), Boolean(transB));
   return alpha === 1 ? y : tf.mul(y, tf.scalar(alpha));
 }
+FusedMatMul.facts = plain;
 
 /** Conv, plus Z, then an activation. */
 export function FusedConv(
@@ -86,6 +92,7 @@ export function FusedConv(
   const y = toTensor(Conv([x, w, b], rest, context));
   return activated(z ? tf.add(y, toTensor(z)) : y, name, alpha, beta, context.where);
 }
+FusedConv.facts = facts({ mixes: unlessBatchIn(0, -1, -1, 0) });
 
 interface FusedGemmAttributes {
   readonly activation?: string;
@@ -101,6 +108,7 @@ export const FusedGemm = (
   { activation: name = "", activation_alpha, activation_beta, ...rest }: FusedGemmAttributes,
   { where: at }: OperatorContext,
 ): Value => activated(Gemm(inputs, rest), name, activation_alpha, activation_beta, at);
+FusedGemm.facts = facts({ ...plain, ignores: Gemm.facts.ignores! });
 
 /** Outputs: normalised, mean, inverse deviation, input + skip + bias. */
 export function SkipLayerNormalization(
@@ -112,6 +120,7 @@ export function SkipLayerNormalization(
   const [y, mean, inverse] = normalization.LayerNormalization([sum, gamma, beta], { epsilon }, context);
   return [y!, mean ?? sum, inverse ?? sum, sum];
 }
+SkipLayerNormalization.facts = facts({ mixes: along(() => [-1]) });
 export function SkipSimplifiedLayerNormalization(
   [x, skip, gamma, bias]: Inputs,
   { epsilon = 1e-5 }: { epsilon?: number },
@@ -123,6 +132,7 @@ export function SkipSimplifiedLayerNormalization(
   ];
   return [y, tf.zerosLike(toTensor(inverse)), inverse, sum];
 }
+SkipSimplifiedLayerNormalization.facts = facts({ mixes: along(() => [-1]) });
 const summed = (x: Value | undefined, skip: Value | undefined, bias: Value | undefined): tf.Tensor => {
   const sum = tf.add(toTensor(x!), toTensor(skip!));
   return bias ? tf.add(sum, toTensor(bias)) : sum;
@@ -143,8 +153,14 @@ export function EmbedLayerNormalization(
   const counts = mask ? tf.sum(tf.cast(toTensor(mask), "int32"), 1) : tf.zeros<tf.Rank>([batch], "int32");
   return [y!, counts, sum];
 }
+EmbedLayerNormalization.facts = facts({
+  mixes: unlessBatchIn(0, 0, -1, -1, -1, -1, -1, 0, 0),
+  note: "ids are data, embeddings are trained",
+});
 
-/** The largest finite bound: what is added to a score to forbid it, without making the sum infinite in turn. */
+/**
+ * The largest finite bound: what is added to a score to forbid it, without making the sum infinite in turn.
+ */
 const FORBIDDEN = -3.4028234663852886e38;
 
 /** A mask over keys as numbers to add to [batch, heads, queries, keys]. */
@@ -203,7 +219,10 @@ function attend(
   return attention.mergeHeads(tf.matMul(softmax(scores, 3), v));
 }
 
-/** One product makes queries, keys and values: weights [features, q + k + v]. Outputs Y, present [2, batch, heads, keys, size]. */
+/**
+ * One product makes queries, keys and values: weights [features, q + k + v]. Outputs Y, present [2, batch,
+ * heads, keys, size].
+ */
 export function Attention(
   [x, weights, bias, mask, past, attentionBias]: Inputs,
   {
@@ -229,8 +248,16 @@ export function Attention(
   const y = attend(q, k, v, mask, attentionBias, rest, at);
   return node.outputs[1] ? [y, tf.stack([k, v])] : [y];
 }
+Attention.facts = facts({
+  // The past holds keys and values on its first axis.
+  mixes: unlessBatchIn(0, -1, -1, 0, 1, 0),
+  note: "do_rotary=1 is refused",
+});
 
-/** Queries, keys and values [batch, length, heads · size], each with its share of the bias. Outputs Y, present_key, present_value. */
+/**
+ * Queries, keys and values [batch, length, heads · size], each with its share of the bias. Outputs Y,
+ * present_key, present_value.
+ */
 export function MultiHeadAttention(
   [query, key, value, bias, mask, attentionBias, pastKey, pastValue]: Inputs,
   attributes: HeadAttributes,
@@ -254,8 +281,14 @@ export function MultiHeadAttention(
   const v = pastValue ? tf.concat([toTensor(pastValue), newValues], 2) : newValues;
   return [attend(q, k, v, mask, attentionBias, attributes, at), k, v];
 }
+MultiHeadAttention.facts = facts({
+  mixes: alongAxesAfter(0),
+  note: "queries, keys and values apart; packed ones are refused",
+});
 
-/** As in ai.onnx, but with the positions before the caches, and one position where all rows count on from it. */
+/**
+ * As in ai.onnx, but with the positions before the caches, and one position where all rows count on from it.
+ */
 export function RotaryEmbedding(
   [x, positions, cosines, sines]: Inputs,
   attributes: { num_heads?: number; interleaved?: number; rotary_embedding_dim?: number },
@@ -273,3 +306,4 @@ export function RotaryEmbedding(
   const num_heads = attributes.num_heads || (input.rank === 3 ? whole / (2 * half) : 0);
   return attention.RotaryEmbedding([x, cosines, sines, all], { ...attributes, num_heads }, context);
 }
+RotaryEmbedding.facts = facts({ mixes: alongAxesAfter(0) });

@@ -1,6 +1,7 @@
 import { notTrainable } from "../../errors.ts";
 import { gather, slice, where } from "../../kernels/movement.ts";
 import { tf } from "../../tf.ts";
+import { along, alongAxesAfter, facts, plain } from "../operator.ts";
 import { type Inputs, isHost, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 /** ai.onnx.ml: what scikit-learn's and ML.NET's exporters put before and after a network. */
@@ -14,6 +15,7 @@ export const Scaler = (
   [x]: Inputs,
   { offset = [0], scale = [1] }: { offset?: readonly number[]; scale?: readonly number[] },
 ): Value => tf.mul(tf.sub(float(x!), perFeature(offset)), perFeature(scale));
+Scaler.facts = plain;
 
 interface ImputerAttributes {
   readonly imputed_value_floats?: readonly number[];
@@ -39,6 +41,7 @@ export function Imputer(
   const fill = tf.add(tf.zeros(t.shape, dtype), tf.cast(perFeature(values), dtype));
   return where(missing, fill, t);
 }
+Imputer.facts = plain;
 
 /** Rows divided by their largest entry, their sum of magnitudes or their length; rows of zeros stay. */
 export function Normalizer([x]: Inputs, { norm = "MAX" }: { norm?: string }): Value {
@@ -52,6 +55,7 @@ export function Normalizer([x]: Inputs, { norm = "MAX" }: { norm?: string }): Va
         : tf.sqrt(tf.sum(tf.mul(t, t), axis, true));
   return tf.div(t, tf.add(size, tf.cast(tf.equal(size, tf.scalar(0)), "float32")));
 }
+Normalizer.facts = facts({ mixes: along(() => [-1]), tail: "rearranges" });
 
 /** Features side by side, each cut off or filled with zeros to its width. */
 export function FeatureVectorizer(
@@ -68,6 +72,7 @@ export function FeatureVectorizer(
   });
   return columns.length === 1 ? columns[0]! : tf.concat(columns, 1);
 }
+FeatureVectorizer.facts = facts({ mixes: alongAxesAfter(0) });
 
 /** The entries of the last axis at the given places. */
 export function ArrayFeatureExtractor([x, indices]: Inputs): Value {
@@ -78,9 +83,11 @@ export function ArrayFeatureExtractor([x, indices]: Inputs): Value {
   const y = gather(t, places, t.rank - 1);
   return t.rank === 1 ? tf.reshape(y, [1, y.size]) : y;
 }
+ArrayFeatureExtractor.facts = facts({ mixes: along(() => [-1]) });
 
 export const Binarizer = ([x]: Inputs, { threshold = 0 }: { threshold?: number }): Value =>
   tf.cast(tf.greater(toTensor(x!), tf.scalar(threshold)), "float32");
+Binarizer.facts = facts({ ...plain, gradient: "zero" });
 
 /** One column per category; what is in none gives zeros. */
 export function OneHotEncoder([x]: Inputs, { cats_int64s }: { cats_int64s: readonly number[] }): Value {
@@ -88,6 +95,7 @@ export function OneHotEncoder([x]: Inputs, { cats_int64s }: { cats_int64s: reado
   const categories = tf.tensor1d(Int32Array.from(cats_int64s), "int32");
   return tf.cast(tf.equal(tf.reshape(t, [...t.shape, 1]), categories), "float32");
 }
+OneHotEncoder.facts = facts({ ...plain, gradient: "zero", note: "integer categories" });
 
 interface LinearAttributes {
   readonly coefficients?: readonly number[];
@@ -96,8 +104,9 @@ interface LinearAttributes {
   readonly post_transform?: string;
 }
 /**
- * x Wᵀ + b. A linear model that the importer has written out gives W and b as further inputs; else they stand in attributes, frozen.
- * As ONNX Runtime does, W is the first `targets` times as many coefficients as x has columns, whatever follows them.
+ * x Wᵀ + b. A linear model that the importer has written out gives W and b as further inputs; else they stand
+ * in attributes, frozen. As ONNX Runtime does, W is the first `targets` times as many coefficients as x has
+ * columns, whatever follows them.
  */
 export function LinearRegressor(
   [x, w, b]: Inputs,
@@ -120,3 +129,7 @@ export function LinearRegressor(
   const bias = b ? toTensor(b) : intercepts && tf.tensor1d(Float32Array.from(intercepts));
   return bias ? tf.add(y, bias) : y;
 }
+LinearRegressor.facts = facts({
+  ...plain,
+  note: "its weights are trained in the attributes that hold them, as those of LinearClassifier",
+});

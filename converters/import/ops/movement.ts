@@ -1,7 +1,22 @@
+import { elementCount } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { expand, gather, slice, where } from "../../kernels/movement.ts";
-import { positiveAxis, product } from "../../kernels/shape.ts";
+import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
+import {
+  along,
+  alongAxesAfter,
+  alongAxis,
+  axesFrom,
+  facts,
+  grown,
+  numbersOf,
+  type OperatorFacts,
+  plain,
+  repeated,
+  resizesBatch,
+  withInts,
+} from "../operator.ts";
 import {
   dimsOf,
   type HostTensor,
@@ -14,6 +29,8 @@ import {
   type Value,
 } from "../value.ts";
 
+const keeping: OperatorFacts = { ...plain, integers: "keeps" };
+
 const relabel = (x: Value, shape: readonly number[]): Value =>
   isHost(x) ? host(x.dtype, shape, x.array.data) : tf.reshape(x, [...shape]);
 
@@ -23,7 +40,7 @@ function pick(
   shape: readonly number[],
   indexOf: (at: readonly number[]) => readonly number[],
 ): HostTensor {
-  const out = new Float64Array(product(shape));
+  const out = new Float64Array(elementCount(shape));
   const at = shape.map(() => 0);
   for (let i = 0; i < out.length; i++) {
     out[i] = x.array.get(...indexOf(at));
@@ -35,12 +52,39 @@ function pick(
   return host(x.dtype, shape, out);
 }
 
+/**
+ * Where the batch goes when values keep their order but get another shape: the axis with as many elements
+ * before it and a whole number of places per sample.
+ */
+function batchWithin(
+  source: readonly number[],
+  axis: number,
+  target: readonly number[],
+  samples: number,
+): number | undefined {
+  const before = elementCount(source.slice(0, axis));
+  for (let at = 0, seen = 1; at < target.length && seen <= before; at++) {
+    if (seen === before && target[at]! % samples === 0) return at;
+    seen *= target[at]!;
+  }
+  return undefined;
+}
+const rearranging: OperatorFacts = { ...keeping, tail: "rearranges" };
+/** The samples stay one after the other where as many elements stand before the batch as did. */
+const relaid: OperatorFacts = {
+  ...rearranging,
+  mixes: ({ inputs, outputs, axes }) => {
+    const before = (value: Value, axis: number) => elementCount(dimsOf(value).slice(0, axis));
+    return before(inputs[0]!, axes.inputs[0]!) !== before(outputs[0]!, axes.outputs[0]!);
+  },
+};
+
 function reshapeTo(x: Value, target: readonly number[], allowzero: boolean, where_: string): Value {
   const dims = dimsOf(x);
   const shape = target.map((d, i) => (d === 0 && !allowzero ? dims[i]! : d));
   const hole = shape.indexOf(-1);
-  if (hole >= 0) shape[hole] = product(dims) / product(shape.filter((d) => d !== -1));
-  if (product(shape) !== product(dims))
+  if (hole >= 0) shape[hole] = elementCount(dims) / elementCount(shape.filter((d) => d !== -1));
+  if (elementCount(shape) !== elementCount(dims))
     throw notTrainable(
       "RESHAPE_MISMATCH",
       `${where_}: cannot reshape [${dims}] to [${target}]; the shape is baked in for another batch size.`,
@@ -53,12 +97,23 @@ export const Reshape = (
   { allowzero = 0, shape: fixed }: { allowzero?: number; shape?: readonly number[] },
   context: OperatorContext,
 ): Value => reshapeTo(x!, fixed ?? toNumbers(shape, "shape", context), allowzero !== 0, context.where);
+Reshape.facts = facts({
+  ...relaid,
+  rebatch: (batch) => {
+    const { node, inputs, axisOf, own } = batch;
+    const [axis, source, out] = [axisOf(0), own(node.inputs[0]!), own(node.outputs[0]!)];
+    if (axis === undefined || axis < 0 || !source || !out) return inputs;
+    const target = batchWithin(source, axis, out, batch.from);
+    return target === undefined ? inputs : withInts(inputs, 1, grown(out, target, batch));
+  },
+});
 
 export function Flatten([x]: Inputs, { axis = 1 }: { axis?: number }): Value {
   const dims = dimsOf(x!);
   const at = positiveAxis(axis, dims.length);
-  return relabel(x!, [product(dims.slice(0, at)), product(dims.slice(at))]);
+  return relabel(x!, [elementCount(dims.slice(0, at)), elementCount(dims.slice(at))]);
 }
+Flatten.facts = relaid;
 export function Transpose([x]: Inputs, { perm }: { perm?: readonly number[] }): Value {
   const rank = dimsOf(x!).length;
   const order = perm ? [...perm] : Array.from({ length: rank }, (_, i) => rank - 1 - i);
@@ -75,6 +130,7 @@ export function Transpose([x]: Inputs, { perm }: { perm?: readonly number[] }): 
     },
   );
 }
+Transpose.facts = keeping;
 
 const squeezed = (x: Value, axes: readonly number[] | undefined): Value => {
   const dims = dimsOf(x);
@@ -85,8 +141,10 @@ const squeezed = (x: Value, axes: readonly number[] | undefined): Value => {
   );
 };
 export const Squeeze = ([x]: Inputs, { axes }: { axes?: readonly number[] }): Value => squeezed(x!, axes);
+Squeeze.facts = rearranging;
 export const Squeeze_13 = ([x, axes]: Inputs, _: object, context: OperatorContext): Value =>
   squeezed(x!, axes && toNumbers(axes, "axes", context));
+Squeeze_13.facts = rearranging;
 
 const unsqueezed = (x: Value, axes: readonly number[]): Value => {
   const dims = dimsOf(x);
@@ -99,8 +157,10 @@ const unsqueezed = (x: Value, axes: readonly number[]): Value => {
   );
 };
 export const Unsqueeze = ([x]: Inputs, { axes }: { axes: readonly number[] }): Value => unsqueezed(x!, axes);
+Unsqueeze.facts = rearranging;
 export const Unsqueeze_13 = ([x, axes]: Inputs, _: object, context: OperatorContext): Value =>
   unsqueezed(x!, toNumbers(axes, "axes", context));
+Unsqueeze_13.facts = rearranging;
 
 export function Concat(inputs: Inputs, { axis = 1 }: { axis?: number }): Value {
   const parts = inputs as readonly Value[];
@@ -113,10 +173,10 @@ export function Concat(inputs: Inputs, { axis = 1 }: { axis?: number }): Value {
     starts.push(total);
     return total + h.array.shape[at]!;
   }, 0);
-  const out = host(hosts[0]!.dtype, shape, new Float64Array(product(shape)));
+  const out = host(hosts[0]!.dtype, shape, new Float64Array(elementCount(shape)));
   hosts.forEach((h, k) => {
-    const inner = product(shape.slice(at + 1));
-    const rows = product(shape.slice(0, at));
+    const inner = elementCount(shape.slice(at + 1));
+    const rows = elementCount(shape.slice(0, at));
     const width = h.array.shape[at]! * inner;
     for (let r = 0; r < rows; r++)
       out.array.data.set(
@@ -126,6 +186,18 @@ export function Concat(inputs: Inputs, { axis = 1 }: { axis?: number }): Value {
   });
   return out;
 }
+Concat.facts = facts({
+  ...keeping,
+  mixes: ({ attributes: { axis = 1 }, inputs, axes }) =>
+    axes.inputs.includes(positiveAxis(Number(axis), dimsOf(inputs[0]!).length)),
+  // Operands without a batch beside others with one, such as start tokens.
+  rebatch: (batch) => {
+    const axes = batch.inputs.map((_, i) => batch.axisOf(i));
+    const at = axes.find((axis) => axis !== undefined && axis >= 0);
+    if (at === undefined) return batch.inputs;
+    return batch.inputs.map((value, i) => (value && axes[i] === -1 ? repeated(value, at, batch) : value));
+  },
+});
 
 function sliced(
   x: Value,
@@ -165,6 +237,7 @@ export const Slice = (
     axes ?? starts.map((_, i) => i),
     starts.map(() => 1),
   );
+Slice.facts = facts({ ...keeping, mixes: resizesBatch });
 export function Slice_10([x, starts, ends, axes, steps]: Inputs, _: object, context: OperatorContext): Value {
   const from = toNumbers(starts, "starts", context);
   return sliced(
@@ -175,6 +248,27 @@ export function Slice_10([x, starts, ends, axes, steps]: Inputs, _: object, cont
     steps ? toNumbers(steps, "steps", context) : from.map(() => 1),
   );
 }
+Slice_10.facts = facts({
+  ...keeping,
+  mixes: (sliced) => {
+    const [x, starts, , axes, steps] = sliced.inputs;
+    const listed = axes ? numbersOf(axes) : axesFrom(0, dimsOf(starts!)[0]!);
+    const at = listed.findIndex((a) => positiveAxis(a, dimsOf(x!).length) === sliced.axes.inputs[0]);
+    return resizesBatch(sliced) || (numbersOf(steps)[at] ?? 1) !== 1;
+  },
+  // The whole batch was taken: it still is.
+  rebatch: ({ node, inputs, axisOf, own }) => {
+    const [x, , ends, axes] = inputs;
+    const [axis, out] = [axisOf(0), own(node.outputs[0]!)];
+    if (axis === undefined || axis < 0 || !out || out[axis] !== own(node.inputs[0]!)![axis]) return inputs;
+    if (!isHost(ends) || (axes && !isHost(axes))) return inputs;
+    const rank = dimsOf(x!).length;
+    const listed = axes ? numbersOf(axes).map((a) => positiveAxis(a, rank)) : axesFrom(0, rank);
+    const wide = numbersOf(ends).map((end, i) => (listed[i] === axis && end > 0 ? 2 ** 31 - 1 : end));
+    return withInts(inputs, 2, wide);
+  },
+  note: "starts, ends, axes and steps are known from shapes and constants",
+});
 
 function splitInto(x: Value, axis: number, sizes: readonly number[] | undefined, count: number): Value[] {
   const dims = dimsOf(x);
@@ -193,11 +287,13 @@ export const Split = (
   { axis = 0, split }: { axis?: number; split?: readonly number[] },
   { node }: OperatorContext,
 ): Value[] => splitInto(x!, axis, split, node.outputs.length);
+Split.facts = facts({ ...keeping, mixes: alongAxis(0) });
 export const Split_13 = (
   [x, split]: Inputs,
   { axis = 0 }: { axis?: number },
   context: OperatorContext,
 ): Value[] => splitInto(x!, axis, split && toNumbers(split, "split", context), context.node.outputs.length);
+Split_13.facts = facts({ ...keeping, mixes: alongAxis(0) });
 
 export function Gather([data, indices]: Inputs, { axis = 0 }: { axis?: number }): Value {
   const dims = dimsOf(data!);
@@ -216,6 +312,7 @@ export function Gather([data, indices]: Inputs, { axis = 0 }: { axis?: number })
   }
   return gather(toTensor(data!), tf.cast(indices as tf.Tensor, "int32"), at);
 }
+Gather.facts = facts({ ...keeping, mixes: alongAxis(0) });
 
 /** NumPy broadcasting of shapes; an axis of 0 stays 0. */
 function broadcastShapes(shapes: readonly (readonly number[])[]): number[] {
@@ -235,6 +332,15 @@ function expandTo(x: Value, shape: readonly number[]): Value {
 }
 export const Expand = ([x, shape]: Inputs, _: object, context: OperatorContext): Value =>
   expandTo(x!, broadcastShapes([dimsOf(x!), toNumbers(shape, "shape", context)]));
+Expand.facts = facts({
+  ...keeping,
+  rebatch: (batch) => {
+    const { node, inputs, axisOf, own } = batch;
+    const [axis, out] = [axisOf(0), own(node.outputs[0]!)];
+    if (axis === undefined || axis < 0 || !out) return inputs;
+    return withInts(inputs, 1, grown(out, axis + out.length - dimsOf(inputs[0]!).length, batch));
+  },
+});
 
 export function Tile([x, repeats]: Inputs, _: object, context: OperatorContext): Value {
   const times = toNumbers(repeats, "repeats", context);
@@ -242,16 +348,20 @@ export function Tile([x, repeats]: Inputs, _: object, context: OperatorContext):
   const shape = dims.map((d, i) => d * times[i]!);
   if (isHost(x)) return pick(x, shape, (at) => at.map((v, i) => v % dims[i]!));
   let y = x as tf.Tensor;
-  if (product(shape) === 0) return tf.zeros(shape, y.dtype as "float32");
+  if (elementCount(shape) === 0) return tf.zeros(shape, y.dtype as "float32");
   times.forEach((count, axis) => {
     if (count === 1) return;
-    const outer = product(y.shape.slice(0, axis));
+    const outer = elementCount(y.shape.slice(0, axis));
     const row = y.size / outer;
     const copies = expand(tf.reshape(y, [outer, 1, row]), [outer, count, row]);
     y = tf.reshape(copies, y.shape.with(axis, y.shape[axis]! * count));
   });
   return y;
 }
+Tile.facts = facts({
+  ...keeping,
+  mixes: along((_, __, [, repeats]) => numbersOf(repeats).flatMap((n, axis) => (n === 1 ? [] : [axis]))),
+});
 export function Where([condition, a, b]: Inputs): Value {
   const parts = [condition!, a!, b!];
   const shape = broadcastShapes(parts.map(dimsOf));
@@ -264,6 +374,7 @@ export function Where([condition, a, b]: Inputs): Value {
     );
   return where(toTensor(c), toTensor(x), toTensor(y));
 }
+Where.facts = facts({ ...plain, freezesNumbers: true });
 
 /** Where each place of a padded axis comes from; −1 marks the constant. */
 function paddedAxis(length: number, before: number, after: number, mode: string, where_: string): number[] {
@@ -325,6 +436,9 @@ function padded(x: Value, pads: readonly number[], mode: string, value: number, 
   });
   return y;
 }
+/** Axes with pads, of which the list holds all at the beginnings and then all at the ends. */
+const paddedAxes = (pads: readonly number[]): number[] =>
+  axesFrom(0, pads.length / 2).filter((i) => pads[i] !== 0 || pads[pads.length / 2 + i] !== 0);
 export const Pad = (
   [x]: Inputs,
   {
@@ -335,6 +449,11 @@ export const Pad = (
   }: { pads?: readonly number[]; paddings?: readonly number[]; mode?: string; value?: number },
   { where }: OperatorContext,
 ): Value => padded(x!, pads ?? paddings ?? [], mode, value, where);
+Pad.facts = facts({
+  ...keeping,
+  mixes: along(({ pads, paddings }) => paddedAxes((pads ?? paddings ?? []) as readonly number[])),
+  frozen: { 2: "fill value of Pad" },
+});
 export function Pad_11(
   [x, pads, value, axes]: Inputs,
   { mode = "constant" }: { mode?: string },
@@ -353,6 +472,14 @@ export function Pad_11(
   });
   return padded(x!, all, mode, fill, context.where);
 }
+Pad_11.facts = facts({
+  ...keeping,
+  mixes: along((_, __, [, pads, , axes]) => {
+    const padded = paddedAxes(numbersOf(pads));
+    return axes ? padded.map((i) => numbersOf(axes)[i]!) : padded;
+  }),
+  frozen: { 2: "fill value of Pad" },
+});
 
 /** Crops or zero-pads each axis around its middle; the odd one goes to the end. */
 export function CenterCropPad(
@@ -372,6 +499,7 @@ export function CenterCropPad(
   });
   return padded(x!, pads, "constant", 0, context.where);
 }
+CenterCropPad.facts = facts({ mixes: resizesBatch });
 
 /** [N,C,H,W] with blocks of depth moved into space; DCR or CRD order. */
 export function DepthToSpace(
@@ -387,9 +515,11 @@ export function DepthToSpace(
       : tf.transpose(tf.reshape(t, [n, depth, b, b, h, w]), [0, 1, 4, 2, 5, 3]);
   return tf.reshape(spread, [n, depth, h * b, w * b]);
 }
+DepthToSpace.facts = facts({ mixes: alongAxesAfter(0), integers: "keeps" });
 export function SpaceToDepth([x]: Inputs, { blocksize: b }: { blocksize: number }): Value {
   const t = toTensor(x!);
   const [n, c, h, w] = t.shape as [number, number, number, number];
   const blocks = tf.transpose(tf.reshape(t, [n, c, h / b, b, w / b, b]), [0, 3, 5, 1, 2, 4]);
   return tf.reshape(blocks, [n, c * b * b, h / b, w / b]);
 }
+SpaceToDepth.facts = facts({ mixes: alongAxesAfter(0), integers: "keeps" });

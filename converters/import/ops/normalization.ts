@@ -4,6 +4,7 @@ import { inverseDeviation, standardize } from "../../kernels/normalization.ts";
 import { sumPool } from "../../kernels/pool.ts";
 import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
+import { along, alongAxesAfter, alongAxesFrom, alongAxis, facts, plain } from "../operator.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 /** A per-channel vector as [C,1,1,…], to stand beside [N,C,spatial…]. */
@@ -18,8 +19,9 @@ interface BatchAttributes {
   readonly training_mode?: number;
 }
 /**
- * Inference form: frozen running statistics; scale and bias may be trained. `spatial=0` (before opset 9) keeps statistics of
- * every place, not only of every channel. Before opset 14 further outputs are what asks for training, as ONNX Runtime reads it.
+ * Inference form: frozen running statistics; scale and bias may be trained. `spatial=0` (before opset 9)
+ * keeps statistics of every place, not only of every channel. Before opset 14 further outputs are what asks
+ * for training, as ONNX Runtime reads it.
  */
 export function BatchNormalization(
   [x, scale, bias, mean, variance]: Inputs,
@@ -44,6 +46,11 @@ export function BatchNormalization(
   const shift = tf.sub(b, tf.mul(m, factor));
   return tf.add(tf.mul(t, spread(factor)), spread(shift));
 }
+BatchNormalization.facts = facts({
+  ...plain,
+  frozen: { 3: "running mean of BatchNormalization", 4: "running variance of BatchNormalization" },
+  note: "running statistics, frozen by default; training_mode=1 is refused",
+});
 
 export function InstanceNormalization(
   [x, scale, bias]: Inputs,
@@ -53,6 +60,7 @@ export function InstanceNormalization(
   const y = standardize(t, 2, epsilon);
   return tf.add(tf.mul(y, perChannel(toTensor(scale!), t.rank)), perChannel(toTensor(bias!), t.rank));
 }
+InstanceNormalization.facts = facts({ mixes: alongAxesAfter(1) });
 
 interface GroupAttributes {
   readonly epsilon?: number;
@@ -72,14 +80,16 @@ export function GroupNormalization([x, scale, bias]: Inputs, attributes: GroupAt
   ];
   return tf.reshape(tf.add(tf.mul(grouped(t, attributes), s), b), t.shape);
 }
+GroupNormalization.facts = facts({ mixes: alongAxesAfter(0) });
 /** Scale and bias per channel. */
 export function GroupNormalization_21([x, scale, bias]: Inputs, attributes: GroupAttributes): Value {
   const t = toTensor(x!);
   const y = tf.reshape(grouped(t, attributes), t.shape);
   return tf.add(tf.mul(y, perChannel(toTensor(scale!), t.rank)), perChannel(toTensor(bias!), t.rank));
 }
+GroupNormalization_21.facts = facts({ mixes: alongAxesAfter(0) });
 
-/** Outputs Y, Mean and InvStdDev, statistics with the normalised axes kept. */
+/** Outputs Y, Mean and InvStdDev, the statistics with length 1 along the normalised axes. */
 export function LayerNormalization(
   [x, scale, bias]: Inputs,
   { axis = -1, epsilon = 1e-5 }: { axis?: number; epsilon?: number },
@@ -92,6 +102,7 @@ export function LayerNormalization(
   if (outputs.length < 2) return [y];
   return [y, tf.mean(t, axesFrom(t, first), true), inverseDeviation(t, first, epsilon)];
 }
+LayerNormalization.facts = facts({ mixes: alongAxesFrom(-1) });
 
 /** x / √(mean(x²) + ε) · scale, and the factor's root. */
 const rootMeanSquare = (x: tf.Tensor, scale: tf.Tensor, axis: number, epsilon: number) => {
@@ -107,6 +118,7 @@ export const RMSNormalization = (
   [x, scale]: Inputs,
   { axis = -1, epsilon = 1e-5 }: RootMeanSquareAttributes,
 ): Value => rootMeanSquare(toTensor(x!), toTensor(scale!), axis, epsilon).y;
+RMSNormalization.facts = facts({ mixes: alongAxesFrom(-1) });
 /** ONNX Runtime's predecessor of RMSNormalization, in the domain ai.onnx; second output 1/root. */
 export function SimplifiedLayerNormalization(
   [x, scale]: Inputs,
@@ -115,6 +127,10 @@ export function SimplifiedLayerNormalization(
   const { y, root } = rootMeanSquare(toTensor(x!), toTensor(scale!), axis, epsilon);
   return [y, tf.reciprocal(root)];
 }
+SimplifiedLayerNormalization.facts = facts({
+  mixes: alongAxesFrom(-1),
+  note: "ONNX Runtime's own, in the domain ai.onnx",
+});
 
 /** x / (bias + alpha/size · Σ x²)^beta, the sum over `size` neighbouring channels. */
 export function LRN(
@@ -143,6 +159,7 @@ export function LRN(
   const base = tf.add(tf.mul(tf.reshape(sums, t.shape), tf.scalar(alpha / size)), tf.scalar(bias));
   return tf.mul(t, tf.pow(base, tf.scalar(-beta)));
 }
+LRN.facts = facts({ mixes: along(() => [1]) });
 
 /** (x − mean) / √variance; ONNX's own function body adds 1e-9 to the deviation. */
 export function MeanVarianceNormalization(
@@ -155,6 +172,9 @@ export function MeanVarianceNormalization(
   const deviation = normRoot(tf.mean(tf.mul(centered, centered), over, true));
   return tf.div(centered, tf.add(deviation, tf.scalar(1e-9)));
 }
+MeanVarianceNormalization.facts = facts({
+  mixes: along(({ axes = [0, 2, 3] }) => axes as readonly number[]),
+});
 
 /** x / ‖x‖; a vector of zeros stays one. */
 export function LpNormalization([x]: Inputs, { axis = -1, p = 2 }: { axis?: number; p?: number }): Value {
@@ -163,3 +183,4 @@ export function LpNormalization([x]: Inputs, { axis = -1, p = 2 }: { axis?: numb
   const norm = p === 1 ? tf.sum(absolute(t), at, true) : normRoot(tf.sum(tf.mul(t, t), at, true));
   return tf.div(t, tf.add(norm, tf.cast(tf.equal(norm, tf.scalar(0)), "float32")));
 }
+LpNormalization.facts = facts({ mixes: alongAxis(-1), note: "the gradient of a vector of zeros is zero" });

@@ -1,18 +1,15 @@
+import { elementCount } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
+import { WEIGHT_CODES } from "../../graph/quantised-weights.ts";
 import { gather } from "../../kernels/movement.ts";
-import { product } from "../../kernels/shape.ts";
 import type { DataType } from "../../onnx/model.ts";
 import { tf } from "../../tf.ts";
+import { always, facts, type OperatorFacts, plain } from "../operator.ts";
 import { dimsOf, host, type Inputs, isHost, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 /** Smallest and largest code of the integer types that weights and activations are quantised to. */
 const RANGE: Partial<Readonly<Record<DataType, readonly [number, number]>>> = {
-  uint8: [0, 255],
-  int8: [-128, 127],
-  uint16: [0, 65535],
-  int16: [-32768, 32767],
-  // Biases of quantised products.
-  int32: [-2147483648, 2147483647],
+  ...WEIGHT_CODES,
   uint4: [0, 15],
   int4: [-8, 7],
 };
@@ -31,23 +28,26 @@ interface QuantizationAttributes {
   readonly output_dtype?: number;
 }
 
-/** A scale or zero point (one, one per slice of `axis`, or one per block along it) in a shape that broadcasts with x. */
+/**
+ * A scale or zero point (one, one per slice of `axis`, or one per block along it) in a shape that broadcasts
+ * with x.
+ */
 function spread(parameter: Value, dims: readonly number[], axis: number, block: number): Value {
   const own = dimsOf(parameter);
   const at = axis < 0 ? axis + dims.length : axis;
   if (block === 0) {
-    const shape = product(own) === 1 ? [] : dims.map((d, i) => (i === at ? d : 1));
+    const shape = elementCount(own) === 1 ? [] : dims.map((d, i) => (i === at ? d : 1));
     return isHost(parameter)
       ? host(parameter.dtype, shape, parameter.array.data)
       : tf.reshape(parameter as tf.Tensor, shape);
   }
-  const inner = product(dims.slice(at + 1));
+  const inner = elementCount(dims.slice(at + 1));
   const [length, blocks] = [dims[at]!, own[at]!];
   if (!isHost(parameter)) {
     const places = Int32Array.from({ length }, (_, i) => Math.floor(i / block));
     return gather(parameter as tf.Tensor, tf.tensor1d(places, "int32"), at);
   }
-  const data = Float64Array.from({ length: product(dims) }, (_, i) => {
+  const data = Float64Array.from({ length: elementCount(dims) }, (_, i) => {
     const place = Math.floor(i / inner) % length;
     const outer = Math.floor(i / (inner * length));
     return parameter.array.data[(outer * blocks + Math.floor(place / block)) * inner + (i % inner)]!;
@@ -58,8 +58,8 @@ function spread(parameter: Value, dims: readonly number[], axis: number, block: 
 const float = (value: Value) => tf.cast(toTensor(value), "float32");
 
 /**
- * saturate(round(x / scale) + zero point), int32. Straight through: the gradient is that of x / scale where the code lies
- * inside the range and zero outside it; scale and zero point are frozen.
+ * saturate(round(x / scale) + zero point), int32. Straight through: the gradient is that of x / scale where
+ * the code lies inside the range and zero outside it; scale and zero point are frozen.
  */
 const quantize = (x: tf.Tensor, scale: tf.Tensor, zero: tf.Tensor, [low, high]: readonly [number, number]) =>
   tf.customGrad((...given: (tf.Tensor | tf.GradSaveFunc)[]) => {
@@ -82,6 +82,8 @@ const frozen = tf.customGrad((x: tf.Tensor | tf.GradSaveFunc) => ({
   gradFunc: (dy: tf.Tensor) => tf.zerosLike(dy),
 }));
 
+const scaled: OperatorFacts = { ...plain, frozen: { 1: "quantisation scale" }, tail: "rearranges" };
+
 export function QuantizeLinear(
   [x, scale, zero]: Inputs,
   { axis = 1, block_size = 0, output_dtype = 0 }: QuantizationAttributes,
@@ -103,6 +105,11 @@ export function QuantizeLinear(
   const zeros = zero ? float(spread(zero, dims, axis, block_size)) : tf.scalar(0);
   return quantize(float(x!), float(spread(scale!, dims, axis, block_size)), zeros, range);
 }
+QuantizeLinear.facts = facts({
+  ...scaled,
+  gradient: "zero",
+  note: "straight through: the gradient of the pair with DequantizeLinear is that of the identity inside the range",
+});
 
 /** (x − zero point) · scale */
 export function DequantizeLinear(
@@ -113,6 +120,10 @@ export function DequantizeLinear(
   const shifted = zero ? tf.sub(float(x!), float(spread(zero, dims, axis, block_size))) : float(x!);
   return tf.mul(shifted, float(spread(scale!, dims, axis, block_size)));
 }
+DequantizeLinear.facts = facts({
+  ...scaled,
+  note: "weights are trained straight through on the file's own scale",
+});
 
 /** uint8 codes with scale and zero point from the range of x, which always includes 0; the two are frozen. */
 export function DynamicQuantizeLinear([x]: Inputs): Value[] {
@@ -124,3 +135,8 @@ export function DynamicQuantizeLinear([x]: Inputs): Value[] {
   const [fixedScale, fixedZero] = [frozen(scale), frozen(zero)];
   return [quantize(t, fixedScale, fixedZero, [0, 255]), fixedScale, tf.cast(fixedZero, "int32")];
 }
+DynamicQuantizeLinear.facts = facts({
+  mixes: always,
+  gradient: "zero",
+  note: "scale and zero point are frozen",
+});

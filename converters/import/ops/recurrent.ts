@@ -1,5 +1,6 @@
 import { notTrainable } from "../../errors.ts";
 import { tf } from "../../tf.ts";
+import { type OperatorFacts, repeated, unlessBatchIn } from "../operator.ts";
 import { type Inputs, isHost, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 interface RecurrentAttributes {
@@ -44,7 +45,10 @@ const ACTIVATIONS: Readonly<
 const clamped = (x: tf.Tensor, low: number, high: number) =>
   tf.minimum(tf.maximum(x, tf.scalar(low)), tf.scalar(high));
 
-/** The functions of every direction in order; alpha and beta lists hold values only for the functions that take them. */
+/**
+ * The functions of every direction in order; alpha and beta lists hold values only for the functions that
+ * take them.
+ */
 function activationsOf(
   { activations, activation_alpha = [], activation_beta = [] }: RecurrentAttributes,
   defaults: readonly string[],
@@ -64,8 +68,8 @@ function activationsOf(
 }
 
 /**
- * One time step: the parts of the projected input [batch, widths[i] · hidden] and the states go in, the new states come out,
- * hidden first.
+ * One time step: the parts of the projected input [batch, widths[i] · hidden] and the states go in, the new
+ * states come out, hidden first.
  */
 type Cell = (projected: readonly tf.Tensor[], states: readonly tf.Tensor[]) => tf.Tensor[];
 /** What a cell is made of in one direction. */
@@ -81,7 +85,9 @@ interface Direction {
   readonly bound: Activation;
 }
 
-/** The slices along the first axis. tfjs's gradients of unstack and split fail where there is but one part. */
+/**
+ * The slices along the first axis. tfjs's gradients of unstack and split fail where there is but one part.
+ */
 const rows = (x: tf.Tensor): tf.Tensor[] =>
   x.shape[0] === 1 ? [tf.reshape(x, x.shape.slice(1))] : tf.unstack(x);
 /** Parts of the given widths along the last axis: unlike single slices, one concatenation backwards. */
@@ -90,8 +96,9 @@ const split = (x: tf.Tensor, widths: readonly number[]): tf.Tensor[] =>
 
 /**
  * Runs a cell over time, unrolled, in one or both directions.
- * Inputs X [time, batch, input], W [directions, gates·hidden, input], R, B, sequence_lens, initial states; outputs Y, then
- * the last states. With layout 1 the batch comes first. Beyond its length a sequence keeps its state and puts out zeros.
+ * Inputs X [time, batch, input], W [directions, gates·hidden, input], R, B, sequence_lens, initial states;
+ * outputs Y, then the last states. With layout 1 the batch comes first. Beyond its length a sequence keeps
+ * its state and puts out zeros.
  */
 function recurrent(
   [x, w, r, b, lengths, ...rest]: Inputs,
@@ -177,6 +184,24 @@ function recurrent(
   return [layout === 0 ? y : tf.transpose(y, [2, 0, 1, 3]), ...last];
 }
 
+/** @param states inputs with the initial states, which exporters write for one sample */
+const unrolled = (states: readonly number[]): OperatorFacts => ({
+  // X, the lengths and the states; not the weights.
+  mixes: (node) => {
+    const at = Number(node.attributes["layout"] ?? 0) ? 0 : 1;
+    return unlessBatchIn(at, -1, -1, -1, 0, at, at)(node);
+  },
+  rebatch: (batch) => {
+    const { node, inputs, axisOf } = batch;
+    if ((axisOf(0) ?? -1) < 0) return inputs;
+    const at = Number(node.attributes["layout"] ?? 0) ? 0 : 1;
+    return inputs.map((value, i) =>
+      value && states.includes(i) && axisOf(i) === -1 ? repeated(value, at, batch) : value,
+    );
+  },
+  note: "unrolled over the steps of the sequence",
+});
+
 const times = (state: tf.Tensor, weights: tf.Tensor) =>
   tf.matMul(state as tf.Tensor2D, weights as tf.Tensor2D, false, true);
 
@@ -191,8 +216,12 @@ export const RNN = (inputs: Inputs, attributes: RecurrentAttributes, context: Op
       ({ recurrence, activations: [f], bound }) =>
       ([projected], [h]) => [f!(bound(tf.add(projected!, times(h!, recurrence))))],
   });
+RNN.facts = unrolled([5]);
 
-/** z, r = f(…); h̃ = g(X Wₕᵀ + (r ∘ H) Rₕᵀ + …), or with linear_before_reset r ∘ (H Rₕᵀ + bias); H′ = (1 − z) h̃ + z H */
+/**
+ * z, r = f(…); h̃ = g(X Wₕᵀ + (r ∘ H) Rₕᵀ + …), or with linear_before_reset r ∘ (H Rₕᵀ + bias); H′ = (1 − z)
+ * h̃ + z H
+ */
 export const GRU = (
   inputs: Inputs,
   { linear_before_reset = 0, ...attributes }: RecurrentAttributes & { linear_before_reset?: number },
@@ -218,6 +247,7 @@ export const GRU = (
       };
     },
   });
+GRU.facts = unrolled([5]);
 
 /** i, o, f = f(… + P ∘ C); C′ = f C + i g(…); H′ = o h(C′). Gates in the order i, o, f, c. */
 export const LSTM = (
@@ -252,3 +282,4 @@ export const LSTM = (
       };
     },
   });
+LSTM.facts = unrolled([5, 6]);

@@ -1,4 +1,5 @@
 import { notTrainable } from "../../errors.ts";
+import { alongAxis, facts, plain } from "../operator.ts";
 import { dimsOf, host, type Inputs, type OperatorContext, toNumbers, type Value } from "../value.ts";
 import { Concat, Slice_10, Squeeze_13, Unsqueeze_13 } from "./movement.ts";
 
@@ -26,9 +27,12 @@ function placeOf(index: Value | undefined, last: number, length: number, context
 }
 
 export const SequenceConstruct = (inputs: Inputs): Value => sequence(inputs as readonly Value[]);
+SequenceConstruct.facts = plain;
 export const SequenceEmpty = (): Value => sequence([]);
+SequenceEmpty.facts = facts({ ...plain, gradient: "zero" });
 export const SequenceLength = ([list]: Inputs, _: object, context: OperatorContext): Value =>
   host("int64", [], [itemsOf(list, context).length]);
+SequenceLength.facts = facts({ ...plain, gradient: "zero" });
 export function SequenceAt([list, position]: Inputs, _: object, context: OperatorContext): Value {
   const items = itemsOf(list, context);
   const item = items[placeOf(position, items.length - 1, items.length, context)];
@@ -39,16 +43,19 @@ export function SequenceAt([list, position]: Inputs, _: object, context: Operato
     );
   return item;
 }
+SequenceAt.facts = plain;
 export function SequenceInsert([list, item, position]: Inputs, _: object, context: OperatorContext): Value {
   const items = itemsOf(list, context);
   const at = placeOf(position, items.length, items.length, context);
   return sequence([...items.slice(0, at), item!, ...items.slice(at)]);
 }
+SequenceInsert.facts = plain;
 export function SequenceErase([list, position]: Inputs, _: object, context: OperatorContext): Value {
   const items = itemsOf(list, context);
   const at = placeOf(position, items.length - 1, items.length, context);
   return sequence(items.filter((_item, i) => i !== at));
 }
+SequenceErase.facts = plain;
 
 const ints = (...values: number[]) => host("int64", [values.length], values);
 /** Parts of one size, of given sizes, or single slices without their axis. */
@@ -74,6 +81,7 @@ export function SplitToSequence(
   });
   return sequence(parts);
 }
+SplitToSequence.facts = facts({ mixes: alongAxis(0) });
 export function ConcatFromSequence(
   [list]: Inputs,
   { axis, new_axis = 0 }: { axis: number; new_axis?: number },
@@ -83,6 +91,7 @@ export function ConcatFromSequence(
   const parts = new_axis ? items.map((item) => Unsqueeze_13([item, ints(axis)], {}, context)) : items;
   return Concat(parts, { axis });
 }
+ConcatFromSequence.facts = plain;
 
 /** Optional values: what is there is itself. */
 export const Optional = ([x]: Inputs, _: object, { where }: OperatorContext): Value => {
@@ -90,5 +99,8 @@ export const Optional = ([x]: Inputs, _: object, { where }: OperatorContext): Va
     throw notTrainable("OPTIONAL_EMPTY", `${where}: an empty optional value cannot be imported.`);
   return x;
 };
+Optional.facts = plain;
 export const OptionalGetElement = ([x]: Inputs): Value => x!;
+OptionalGetElement.facts = plain;
 export const OptionalHasElement = ([x]: Inputs): Value => host("bool", [], [x === undefined ? 0 : 1]);
+OptionalHasElement.facts = facts({ ...plain, gradient: "zero" });

@@ -1,6 +1,8 @@
+import { elementCount } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import type { OnnxTensor } from "../../onnx/model.ts";
 import { tf } from "../../tf.ts";
+import { always, facts, type OperatorFacts, plain } from "../operator.ts";
 import {
   dimsOf,
   type HostTensor,
@@ -17,11 +19,15 @@ import {
 } from "../value.ts";
 import { Cast } from "./activation.ts";
 
+const zero: OperatorFacts = { ...plain, gradient: "zero" };
+
 export function Shape([x]: Inputs, { start = 0, end }: { start?: number; end?: number }): Value {
   const dims = dimsOf(x!).slice(start, end);
   return host("int64", [dims.length], dims);
 }
-export const Size = ([x]: Inputs): Value => host("int64", [], [dimsOf(x!).reduce((a, b) => a * b, 1)]);
+Shape.facts = facts({ ...zero, readsShapeOnly: true });
+export const Size = ([x]: Inputs): Value => host("int64", [], [elementCount(dimsOf(x!))]);
+Size.facts = facts({ ...zero, readsShapeOnly: true });
 
 interface ConstantAttributes {
   readonly value?: OnnxTensor;
@@ -39,6 +45,7 @@ export function Constant(_: Inputs, attributes: ConstantAttributes, { where }: O
   if (value_ints) return host("int64", [value_ints.length], value_ints);
   throw notTrainable("CONSTANT_KIND", `${where}: only tensor, float and integer constants can be imported.`);
 }
+Constant.facts = zero;
 
 export function ConstantOfShape(
   [shape]: Inputs,
@@ -48,10 +55,11 @@ export function ConstantOfShape(
   const dims = toNumbers(shape, "shape", context);
   const fill = value ? Number((value.data as ArrayLike<number | bigint>)[0]) : 0;
   // Whole weight tensors are no shapes: while compiling, a filled tensor is one number.
-  const elements = dims.reduce((a, b) => a * b, 1);
+  const elements = elementCount(dims);
   if (elements > 4096 && isFloatType(value?.dtype ?? "float32")) return tf.fill(dims, fill);
   return host(value?.dtype ?? "float32", dims, new Float64Array(elements).fill(fill));
 }
+ConstantOfShape.facts = zero;
 
 export function Range([start, limit, delta]: Inputs, _: object, context: OperatorContext): Value {
   const [from, to, step] = [
@@ -66,8 +74,12 @@ export function Range([start, limit, delta]: Inputs, _: object, context: Operato
     Array.from({ length: count }, (_v, i) => from + i * step),
   );
 }
+Range.facts = facts({ ...zero, frozen: { 0: "bound of Range", 1: "bound of Range", 2: "step of Range" } });
 
-/** values = [off, on]; negative indices count from the end, what lies outside [−depth, depth) is off everywhere. */
+/**
+ * values = [off, on]; negative indices count from the end, what lies outside [−depth, depth) is off
+ * everywhere.
+ */
 export function OneHot(
   [indices, depth, values]: Inputs,
   { axis = -1 }: { axis?: number },
@@ -91,6 +103,7 @@ export function OneHot(
   order.splice(at, 0, index.rank);
   return at === index.rank ? y : tf.transpose(y, order);
 }
+OneHot.facts = facts({ ...zero, frozen: { 2: "values of OneHot" } });
 
 /** Ones on the k-th diagonal of a matrix of the input's shape. */
 export function EyeLike(
@@ -105,7 +118,9 @@ export function EyeLike(
   const y = host(like, [rows, columns], eye);
   return dtype === undefined ? y : Cast([y], { to: dtype }, context);
 }
+EyeLike.facts = facts({ mixes: always, gradient: "zero" });
 
 /** Cast to the element type of the second input. */
 export const CastLike = ([x, like]: Inputs, _: object, context: OperatorContext): Value =>
   Cast([x], { to: isHost(like) ? like.dtype : (like as tf.Tensor).dtype }, context);
+CastLike.facts = facts({ ...plain, tail: "transparent" });

@@ -1,5 +1,6 @@
 import { gather } from "../../kernels/movement.ts";
 import { tf } from "../../tf.ts";
+import { along, alongAxesAfter, facts, numbersOf, operator, plain } from "../operator.ts";
 import {
   dimsOf,
   host,
@@ -17,26 +18,28 @@ interface WindowAttributes {
   readonly periodic?: number;
 }
 /** a₀ − a₁ cos(2πn/N) + a₂ cos(4πn/N), with N = size, or size − 1 for a symmetric window. */
-const cosineWindow =
-  (a0: number, a1: number, a2: number) =>
-  (
-    [size]: Inputs,
-    { output_datatype = 1, periodic = 1 }: WindowAttributes,
-    context: OperatorContext,
-  ): Value => {
-    const count = toNumbers(size, "size", context)[0]!;
-    const period = periodic ? count : count - 1;
-    const at = (n: number) => {
-      const angle = (2 * Math.PI * n) / period;
-      return a0 - a1 * Math.cos(angle) + a2 * Math.cos(2 * angle);
-    };
-    const window = host(
-      "float32",
-      [count],
-      Array.from({ length: count }, (_, n) => at(n)),
-    );
-    return Cast([window], { to: output_datatype }, context);
-  };
+const cosineWindow = (a0: number, a1: number, a2: number) =>
+  operator(
+    { ...plain, gradient: "zero" },
+    (
+      [size]: Inputs,
+      { output_datatype = 1, periodic = 1 }: WindowAttributes,
+      context: OperatorContext,
+    ): Value => {
+      const count = toNumbers(size, "size", context)[0]!;
+      const period = periodic ? count : count - 1;
+      const at = (n: number) => {
+        const angle = (2 * Math.PI * n) / period;
+        return a0 - a1 * Math.cos(angle) + a2 * Math.cos(2 * angle);
+      };
+      const window = host(
+        "float32",
+        [count],
+        Array.from({ length: count }, (_, n) => at(n)),
+      );
+      return Cast([window], { to: output_datatype }, context);
+    },
+  );
 export const HannWindow = cosineWindow(0.5, 0.5, 0);
 export const HammingWindow = cosineWindow(25 / 46, 21 / 46, 0);
 export const BlackmanWindow = cosineWindow(0.42, 0.5, 0.08);
@@ -67,14 +70,19 @@ export function MelWeightMatrix(
   }
   return Cast([host("float32", [rows, bins], matrix)], { to: output_datatype }, context);
 }
+MelWeightMatrix.facts = facts({
+  ...plain,
+  gradient: "zero",
+  frozen: { 3: "edge of MelWeightMatrix", 4: "edge of MelWeightMatrix" },
+});
 
 /**
- * The discrete Fourier transform as a matrix from (time, channel) to (frequency, channel): channels are the real and the
- * imaginary part, or the real part alone.
- * @param given length of the input; it is cut off or filled with zeros to `length`
+ * The discrete Fourier transform as a matrix from (time, channel) to (frequency, channel): channels are the
+ * real and the imaginary part, or the real part alone.
+ * @param entries length of the input; it is cut off or filled with zeros to `length`
  */
 function dftMatrix(
-  given: number,
+  entries: number,
   channels: number,
   length: number,
   inverse: boolean,
@@ -83,8 +91,8 @@ function dftMatrix(
   const toReal = inverse && onesided;
   const count = onesided && !inverse ? Math.floor(length / 2) + 1 : length;
   const out = toReal ? 1 : 2;
-  const used = Math.min(given, toReal ? Math.floor(length / 2) + 1 : length);
-  const matrix = new Float32Array(given * channels * count * out);
+  const used = Math.min(entries, toReal ? Math.floor(length / 2) + 1 : length);
+  const matrix = new Float32Array(entries * channels * count * out);
   const width = count * out;
   const angles = Array.from({ length }, (_, i) => (2 * Math.PI * i) / length);
   const [cosines, sines] = [angles.map(Math.cos), angles.map(Math.sin)];
@@ -105,7 +113,7 @@ function dftMatrix(
       put(1, 1, c);
     }
   }
-  return { matrix: tf.tensor2d(matrix, [given * channels, width]), count, channels: out };
+  return { matrix: tf.tensor2d(matrix, [entries * channels, width]), count, channels: out };
 }
 
 function transformed(
@@ -117,14 +125,14 @@ function transformed(
 ): tf.Tensor {
   const rank = x.rank;
   const at = axis < 0 ? axis + rank : axis;
-  const [given, channels] = [x.shape[at]!, x.shape[rank - 1]!];
-  const length = dftLength ?? (inverse && onesided ? 2 * (given - 1) : given);
+  const [entries, channels] = [x.shape[at]!, x.shape[rank - 1]!];
+  const length = dftLength ?? (inverse && onesided ? 2 * (entries - 1) : entries);
   // The transformed axis goes beside the channels.
   const order = [...Array.from({ length: rank - 1 }, (_, i) => i).filter((i) => i !== at), at, rank - 1];
   const rows = tf.transpose(x, order);
   const lead = rows.shape.slice(0, -2);
-  const dft = dftMatrix(given, channels, length, inverse, onesided);
-  const product = matMul(tf.reshape(rows, [x.size / (given * channels), given * channels]), dft.matrix);
+  const dft = dftMatrix(entries, channels, length, inverse, onesided);
+  const product = matMul(tf.reshape(rows, [x.size / (entries * channels), entries * channels]), dft.matrix);
   const back = order.map((_, i) => order.indexOf(i));
   return tf.transpose(tf.reshape(product, [...lead, dft.count, dft.channels]), back);
 }
@@ -143,6 +151,10 @@ export const DFT = (
   context: OperatorContext,
 ): Value =>
   transformed(toTensor(x!), axis, optional(length, "dft_length", context), inverse !== 0, onesided !== 0);
+DFT.facts = facts({
+  mixes: along(({ axis = 1 }) => [Number(axis), -1]),
+  note: "a product with a constant matrix",
+});
 export const DFT_20 = (
   [x, length, axis]: Inputs,
   { inverse = 0, onesided = 0 }: DftAttributes,
@@ -151,8 +163,15 @@ export const DFT_20 = (
   const along = optional(axis, "axis", context) ?? -2;
   return DFT([x, length], { axis: along, inverse, onesided }, context);
 };
+DFT_20.facts = facts({
+  mixes: along((_, __, [, , axis]) => [numbersOf(axis)[0] ?? -2, -1]),
+  note: "a product with a constant matrix",
+});
 
-/** Windowed frames of signal [batch, time] or [batch, time, 1 or 2], each transformed: [batch, frames, frequencies, 2]. */
+/**
+ * Windowed frames of signal [batch, time] or [batch, time, 1 or 2], each transformed: [batch, frames,
+ * frequencies, 2].
+ */
 export function STFT(
   [signal, step, window, frameLength]: Inputs,
   { onesided = 1 }: { onesided?: number },
@@ -172,3 +191,4 @@ export function STFT(
   const weighed = window ? tf.mul(framed, tf.reshape(toTensor(window), [length, 1])) : framed;
   return transformed(weighed, 2, length, false, onesided !== 0);
 }
+STFT.facts = facts({ mixes: alongAxesAfter(0), note: "a product with a constant matrix" });

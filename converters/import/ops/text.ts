@@ -1,6 +1,7 @@
 import { notTrainable } from "../../errors.ts";
 import { gather } from "../../kernels/movement.ts";
 import { tf } from "../../tf.ts";
+import { along, facts } from "../operator.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 interface TfIdfAttributes {
@@ -13,7 +14,10 @@ interface TfIdfAttributes {
   readonly pool_int64s?: readonly number[];
   readonly weights?: readonly number[];
 }
-/** How often each n-gram of the pool occurs in rows of token ids, with up to max_skip_count tokens between its tokens. */
+/**
+ * How often each n-gram of the pool occurs in rows of token ids, with up to max_skip_count tokens between its
+ * tokens.
+ */
 export function TfIdfVectorizer([x]: Inputs, attributes: TfIdfAttributes, { where }: OperatorContext): Value {
   const { max_gram_length, max_skip_count, min_gram_length, mode, ngram_counts, ngram_indexes } = attributes;
   const { pool_int64s: pool, weights } = attributes;
@@ -63,3 +67,4 @@ export function TfIdfVectorizer([x]: Inputs, attributes: TfIdfAttributes, { wher
   const base = mode === "IDF" ? tf.cast(tf.greater(counts, tf.scalar(0)), "float32") : counts;
   return tf.reshape(tf.mul(base, tf.tensor1d(perColumn)), shape);
 }
+TfIdfVectorizer.facts = facts({ mixes: along(() => [-1]), gradient: "zero", note: "integer tokens" });

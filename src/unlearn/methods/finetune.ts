@@ -1,9 +1,10 @@
-import { ownTargets } from "../objectives.ts";
-import { plainMethod } from "./method.ts";
+import type { MethodDefinition } from "./method.ts";
 
-/** FT: the utility loss on retained data only; what is not rehearsed fades (METHOD section 4; Warnecke et al., NDSS 2023). */
-export const finetune = plainMethod({
+/** FT (Warnecke et al., NDSS 2023): the utility loss on retained data only; what is not rehearsed fades. */
+export const finetune = {
+  name: "finetune",
+  source: "https://arxiv.org/abs/2108.11577",
   uses: { forget: false, retain: true },
-  objective: ({ loss = "cross-entropy" }) => ownTargets(loss),
-  total: ({ retain }) => retain,
-});
+  objective: "utility",
+  losses: [({ retain }) => retain],
+} satisfies MethodDefinition;

@@ -1,4 +1,5 @@
-import type { Method } from "../types.ts";
+import { type ForgetObjective, forgetObjective, ownTargets } from "../objectives.ts";
+import type { Method, NamedOptions, UnlearnOptions } from "../types.ts";
 import { badTeacher } from "./bad-teacher.ts";
 import { eupmu } from "./eupmu.ts";
 import { eupmuFast } from "./eupmu-fast.ts";
@@ -13,7 +14,8 @@ import { randomLabel } from "./random-label.ts";
 import { salun } from "./salun.ts";
 import { scrub } from "./scrub.ts";
 
-export const methods: { readonly [M in Method]: MethodDefinition } = {
+/** Every method that has a name of its own; each says which paper it is from. */
+export const methods: { readonly [M in Method]: MethodDefinition & { readonly source: string } } = {
   eupmu,
   "eupmu-fast": eupmuFast,
   explicit,
@@ -27,3 +29,34 @@ export const methods: { readonly [M in Method]: MethodDefinition } = {
   "bad-teacher": badTeacher,
   pcgrad,
 };
+
+/** A method by its name, or as it is. */
+export const methodOf = (method: Method | MethodDefinition): MethodDefinition =>
+  typeof method === "string" ? methods[method] : method;
+
+/**
+ * What is minimised on the forget samples: the method's own objective, else the one the options choose.
+ * @throws badInput OBJECTIVE_LOSS where it has no meaning for the loss
+ */
+export function objectiveOf(
+  { objective }: MethodDefinition,
+  {
+    forgetObjective: chosen = "random-label",
+    loss = "cross-entropy",
+  }: Pick<UnlearnOptions, "forgetObjective" | "loss">,
+): ForgetObjective {
+  const wanted = objective ?? chosen;
+  if (typeof wanted === "object") return wanted;
+  return wanted === "utility" ? ownTargets(loss) : forgetObjective(wanted, loss);
+}
+
+/** Options as a report shows them: an own method or objective by its name. */
+export const namedOptions = ({
+  method,
+  forgetObjective: chosen,
+  ...options
+}: UnlearnOptions): NamedOptions => ({
+  method: methodOf(method).name,
+  ...options,
+  ...(chosen === undefined ? {} : { forgetObjective: typeof chosen === "string" ? chosen : "own" }),
+});

@@ -1,288 +1,129 @@
-import type { StepFunction, Tensors } from "../../../converters/compile/step.ts";
+import type { Tensors } from "../../../converters/compile/step.ts";
 import { tf } from "../../../converters/tf.ts";
-import {
-  counts,
-  type ForgetObjective,
-  forgetObjective,
-  logLoss,
-  ownTargets,
-  sideLoss,
-} from "../objectives.ts";
-import { clipByGlobalNorm, type OptimizerState, optimizerOf, type Weights } from "../optimizer.ts";
-import { dualRules } from "../surgery.ts";
-import type { UnlearnOptions } from "../types.ts";
+import type { ForgetObjectiveName } from "../../tasks/names.ts";
+import { type ForgetObjective, logLoss } from "../objectives.ts";
+import type { Weights } from "../optimizer.ts";
+import { type DualOptions, dualRules } from "../surgery.ts";
 
-export type StepOptions = Pick<
-  UnlearnOptions,
-  | "dual"
-  | "beta"
-  | "lambda"
-  | "optimizer"
-  | "momentum"
-  | "weightDecay"
-  | "clipNorm"
-  | "forgetObjective"
-  | "loss"
-  | "settings"
->;
-
-export interface MethodContext {
-  /** Trainable weights and model inputs → logits [N, C]. */
-  readonly apply: (weights: Weights, inputs: Tensors) => tf.Tensor;
-  /** Names of the trainable weights. */
-  readonly trainable: readonly string[];
-  readonly options: StepOptions;
-  /** Set where the batch is cut into parts; undefined: one pass over the whole batch. */
-  readonly pass?: Pass;
-  /**
-   * Retained samples stand in the first rows of a batch, in no batch in more than so many: what looks at their loss alone
-   * leaves out the other rows. undefined: they may stand anywhere.
-   */
-  readonly retainRows?: number;
-}
-
-/**
- * One pass of a step over a batch in parts (METHOD section 3, gradient accumulation), see accumulate.ts. `gradients`: over one part, with what the other parts
- * add to both losses as `restForget` and `restRetain` in the batch; nothing moves. `update`: over no samples, with the losses `forget` and `retain` of the whole batch,
- * its gradients `g0:<weight>`, `g1:<weight>` … and the retain loss `retainAfter` at the new weights.
- * Both have the sample counts of the whole batch as `nForget` and `nRetain`.
- */
-export type Pass =
-  | { readonly kind: "gradients"; readonly parts: number; readonly found: (gradients: Weights) => void }
-  | { readonly kind: "update"; readonly measuresRise: () => void };
-
-/** A number that belongs to one method. */
+/** A number that belongs to one method, given as `settings: { <name>: value }` of the options. */
 export interface Setting {
+  /** Where none is given. */
   readonly value: number;
   readonly minimum: number;
   readonly maximum: number;
+  /** One line for messages and help. */
   readonly what: string;
 }
 
-/**
- * One way to unlearn, as a step over a batch. The batch holds `x:<input>`, `labels` (int32 [N], or float [N, C] for losses on vectors),
- * `forgetMask` and `retainMask` float [N], the scalars `lr`, `epsilon` and `progress` (share of the run done), `teacher` float [N, C] where the method has one,
- * and `mask:<weight>` bool where only part of the weights may change. The carry holds `p:<weight>`, `<slot>:<weight>`, `optimizer:<name>`, `dual:<name>`.
- * Results are float scalars: forgetLoss, retainLoss (means over their own samples), hasForget, hasRetain, lambda,
- * and, where measured, rise with hasRise.
- */
-export interface MethodDefinition {
-  /** Which samples its batches are drawn from. */
-  readonly uses: { readonly forget: boolean; readonly retain: boolean };
-  /** `mixed` (default): batches of the shuffled union; `forget-then-retain`: two passes an epoch, see `forgetEpochs`. */
-  readonly batches?: "mixed" | "forget-then-retain";
-  /** Logits that stand beside each sample: of the start model, or of a ruined one on the forget samples. */
-  readonly teacher?: "start" | "ruined-on-forget";
-  /** Share of the weights that may change, where the method has its own. */
-  readonly saliency?: number;
-  readonly settings?: Readonly<Record<string, Setting>>;
-  /** Backward passes of a step; undefined = 1. */
-  readonly gradients?: number;
-  /** Whether a step looks at the retain loss once more, at the new weights. */
-  readonly measuresRise?: boolean;
-  /** Whether `forgetObjective` may be chosen. */
-  readonly choosesObjective: boolean;
-  readonly objective: (options: StepOptions) => ForgetObjective;
-  /** Start values of the scalars it carries, without the `dual:` prefix. */
-  readonly dual: (options: StepOptions) => Readonly<Record<string, number>>;
-  readonly step: (context: MethodContext) => StepFunction;
-}
-
-export const chosenObjective = (options: StepOptions): ForgetObjective =>
-  forgetObjective(options.forgetObjective ?? "random-label", options.loss ?? "cross-entropy");
-
-/** The value of a method's own setting: the given one or its default. */
-export const settingOf = (
-  settings: Readonly<Record<string, Setting>>,
-  options: StepOptions,
-  name: string,
-): number => options.settings?.[name] ?? settings[name]!.value;
-
-const under = (tensors: Tensors, prefix: string): Record<string, tf.Tensor> =>
-  Object.fromEntries(
-    Object.entries(tensors)
-      .filter(([key]) => key.startsWith(prefix))
-      .map(([key, tensor]) => [key.slice(prefix.length), tensor]),
-  );
-
-const prefixed = (tensors: Tensors, prefix: string): Record<string, tf.Tensor> =>
-  Object.fromEntries(Object.entries(tensors).map(([key, tensor]) => [prefix + key, tensor]));
-
-/** What an objective is made of, at some weights. */
+/** The losses of one batch at some weights, as tensors to differentiate with respect to the weights. */
 export interface SideLosses {
-  /** Each: mean over its own samples × its share of the batch. */
+  /** Forget objective and utility loss: mean over own samples × their share of the batch; 0 without any. */
   readonly forget: tf.Scalar;
   readonly retain: tf.Scalar;
-  /** Each: mean over its own samples; 0 without any. */
+  /** Each the mean over its own samples; 0 without any. */
   readonly forgetMean: tf.Scalar;
   readonly retainMean: tf.Scalar;
+  /** float [N, outputs] */
   readonly logits: tf.Tensor;
-  readonly weights: Weights;
-  /** Mean over one side's samples, or over all of them, of something else measured per sample. */
+  /** Mean of something else, float [N], over the samples of one side or of both; 0 without any. */
   readonly mean: (over: "forget" | "retain" | "all", perSample: tf.Tensor) => tf.Scalar;
 }
 
-/** What every method's step works with; made anew for each call. */
-export function stepTools(
-  { apply, trainable, options, pass, retainRows }: MethodContext,
-  objective: ForgetObjective,
-) {
-  const optimizer = optimizerOf(options);
-  const utility = ownTargets(options.loss ?? "cross-entropy");
-  return (carry: Tensors, batch: Tensors) => {
-    const weights = Object.fromEntries(trainable.map((name) => [name, carry[`p:${name}`]!]));
-    const dual = under(carry, "dual:");
-    const inputs = under(batch, "x:");
-    const masks = under(batch, "mask:");
-    const labels = batch.labels!;
-    const lr = batch.lr!;
-    const epsilon = batch.epsilon!;
-    const { nForget, nRetain, n, hasForget, hasRetain } = counts(batch);
-    const mean: SideLosses["mean"] = (over, perSample) =>
-      over === "forget"
-        ? sideLoss(perSample, batch.forgetMask!, tf.maximum(nForget, 1))
-        : over === "retain"
-          ? sideLoss(perSample, batch.retainMask!, tf.maximum(nRetain, 1))
-          : sideLoss(perSample, tf.add(batch.forgetMask!, batch.retainMask!), n);
-
-    const measure = (at: Weights): SideLosses => {
-      const logits = apply(at, inputs);
-      // The value is the whole batch's, the gradient this part's: summed over the parts it is that of any function of both losses.
-      const whole = (part: tf.Scalar, rest: tf.Tensor | undefined) =>
-        (rest ? tf.add(part, rest) : part) as tf.Scalar;
-      const forgetEach = objective.perSample(logits, labels);
-      // One tensor where both sides have the same loss: the gradient then passes it once.
-      const retainEach =
-        objective.perSample === utility.perSample ? forgetEach : utility.perSample(logits, labels);
-      const forget = whole(sideLoss(forgetEach, batch.forgetMask!, n), batch.restForget);
-      const retain = whole(sideLoss(retainEach, batch.retainMask!, n), batch.restRetain);
-      return {
-        forget,
-        retain,
-        forgetMean: tf.div(tf.mul(forget, n), tf.maximum(nForget, 1)),
-        retainMean: tf.div(tf.mul(retain, n), tf.maximum(nRetain, 1)),
-        logits,
-        weights: at,
-        mean,
-      };
-    };
-
-    /** One forward and one backward pass; the side losses at the present weights come along. */
-    let passes = 0;
-    const backward = (objectiveOf: (sides: SideLosses) => tf.Tensor) => {
-      if (pass?.kind === "update")
-        return {
-          sides: { forget: batch.forget as tf.Scalar, retain: batch.retain as tf.Scalar },
-          gradients: under(batch, `g${passes++}:`),
-        };
-      let seen: { readonly forget: tf.Scalar; readonly retain: tf.Scalar } | undefined;
-      const { grads } = tf.valueAndGrads((...values: tf.Tensor[]) => {
-        const sides = measure(Object.fromEntries(trainable.map((name, i) => [name, values[i]!])));
-        seen = { forget: tf.keep(sides.forget), retain: tf.keep(sides.retain) };
-        return objectiveOf(sides) as tf.Scalar;
-      })(trainable.map((name) => weights[name]!));
-      const kept = seen!;
-      // Out of `keep` and back under the surrounding tidy.
-      const sides = { forget: kept.forget.clone(), retain: kept.retain.clone() };
-      tf.dispose([kept.forget, kept.retain]);
-      const gradients = Object.fromEntries(trainable.map((name, i) => [name, grads[i]!]));
-      if (pass?.kind === "gradients") pass.found(gradients);
-      return { sides, gradients };
-    };
-
-    const state: OptimizerState = {
-      slots: Object.fromEntries(optimizer.slots.map((slot) => [slot, under(carry, `${slot}:`)])),
-      scalars: under(carry, "optimizer:"),
-    };
-    /** Clips, moves, and puts back what the mask keeps: a masked weight does not change by a bit, not even by decay. */
-    const descend = (gradients: Weights): { readonly state: OptimizerState; readonly weights: Weights } => {
-      if (pass?.kind === "gradients") return { state, weights };
-      const masked = Object.fromEntries(
-        Object.entries(gradients).map(([name, g]) => [
-          name,
-          masks[name] ? tf.where(masks[name]!, g, tf.zerosLike(g)) : g,
-        ]),
-      );
-      const clipped = options.clipNorm === undefined ? masked : clipByGlobalNorm(masked, options.clipNorm);
-      const moved = optimizer.update(clipped, state, weights, lr);
-      return {
-        state: moved.state,
-        weights: Object.fromEntries(
-          Object.entries(moved.weights).map(([name, w]) => [
-            name,
-            masks[name] ? tf.where(masks[name]!, w, weights[name]!) : w,
-          ]),
-        ),
-      };
-    };
-
-    /** The retain loss alone, of this batch. */
-    const retainLossAt = (at: Weights): tf.Scalar => {
-      if (retainRows === undefined) return measure(at).retain;
-      const head = (tensor: tf.Tensor) => tf.slice(tensor, 0, retainRows);
-      const logits = apply(
-        at,
-        Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, head(x)])),
-      );
-      return sideLoss(utility.perSample(logits, head(labels)), head(batch.retainMask!), n);
-    };
-
-    /** Log ratio of the utility loss after to before, on this batch; 0 without retained samples. */
-    const measureRise = (after: Weights, before: { readonly retain: tf.Scalar }): tf.Tensor => {
-      if (pass?.kind === "gradients") return tf.scalar(0);
-      if (pass) pass.measuresRise();
-      const retain = pass ? (batch.retainAfter as tf.Scalar) : retainLossAt(after);
-      return tf.mul(tf.sub(logLoss(retain), logLoss(before.retain)), hasRetain);
-    };
-
-    const moveDual = (error: tf.Tensor, moved: tf.Tensor) =>
-      dualRules[options.dual].update(dual, error, moved, options.beta);
-
-    const finish = (
-      next: { readonly weights: Weights; readonly state: OptimizerState },
-      sides: { readonly forget: tf.Scalar; readonly retain: tf.Scalar },
-      extra: { readonly lambda?: tf.Tensor; readonly rise?: tf.Tensor; readonly hasRise?: tf.Tensor } = {},
-      nextDual: Tensors = {},
-    ) => ({
-      carry: {
-        ...prefixed(next.weights, "p:"),
-        ...Object.assign(
-          {},
-          ...Object.entries(next.state.slots).map(([slot, tensors]) => prefixed(tensors, `${slot}:`)),
-        ),
-        ...prefixed(next.state.scalars, "optimizer:"),
-        ...prefixed(nextDual, "dual:"),
-      } as Tensors,
-      results: {
-        forgetLoss: tf.div(tf.mul(sides.forget, n), tf.maximum(nForget, 1)),
-        retainLoss: tf.div(tf.mul(sides.retain, n), tf.maximum(nRetain, 1)),
-        hasForget,
-        hasRetain,
-        lambda: tf.scalar(0),
-        ...extra,
-      },
-    });
-
-    return {
-      dual,
-      weights,
-      lr,
-      epsilon,
-      hasForget,
-      hasRetain,
-      progress: batch.progress!,
-      /** Of what is added in every part and belongs to no sample. */
-      share: pass?.kind === "gradients" ? 1 / pass.parts : 1,
-      measure,
-      teacher: batch.teacher,
-      backward,
-      descend,
-      measureRise,
-      moveDual,
-      finish,
-    };
-  };
+/** What holds for one step, whatever the weights. All tensors are float scalars, but for the teacher's. */
+export interface StepValues {
+  /** The weight of the utility loss: max(λ, 0) where the method has a dual variable, else 0. */
+  readonly lambda: tf.Tensor;
+  /** Learning rate of the step. */
+  readonly lr: tf.Tensor;
+  /** ε_t: by how much log L_r may rise in this step. */
+  readonly epsilon: tf.Tensor;
+  /** Share of the run that is done, 0…1. */
+  readonly progress: tf.Tensor;
+  /** What is minimised on the forget samples. */
+  readonly objective: ForgetObjective;
+  /** Value of one of the method's settings. */
+  readonly setting: (name: string) => number;
+  /** Logits of the teacher, float [N, outputs], where the method has one. */
+  readonly teacher: tf.Tensor | undefined;
 }
+
+/** A function of the weights that a step differentiates, made of the losses at these weights. */
+export type StepLoss = (sides: SideLosses, step: StepValues) => tf.Tensor;
+
+/** The direction of a step: the optimizer subtracts it. */
+export interface Combined {
+  readonly gradient: Weights;
+  /** The weight of the utility loss where the combination decides it, for the ledger. */
+  readonly lambda?: tf.Tensor;
+}
+
+/** A dual variable that is carried from step to step and corrected by what the utility loss did. */
+export interface DualVariable {
+  /** Start values of its scalars by name; λ itself, which may be negative, under `lambda`. */
+  readonly start: (options: DualOptions) => Readonly<Record<string, number>>;
+  /**
+   * Moves the scalars after a step.
+   * @param error measured rise of log L_r − ε_t
+   * @param measured 1 where there was a rise to measure, else 0: then nothing may move
+   * @returns the scalars for the next step, by the names of `start`
+   */
+  readonly update: (state: Tensors, error: tf.Tensor, measured: tf.Tensor, options: DualOptions) => Tensors;
+}
+
+/**
+ * One way to unlearn: which losses are differentiated, how their gradients combine, and how a dual variable
+ * follows. A batch may go through the graph whole or in parts; the losses are those of the whole batch either
+ * way, so a method need not know.
+ */
+export interface MethodDefinition {
+  readonly name: string;
+  /** Address of the paper it comes from. */
+  readonly source?: string;
+  /** Which samples its batches are drawn from. */
+  readonly uses: { readonly forget: boolean; readonly retain: boolean };
+  /**
+   * `mixed` (default): batches of the shuffled union of both sides. `forget-then-retain`: an epoch is a pass
+   * over the forget samples, in the first `forgetEpochs` epochs (a setting the method must then have), and
+   * one over the retained samples.
+   */
+  readonly batches?: "mixed" | "forget-then-retain";
+  /**
+   * Whose logits the losses get for each sample: the start model's, or with `ruined-on-forget`, on forget
+   * samples, those of a model that knows nothing.
+   */
+  readonly teacher?: "start" | "ruined-on-forget";
+  /**
+   * Share of the weights that may change, in (0, 1], where the options do not say: those with the largest
+   * forget gradient.
+   */
+  readonly saliency?: number;
+  readonly settings?: Readonly<Record<string, Setting>>;
+  /**
+   * The forget objective where the method has its own; `utility`: the utility loss on own targets.
+   * undefined: the option `forgetObjective` chooses.
+   */
+  readonly objective?: ForgetObjectiveName | "utility" | ForgetObjective;
+  /** What is differentiated with respect to the weights, one backward pass each. */
+  readonly losses: readonly [StepLoss, ...StepLoss[]];
+  /** A term of the weights alone, added to the first loss once per batch. */
+  readonly penalty?: (weights: Weights, step: StepValues) => tf.Tensor;
+  /** From the gradients of all losses, in their order, to the step's direction; default: the first one. */
+  readonly combine?: (gradients: readonly [Weights, ...Weights[]], step: StepValues) => Combined;
+  /**
+   * How the rise of log L_r is measured: `second-forward`, on this batch at the new weights; `last-batch`,
+   * against the last batch that had retained samples. undefined: not at all, unless there is a dual variable
+   * (then `second-forward`).
+   */
+  readonly rise?: "second-forward" | "last-batch";
+  readonly dual?: DualVariable;
+}
+
+/** λ by the rule that the options choose (`dual`, `beta`), starting where they say or at λ₀. */
+export const dualVariable = (lambda0: number): DualVariable => ({
+  start: (options) => dualRules[options.dual].init(options.lambda ?? lambda0),
+  update: (state, error, measured, options) =>
+    dualRules[options.dual].update(state, error, measured, options.beta),
+});
 
 /** ⟨a, b⟩ over all weights together. */
 export const inner = (a: Weights, b: Weights): tf.Tensor =>
@@ -294,45 +135,6 @@ export const inner = (a: Weights, b: Weights): tf.Tensor =>
 export const plus = (a: Weights, b: Weights, factor: tf.Tensor): Weights =>
   Object.fromEntries(Object.keys(a).map((name) => [name, tf.add(a[name]!, tf.mul(b[name]!, factor))]));
 
-/** Starting scalars of the chosen dual rule. */
-export const startDual = (options: StepOptions, lambda: number) =>
-  dualRules[options.dual].init(options.lambda ?? lambda);
-
 /** The forget loss as it enters a logged objective: logged only where the objective allows it. */
-export const maybeLogged = (objective: ForgetObjective, loss: tf.Tensor): tf.Tensor =>
-  objective.loggable ? logLoss(loss) : loss;
-
-/** A baseline without surgery: one backward pass of a plain sum. */
-export const plainMethod = (
-  definition: Pick<
-    MethodDefinition,
-    "uses" | "objective" | "batches" | "teacher" | "saliency" | "settings"
-  > & {
-    readonly total: (
-      sides: SideLosses,
-      given: {
-        readonly setting: (name: string) => number;
-        readonly progress: tf.Tensor;
-        readonly teacher: tf.Tensor | undefined;
-        /** Weight of a term that belongs to no sample, in one part of a batch. */
-        readonly share: number;
-      },
-    ) => tf.Tensor;
-  },
-): MethodDefinition => {
-  const { total, ...rest } = definition;
-  return {
-    ...rest,
-    choosesObjective: false,
-    dual: () => ({}),
-    step: (context) => {
-      const tools = stepTools(context, definition.objective(context.options));
-      const setting = (name: string) => settingOf(definition.settings ?? {}, context.options, name);
-      return (carry, batch) => {
-        const { backward, descend, finish, progress, teacher, share } = tools(carry, batch);
-        const { sides, gradients } = backward((at) => total(at, { setting, progress, teacher, share }));
-        return finish(descend(gradients), sides);
-      };
-    },
-  };
-};
+export const maybeLogged = ({ loggable }: ForgetObjective, loss: tf.Tensor): tf.Tensor =>
+  loggable ? logLoss(loss) : loss;

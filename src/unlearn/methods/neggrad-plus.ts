@@ -1,16 +1,19 @@
 import { tf } from "../../../converters/tf.ts";
-import { ownTargets } from "../objectives.ts";
-import { plainMethod, type Setting } from "./method.ts";
+import type { MethodDefinition, Setting } from "./method.ts";
 
 const settings = {
   balance: { value: 0.95, minimum: 0, maximum: 1, what: "share of the retain loss against the forget loss" },
 } satisfies Record<string, Setting>;
 
-/** NegGrad+ (Kurmanji et al., NeurIPS 2023, section 3): balance · L_r − (1 − balance) · L_f, both on their own targets. */
-export const neggradPlus = plainMethod({
+/** NegGrad+ (Kurmanji et al., NeurIPS 2023): balance · L_r − (1 − balance) · L_f, both on own targets. */
+export const neggradPlus = {
+  name: "neggrad-plus",
+  source: "https://arxiv.org/abs/2302.09880",
   uses: { forget: true, retain: true },
   settings,
-  objective: ({ loss = "cross-entropy" }) => ownTargets(loss),
-  total: ({ forgetMean, retainMean }, { setting }) =>
-    tf.sub(tf.mul(retainMean, setting("balance")), tf.mul(forgetMean, 1 - setting("balance"))),
-});
+  objective: "utility",
+  losses: [
+    ({ forgetMean, retainMean }, { setting }) =>
+      tf.sub(tf.mul(retainMean, setting("balance")), tf.mul(forgetMean, 1 - setting("balance"))),
+  ],
+} satisfies MethodDefinition;

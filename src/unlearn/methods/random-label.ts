@@ -1,10 +1,11 @@
 import { tf } from "../../../converters/tf.ts";
-import { forgetObjective } from "../objectives.ts";
-import { plainMethod } from "./method.ts";
+import type { MethodDefinition } from "./method.ts";
 
-/** RL: random labels on the forget set plus the utility loss on retained data (METHOD section 4; Golatkar et al., CVPR 2020). */
-export const randomLabel = plainMethod({
+/** RL (Golatkar et al., CVPR 2020): random labels on the forget set plus the utility loss on the retained. */
+export const randomLabel = {
+  name: "random-label",
+  source: "https://arxiv.org/abs/1911.04933",
   uses: { forget: true, retain: true },
-  objective: ({ loss = "cross-entropy" }) => forgetObjective("random-label", loss),
-  total: ({ forget, retain }) => tf.add(forget, retain),
-});
+  objective: "random-label",
+  losses: [({ forget, retain }) => tf.add(forget, retain)],
+} satisfies MethodDefinition;

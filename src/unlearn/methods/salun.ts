@@ -1,14 +1,13 @@
-import { tf } from "../../../converters/tf.ts";
-import { forgetObjective } from "../objectives.ts";
-import { plainMethod } from "./method.ts";
+import type { MethodDefinition } from "./method.ts";
+import { randomLabel } from "./random-label.ts";
 
 /**
- * SalUn (Fan et al., ICLR 2024): random labels, but only the half of the weights with the largest forget gradient |∇L_f(θ₀)| moves.
- * The mask is a choice of its own: `saliency` puts it on any other method.
+ * SalUn (Fan et al., ICLR 2024): random labels, but only the half of the weights with the largest forget
+ * gradient |∇L_f(θ₀)| moves. The mask is a choice of its own: `saliency` puts it on any other method.
  */
-export const salun = plainMethod({
-  uses: { forget: true, retain: true },
+export const salun = {
+  ...randomLabel,
+  name: "salun",
+  source: "https://arxiv.org/abs/2310.12508",
   saliency: 0.5,
-  objective: ({ loss = "cross-entropy" }) => forgetObjective("random-label", loss),
-  total: ({ forget, retain }) => tf.add(forget, retain),
-});
+} satisfies MethodDefinition;

@@ -1,7 +1,6 @@
 import { tf } from "../../../converters/tf.ts";
 import { distillation } from "../losses.ts";
-import { ownTargets } from "../objectives.ts";
-import { plainMethod, type Setting } from "./method.ts";
+import type { MethodDefinition, Setting } from "./method.ts";
 
 const settings = {
   alpha: {
@@ -21,22 +20,26 @@ const settings = {
 } satisfies Record<string, Setting>;
 
 /**
- * SCRUB (Kurmanji et al., NeurIPS 2023, section 3). The teacher is the start model. An epoch: a pass over the forget set that
- * *raises* T²·KL(teacher ‖ student) (first `forgetEpochs` epochs only), then a pass over the retained data that lowers
- * γ·L_r + α·T²·KL(teacher ‖ student).
+ * SCRUB (Kurmanji et al., NeurIPS 2023, section 3). The teacher is the start model. An epoch: a pass over the
+ * forget set that *raises* T²·KL(teacher ‖ student) (first `forgetEpochs` epochs only), then a pass over the
+ * retained data that lowers γ·L_r + α·T²·KL(teacher ‖ student).
  */
-export const scrub = plainMethod({
+export const scrub = {
+  name: "scrub",
+  source: "https://arxiv.org/abs/2302.09880",
   uses: { forget: true, retain: true },
   batches: "forget-then-retain",
   teacher: "start",
   settings,
-  objective: ({ loss = "cross-entropy" }) => ownTargets(loss),
-  total: ({ logits, retainMean, mean }, { setting, teacher }) => {
-    const temperature = setting("temperature");
-    const distance = tf.mul(distillation(teacher!, logits, temperature), temperature ** 2);
-    return tf.sub(
-      tf.add(tf.mul(retainMean, setting("gamma")), tf.mul(mean("retain", distance), setting("alpha"))),
-      mean("forget", distance),
-    );
-  },
-});
+  objective: "utility",
+  losses: [
+    ({ logits, retainMean, mean }, { setting, teacher }) => {
+      const temperature = setting("temperature");
+      const distance = tf.mul(distillation(teacher!, logits, temperature), temperature ** 2);
+      return tf.sub(
+        tf.add(tf.mul(retainMean, setting("gamma")), tf.mul(mean("retain", distance), setting("alpha"))),
+        mean("forget", distance),
+      );
+    },
+  ],
+} satisfies MethodDefinition;

@@ -217,15 +217,23 @@ describe("a fixed batch, run at another size, equals ONNX Runtime piece by piece
 });
 
 describe("a free batch: are samples treated one by one?", () => {
-  const free = (nodes: ReturnType<typeof node>[], weights: ReturnType<typeof floats>[]) =>
+  const free = (
+    nodes: ReturnType<typeof node>[],
+    weights: ReturnType<typeof floats>[],
+    dims: readonly number[] = [3],
+    options: Parameters<typeof model>[1] = {},
+  ) =>
     load(
-      model({
-        node: nodes,
-        initializer: weights,
-        input: [value("x", ["N", 3])],
-        output: [value("y", undefined)],
-      }),
-    ).mixes({ x: { shape: [4, 3], dtype: "float32" } });
+      model(
+        {
+          node: nodes,
+          initializer: weights,
+          input: [value("x", ["N", ...dims])],
+          output: [value("y", undefined)],
+        },
+        options,
+      ),
+    ).mixes({ x: { shape: [4, ...dims], dtype: "float32" } });
   const product = node("MatMul", ["x", "w"], ["m"]);
 
   test("a matrix product and a softmax over classes: yes", () => {
@@ -240,5 +248,71 @@ describe("a free batch: are samples treated one by one?", () => {
       node("Sub", ["m", "mean"], ["y"]),
     ];
     expect(free(mean, [linear(3, 4)])).toMatch(/ReduceMean/);
+  });
+  test("MeanVarianceNormalization: its default axes hold the batch", () => {
+    const image = [node("Conv", ["x", "k"], ["c"])];
+    const kernel = floats("k", [2, 3, 1, 1], numbers(6, 2));
+    const over = (axes?: number[]) =>
+      free(
+        [...image, node("MeanVarianceNormalization", ["c"], ["y"], axes ? { axes } : {})],
+        [kernel],
+        [3, 2, 2],
+      );
+    expect(over()).toMatch(/MeanVarianceNormalization.*batch axis 0/);
+    expect(over([1, 2, 3])).toBeUndefined();
+  });
+  test.each([
+    [0, true],
+    [-2, true],
+    [1, false],
+    [-1, false],
+  ])("CumSum along axis %i: mixes %s", (axis, mixes) => {
+    const why = free(
+      [product, node("CumSum", ["m", "axis"], ["y"])],
+      [linear(3, 4), ints("axis", [axis], [])],
+    );
+    if (mixes) expect(why).toMatch(/CumSum.*batch axis 0/);
+    else expect(why).toBeUndefined();
+  });
+  const reversed = [ints("from", [-1]), ints("to", [-100]), ints("axis", [0]), ints("step", [-1])];
+  test.each([
+    [
+      "Slice",
+      "a batch in reverse order",
+      [node("Slice", ["m", "from", "to", "axis", "step"], ["y"])],
+      reversed,
+    ],
+    [
+      "Gather",
+      "rows picked by a sample's own numbers",
+      [
+        node("Cast", ["x"], ["i"], { to: 7 }),
+        node("ReduceSum", ["i", "one"], ["j"], { keepdims: 0 }),
+        node("Gather", ["m", "j"], ["y"]),
+      ],
+      [ints("one", [1])],
+    ],
+    [
+      "Reshape",
+      "classes first, then samples",
+      [node("Reshape", ["m", "shape"], ["y"])],
+      [ints("shape", [4, -1])],
+    ],
+    ["DynamicQuantizeLinear", "one scale for the batch", [node("DynamicQuantizeLinear", ["m"], ["y"])], []],
+  ] as const)("%s: %s", (operator, _, nodes, more) => {
+    expect(free([product, ...nodes], [linear(3, 4), ...more])).toMatch(new RegExp(`^${operator} `));
+  });
+  test("before opset 13 a softmax takes all axes from its own on", () => {
+    const nodes = [
+      node("MatMul", ["x", "w"], ["m"]),
+      node("Transpose", ["m"], ["t"], { perm: [1, 0, 2] }),
+      node("Softmax", ["t"], ["s"], { axis: 1 }),
+      node("Sqrt", ["s"], ["y"]),
+    ];
+    const weights = [linear(3, 4)];
+    expect(free(nodes, weights, [2, 3], { opsetImport: [{ domain: "", version: 11 }] })).toMatch(
+      /Softmax.*batch axis 1/,
+    );
+    expect(free(nodes, weights, [2, 3])).toMatch(/Softmax.*batch axis 1/);
   });
 });

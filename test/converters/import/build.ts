@@ -5,8 +5,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { onnx as Onnx } from "onnx-proto";
 import pkg from "onnx-proto";
 import * as ort from "onnxruntime-node";
-import { importModel } from "../../../converters/import/graph.ts";
 import type { ImportOptions, TrainableModel } from "../../../converters/import/model.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { readModel } from "../../../converters/onnx/read.ts";
 
 const { onnx } = pkg;
@@ -116,7 +116,10 @@ export interface Feed {
   readonly type?: "float32" | "int64" | "uint8";
 }
 
-/** ONNX Runtime's output as numbers; node by node, as its optimiser replaces a product with quantised weights by a coarser one. */
+/**
+ * ONNX Runtime's output as numbers; node by node, as its optimiser replaces a product with quantised weights
+ * by a coarser one.
+ */
 export async function runtime(
   bytes: Uint8Array,
   feeds: Readonly<Record<string, Feed>>,

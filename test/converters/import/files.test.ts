@@ -5,6 +5,7 @@ import { fromFloat16Bits, toFloat16Bits } from "../../../converters/onnx/floats.
 import { readModel } from "../../../converters/onnx/read.ts";
 import {
   attribute,
+  codes,
   deviation,
   type Feed,
   FLOAT,
@@ -155,7 +156,7 @@ describe("what graphs look like", () => {
     [
       "LSTM without bias, lengths and states, and with one of three outputs",
       [
-        // The rows are a sequence, so that its last state hangs on those before.
+        // The rows are a sequence: its last state depends on those before.
         node("Unsqueeze", ["m", "one"], ["u"]),
         node("LSTM", ["u", "k", "r", "", "", "", ""], ["", "last"], { hidden_size: 3 }),
         node("Squeeze", ["last", "zero"], ["y"]),
@@ -460,7 +461,7 @@ describe("control flow and functions", () => {
     },
   );
 
-  test("If on a shape, known when the graph is walked; the branch captures values from outside", async () => {
+  test("If on a shape, known when the graph is imported; the branch captures values from outside", async () => {
     const bytes = classifier({
       node: [
         node("MatMul", ["x", "w"], ["h"]),
@@ -581,5 +582,45 @@ describe("control flow and functions", () => {
       },
     );
     expect(await goesTheRoad(bytes, X)).toEqual(["local:Block/v"]);
+  });
+
+  test("a body for an operator known here is not used: quantised weights beside it are still found and written", async () => {
+    const bytes = classifier(
+      {
+        node: [
+          node("DequantizeLinear", ["codes", "scale"], ["w"]),
+          node("MatMul", ["x", "w"], ["h"]),
+          node("QuickGelu", ["h"], ["y"], {}, "com.microsoft"),
+        ],
+        initializer: [
+          codes("codes", 3, [4, 3], [1, -3, 5, 7, -9, 11, 13, 15, -17, 19, 21, 23]),
+          floats("scale", [], [0.05]),
+        ],
+      },
+      {
+        opsetImport: [
+          { domain: "", version: 17 },
+          { domain: "com.microsoft", version: 1 },
+        ],
+        functions: [
+          {
+            domain: "com.microsoft",
+            name: "QuickGelu",
+            input: ["in"],
+            output: ["out"],
+            opsetImport: [{ domain: "", version: 17 }],
+            node: [
+              node("Constant", [], ["alpha"], { value: floats("", [], [1.702]) }),
+              node("Mul", ["in", "alpha"], ["scaled"]),
+              node("Sigmoid", ["scaled"], ["gate"]),
+              node("Mul", ["in", "gate"], ["out"]),
+            ],
+          },
+        ],
+      },
+    );
+    const imported = load(bytes);
+    expect(imported.parameters.map(({ name }) => name)).toEqual(["codes", "scale"]);
+    expect(await goesTheRoad(bytes, X, { tolerance: 1e-4 })).toEqual(["codes"]);
   });
 });

@@ -5,8 +5,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { foldBatchNormalization } from "../../../converters/import/fold.ts";
 import { describeNode, getOperator } from "../../../converters/import/registry.ts";
+import { runNode } from "../../../converters/import/run.ts";
 import type { Value } from "../../../converters/import/value.ts";
-import { runNode } from "../../../converters/import/walk.ts";
 import type { OnnxNode } from "../../../converters/onnx/model.ts";
 
 const node = (

@@ -56,7 +56,8 @@ describe("the straight-through gradient of quantise and dequantise is the identi
 
   test("uint8, one scale per row: row 0 holds 0 … 255, row 1 holds 0 … 25.5", async () => {
     const [scale, zero] = [host("float32", [2], [1, 0.1]), host("uint8", [2], [0, 0])];
-    // −0.4 rounds to code 0, which is inside; 0.3 and 1.2 too. In row 1 only values below 0 and above 25.5 occur.
+    // −0.4 rounds to code 0, which is inside; 0.3 and 1.2 too. In row 1 only values below 0 and above 25.5
+    // occur.
     const wanted = [0, 2, 3, 4, 0, 0, 0, 0];
     for (const got of await gradients(
       (t) =>

@@ -1,3 +1,4 @@
+import { elementCount } from "../../../converters/dims.ts";
 import "@tensorflow/tfjs-backend-cpu";
 import * as tf from "@tensorflow/tfjs-core";
 import pkg from "onnx-proto";
@@ -15,10 +16,7 @@ const { onnx } = pkg;
 
 export const feed = (dims: readonly number[], seed = 7): Feed => ({
   dims,
-  data: numbers(
-    dims.reduce((a, b) => a * b, 1),
-    seed,
-  ),
+  data: numbers(elementCount(dims), seed),
 });
 
 /** The file with one more output: protobuf merges a second `graph` field into the first. */
@@ -92,9 +90,10 @@ export interface Road {
 }
 
 /**
- * The whole road of one file. Its logits equal ONNX Runtime's; the slope of Σ c·logits along its gradient, as central
- * differences through ONNX Runtime on patched files give it, is the length of that gradient; and once every trained weight was
- * moved, the written file differs in them alone and its logits are again those of the imported graph.
+ * The whole road of one file. Its logits equal ONNX Runtime's; the slope of Σ c·logits along its gradient, as
+ * central differences through ONNX Runtime on patched files give it, is the length of that gradient; and once
+ * every trained weight was moved, the written file differs in them alone and its logits are again those of
+ * the imported graph.
  * @returns the trained weights
  */
 export async function goesTheRoad(

@@ -7,8 +7,8 @@ import * as ort from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { compileStep } from "../../../converters/compile/compile.ts";
 import { describeNode, getOperator } from "../../../converters/import/registry.ts";
+import { runNode } from "../../../converters/import/run.ts";
 import { hostFromOnnx, toTensor, type Value } from "../../../converters/import/value.ts";
-import { runNode } from "../../../converters/import/walk.ts";
 import { readModel } from "../../../converters/onnx/read.ts";
 
 const { onnx } = pkg;
@@ -20,7 +20,8 @@ interface Step {
   readonly attributes?: Readonly<Record<string, number>>;
 }
 
-// Sequences cannot be inputs or outputs of a case of their own, so the operators are tried in small graphs from x to y.
+// Sequences cannot be inputs or outputs of a case of their own, so the operators are tried in small graphs
+// from x to y.
 const GRAPHS: Readonly<Record<string, readonly Step[]>> = {
   "split into parts of two, one taken out, one put in, joined": [
     { op: "SplitToSequence", inputs: "x two", output: "parts", attributes: { axis: 1 } },

@@ -27,8 +27,8 @@ vi.mock("../../../converters/onnx/read.ts", async (original) => {
     },
   };
 });
-vi.mock("../../../converters/import/graph.ts", async (original) => {
-  const actual = await original<typeof import("../../../converters/import/graph.ts")>();
+vi.mock("../../../converters/importer.ts", async (original) => {
+  const actual = await original<typeof import("../../../converters/importer.ts")>();
   return {
     ...actual,
     importModel: (source: OnnxModel, options: object) => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { onnx as Onnx } from "onnx-proto";
 import pkg from "onnx-proto";
 import { expect, test } from "vitest";
-import { importModel } from "../../../converters/import/graph.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import type { DiffDocument } from "../../../src/case/compare.ts";
 import { loadDataset } from "../../../src/data/dataset.ts";

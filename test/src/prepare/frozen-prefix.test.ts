@@ -5,7 +5,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { zipSync } from "fflate";
 import { expect, test } from "vitest";
 import { compileStep } from "../../../converters/compile/compile.ts";
-import { examine } from "../../../converters/import/examine.ts";
+import { examine } from "../../../converters/examine.ts";
 import { readModel } from "../../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";
 import { relearn } from "../../../src/evaluate/relearn.ts";
@@ -192,18 +192,17 @@ test("a frozen beginning is computed once per sample, and training goes the same
   const options = { train: ["w2", "w3", "b3"] };
   const whole = load(convolutions(), options);
   const sets = [samplesOf(11, 5, "forget"), samplesOf(30, 6, "retain")] as const;
-  const cut = await cutFrozen(whole, options, sets);
+  const cut = await cutFrozen(whole, sets);
   expect(cut.frontier).toEqual(["b"]);
   expect(behindPrefix(cut).inputs.map(({ name }) => name)).toEqual(["b"]);
   expect(cut.parameters).toEqual(whole.parameters);
   const run = async (trained: typeof whole) => {
     const [forget, retain] = [await withPrefix(trained, sets[0]), await withPrefix(trained, sets[1])];
-    return train(behindPrefix(trained), forget, retain, {
-      ...DEFAULT_OPTIONS,
-      epochs: 2,
-      lr: 0.05,
-      batchSize: 8,
-      threads: 1,
+    return train({
+      model: behindPrefix(trained),
+      forget,
+      retain,
+      options: { ...DEFAULT_OPTIONS, epochs: 2, lr: 0.05, batchSize: 8, threads: 1 },
     });
   };
   const [once, again] = [await run(cut), await run(whole)];
@@ -214,9 +213,9 @@ test("a frozen beginning is computed once per sample, and training goes the same
 test("nothing is cut where all is trained, or no weight stands before what is", async () => {
   const sets = [samplesOf(4, 5)] as const;
   const all = load(convolutions());
-  expect(await cutFrozen(all, {}, sets)).toBe(all);
+  expect(await cutFrozen(all, sets)).toBe(all);
   const first = load(convolutions(), { train: ["w1"] });
-  expect(await cutFrozen(first, { train: ["w1"] }, sets)).toBe(first);
+  expect(await cutFrozen(first, sets)).toBe(first);
 });
 
 test("a frozen beginning has no gradient in the compiled step", () => {

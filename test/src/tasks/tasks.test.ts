@@ -2,7 +2,7 @@
 import "@tensorflow/tfjs-layers";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { importModel } from "../../../converters/import/graph.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";
 import { loadDataset } from "../../../src/data/dataset.ts";
@@ -183,7 +183,7 @@ test("a task may draw into each step's batch: the same draws from the same seed"
     Object.assign(tasks.classification, { drawStep });
     try {
       const options = { ...DEFAULT_OPTIONS, seed, epochs: 2, batchSize: 12, threads: 1 };
-      const { steps } = await train(model, ...sets, options);
+      const { steps } = await train({ model, forget: sets[0], retain: sets[1], options });
       expect(drawn).toHaveLength(steps);
     } finally {
       Reflect.deleteProperty(tasks.classification, "drawStep");

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { importModel } from "../../../converters/import/graph.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";
 import { loadDataset } from "../../../src/data/dataset.ts";
@@ -74,10 +74,10 @@ for (const [name, path, sets] of architectures) {
       threads: 1,
       lambda: 0.5,
     } as const;
-    const reference = await train(model, forget, retain, { ...options, engine: "cpu" });
+    const reference = await train({ model, forget, retain, options: { ...options, engine: "cpu" } });
     expect(reference.steps).toBe(1);
     for (const engine of engines) {
-      const result = await train(model, forget, retain, { ...options, engine });
+      const result = await train({ model, forget, retain, options: { ...options, engine } });
       for (const key of ["forgetLoss", "retainLoss", "batchRise"] as const) {
         const [a, b] = [result.ledger[0]![key]!, reference.ledger[0]![key]!];
         expect(Math.abs(a - b), `${key} on ${engine}`).toBeLessThanOrEqual(

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import * as ort from "onnxruntime-node";
 import { afterAll, describe, expect, test } from "vitest";
-import { importModel } from "../../../converters/import/graph.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { BudgetError } from "../../../src/case/guard.ts";
 import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";
@@ -164,7 +164,7 @@ describe("which of two states within the budget forgets more", () => {
 
 test("the pace: faster with room, slower and more careful where the budget is broken, back after three", () => {
   const pace = startPacing(true);
-  pace.kept(true, false);
+  pace.within(true, false);
   expect(pace.rate()).toBeGreaterThan(1);
   expect(pace.caution()).toBeLessThan(1);
   const [rate, caution] = [pace.rate(), pace.caution()];
@@ -175,7 +175,7 @@ test("the pace: faster with room, slower and more careful where the budget is br
   expect(pace.caution()).toBeLessThan(caution * 8);
   // A given rate is the largest.
   const given = startPacing(false);
-  given.kept(true, false);
+  given.within(true, false);
   expect(given.rate()).toBe(1);
 });
 
@@ -212,14 +212,12 @@ describe("withheld validation data", () => {
     };
     const weights = async (validation: Dataset) =>
       (
-        await train(
+        await train({
           model,
           forget,
-          rest,
-          { ...DEFAULT_OPTIONS, ...options, epochs: 1 },
-          undefined,
-          undefined,
-          {
+          retain: rest,
+          options: { ...DEFAULT_OPTIONS, ...options, epochs: 1 },
+          watch: {
             validation,
             minForgetting: { amount: 0, unit: "accuracy" },
             goal: "gone",
@@ -227,7 +225,7 @@ describe("withheld validation data", () => {
             limits: [],
             stopWhen: [parseStopCondition("forgetAccuracy<=-1", [])],
           },
-        )
+        })
       ).weights;
     expect(await weights(ruined)).toEqual(await weights(withheld));
   });

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { importModel } from "../../../converters/import/graph.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";
 import { loadDataset } from "../../../src/data/dataset.ts";
@@ -27,6 +27,8 @@ const model = importModel(loadModelFile(paths.model));
 const load = (name: string) => loadDataset(path(name), model.inputs, preprocessing);
 const [forget, retain] = [load("digits-forget.npz"), load("digits-retain.npz")];
 const [few, fewRetained] = [firstSamples(forget, 20), firstSamples(retain, 40)];
+const fewSets = { forget: few, retain: fewRetained };
+const trainFew = (options: UnlearnOptions) => train({ model, ...fewSets, options });
 const folder = mkdtempSync(join(tmpdir(), "onnx-unlearn-contract-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -60,22 +62,22 @@ describe.each(pairs)("on %s, %s", (engine, method) => {
 
   test("an unknown option and an unknown setting are refused", async () => {
     const unknown = { ...short, learningRate: 1 } as UnlearnOptions;
-    await expect(train(model, few, fewRetained, unknown)).rejects.toMatchObject({
+    await expect(trainFew(unknown)).rejects.toMatchObject({
       code: "UNKNOWN_OPTION",
       exitCode: 2,
     });
-    await expect(
-      train(model, few, fewRetained, { ...short, settings: { nonsense: 1 } }),
-    ).rejects.toMatchObject({ code: "UNKNOWN_OPTION", exitCode: 2 });
-    await expect(train(model, few, fewRetained, { ...short, lr: Number.NaN })).rejects.toMatchObject({
+    await expect(trainFew({ ...short, settings: { nonsense: 1 } })).rejects.toMatchObject({
+      code: "UNKNOWN_OPTION",
+      exitCode: 2,
+    });
+    await expect(trainFew({ ...short, lr: Number.NaN })).rejects.toMatchObject({
       code: "OPTION_RANGE",
       exitCode: 2,
     });
   });
 
   test("same seed, same bytes; another seed, others", async () => {
-    const run = async (seed: number) =>
-      bytesOf((await train(model, few, fewRetained, { ...short, seed })).weights);
+    const run = async (seed: number) => bytesOf((await trainFew({ ...short, seed })).weights);
     const [first, again, other] = [await run(0), await run(0), await run(1)];
     expect(again).toBe(first);
     expect(other).not.toBe(first);
@@ -83,7 +85,7 @@ describe.each(pairs)("on %s, %s", (engine, method) => {
 
   test("frozen tensors do not move, masked weights neither", async () => {
     const frozen = importModel(loadModelFile(paths.model), { freeze: ["*.bias"] });
-    const { weights } = await train(frozen, few, fewRetained, { ...short, saliency: 0.1 });
+    const { weights } = await train({ ...fewSets, model: frozen, options: { ...short, saliency: 0.1 } });
     const trainable = frozen.parameters.filter((p) => p.trainable);
     expect([...weights.keys()]).toEqual(trainable.map(({ name }) => name));
     expect(trainable.length).toBeLessThan(model.parameters.filter((p) => p.trainable).length);
@@ -109,7 +111,7 @@ describe.each(pairs)("on %s, %s", (engine, method) => {
     const out = join(folder, `${engine}-${method}-short.onnx`);
     const options = { ...own, epochs: 1, batchSize: 256 };
     await unlearn({ ...paths, out, options });
-    const { weights } = await train(model, forget, retain, options);
+    const { weights } = await train({ model, forget, retain, options });
     const saved = new Map(importModel(loadModelFile(out)).parameters.map(({ name, data }) => [name, data]));
     for (const [name, values] of weights) expect(saved.get(name), name).toEqual(values);
   });
@@ -126,9 +128,7 @@ test.each(["bounded-ascent", "uniform", "likely-other"] as const)(
 
 test("AdamW, a cosine with warm-up, clipping: each changes the result", async () => {
   const run = async (options: Partial<UnlearnOptions>) =>
-    bytesOf(
-      (await train(model, few, fewRetained, { ...base, epochs: 2, batchSize: 16, ...options })).weights,
-    );
+    bytesOf((await trainFew({ ...base, epochs: 2, batchSize: 16, ...options })).weights);
   const results = new Set([
     await run({}),
     await run({ optimizer: "adamw" }),
@@ -143,17 +143,17 @@ test("AdamW, a cosine with warm-up, clipping: each changes the result", async ()
 
 test("a method with its own forget objective refuses another one", async () => {
   await expect(
-    train(model, few, fewRetained, { ...base, method: "neggrad-plus", forgetObjective: "uniform" }),
+    trainFew({ ...base, method: "neggrad-plus", forgetObjective: "uniform" }),
   ).rejects.toMatchObject({ code: "OBJECTIVE_FIXED", exitCode: 2 });
 });
 
 test("a loss on vectors needs vectors, and not every objective exists for it", async () => {
-  await expect(train(model, few, fewRetained, { ...base, loss: "mse" })).rejects.toMatchObject({
+  await expect(trainFew({ ...base, loss: "mse" })).rejects.toMatchObject({
     code: "TARGETS_MISSING",
   });
-  await expect(
-    train(model, few, fewRetained, { ...base, loss: "mse", forgetObjective: "uniform" }),
-  ).rejects.toMatchObject({ code: "OBJECTIVE_LOSS" });
+  await expect(trainFew({ ...base, loss: "mse", forgetObjective: "uniform" })).rejects.toMatchObject({
+    code: "OBJECTIVE_LOSS",
+  });
 });
 
 test.each(["mse", "binary-cross-entropy"] as const)("%s trains on vector targets", async (loss) => {
@@ -167,13 +167,18 @@ test.each(["mse", "binary-cross-entropy"] as const)("%s trains on vector targets
       [10],
     ),
   });
-  const { ledger } = await train(model, oneHot(few), oneHot(fewRetained), {
-    ...base,
-    method: "finetune",
-    loss,
-    epochs: 10,
-    batchSize: 40,
-    lr: 0.01,
+  const { ledger } = await train({
+    model,
+    forget: oneHot(few),
+    retain: oneHot(fewRetained),
+    options: {
+      ...base,
+      method: "finetune",
+      loss,
+      epochs: 10,
+      batchSize: 40,
+      lr: 0.01,
+    },
   });
   expect(ledger.at(-1)!.retainLoss!).toBeLessThan(ledger[0]!.retainLoss! / 2);
 });

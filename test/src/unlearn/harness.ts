@@ -3,20 +3,29 @@ import "@tensorflow/tfjs-layers";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TensorSpec } from "../../../converters/compile/step.ts";
-import type { EngineName, NumberArray } from "../../../src/engine/engine.ts";
+import type { EngineName } from "../../../src/engine/engine.ts";
 import { getEngine } from "../../../src/engine/index.ts";
-import { methods } from "../../../src/unlearn/methods/index.ts";
-import type { MethodContext } from "../../../src/unlearn/methods/method.ts";
-import { optimizerOf } from "../../../src/unlearn/optimizer.ts";
+import { methods, objectiveOf } from "../../../src/unlearn/methods/index.ts";
+import { stateKeys } from "../../../src/unlearn/state.ts";
+import { type StepContext, startState, wholeBatchStep } from "../../../src/unlearn/step.ts";
 import type { Method } from "../../../src/unlearn/types.ts";
 
 export const fixtures = join(import.meta.dirname, "fixtures");
 export const readFixture = <T>(name: string): T =>
   JSON.parse(readFileSync(join(fixtures, name), "utf8")) as T;
 
+/** A step's context but for what its method says. */
+export type GivenContext = Omit<StepContext, "method" | "objective">;
+
+export const contextFor = (method: Method, context: GivenContext): StepContext => ({
+  ...context,
+  method: methods[method],
+  objective: objectiveOf(methods[method], context.options),
+});
+
 export interface Given {
   readonly method: Method;
-  readonly context: MethodContext;
+  readonly context: GivenContext;
   readonly weights: Readonly<
     Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>
   >;
@@ -27,24 +36,11 @@ export interface Given {
 
 /** One method's step made ready, its carry as `train` makes it. */
 export async function prepareStep({ method, context, weights, batch, engine = "cpu" }: Given) {
-  const carry: Record<string, { spec: TensorSpec; data: NumberArray }> = {};
-  const optimizer = optimizerOf(context.options);
-  for (const [name, { shape, data }] of Object.entries(weights)) {
-    const spec = { shape, dtype: "float32" } as const;
-    carry[`p:${name}`] = { spec, data };
-    for (const slot of optimizer.slots)
-      carry[`${slot}:${name}`] = { spec, data: new Float32Array(data.length) };
-  }
+  const parameters = Object.entries(weights).map(([name, { shape, data }]) => ({ name, dims: shape, data }));
   const scalar = { shape: [], dtype: "float32" } as const;
-  for (const [prefix, scalars] of [
-    ["optimizer", optimizer.scalars],
-    ["dual", methods[method].dual(context.options)],
-  ] as const)
-    for (const [name, value] of Object.entries(scalars))
-      carry[`${prefix}:${name}`] = { spec: scalar, data: Float32Array.of(value) };
   return (await getEngine(engine)).prepare(
-    methods[method].step(context),
-    carry,
+    wholeBatchStep(contextFor(method, context)),
+    stateKeys.flat(startState(methods[method], context.options, parameters)),
     { ...batch, lr: scalar, epsilon: scalar, progress: scalar },
     { threads: 1 },
   );

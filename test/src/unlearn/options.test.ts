@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { optionsPage } from "../../../bench/docs/options-page.ts";
-import { importModel } from "../../../converters/import/graph.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { Command } from "../../../src/cli/commander.ts";
 import { withOptions } from "../../../src/cli/options.ts";
@@ -23,10 +23,10 @@ import {
   type Section,
   sectionOf,
   spelled,
-  type UnlearnOptions,
 } from "../../../src/unlearn/option-table.ts";
 import { checkOptions, resolveOptions } from "../../../src/unlearn/options.ts";
 import { train } from "../../../src/unlearn/train.ts";
+import type { Method, UnlearnOptions } from "../../../src/unlearn/types.ts";
 import { FORGET, MODEL, RETAIN, run, temporary } from "../cli/cli.ts";
 
 const docs = join(import.meta.dirname, "../../../docs");
@@ -236,7 +236,7 @@ describe("what the table says of an option is what training does", () => {
   const [forget, retain] = [load(FORGET, 12), load(RETAIN, 20)];
   const trained = async (options: Partial<UnlearnOptions>) => {
     const all = { ...DEFAULT_OPTIONS, epochs: 2, batchSize: 8, lr: 0.01, threads: 1, ...options };
-    const { weights } = await train(model, forget, retain, all);
+    const { weights } = await train({ model, forget, retain, options: all });
     return [...weights.values()].map(({ buffer }) => Buffer.from(buffer).toString("base64")).join();
   };
   const others: Partial<UnlearnOptions> = {
@@ -246,8 +246,7 @@ describe("what the table says of an option is what training does", () => {
     beta: 0.1,
     lambda: 0.5,
   };
-  const heeds = (name: OptionName, method: UnlearnOptions["method"]) =>
-    OPTIONS[name].heeded?.methods?.includes(method) ?? true;
+  const heeds = (name: OptionName, method: Method) => OPTIONS[name].heeded?.methods?.includes(method) ?? true;
 
   test.each(METHODS)("%s heeds what it is said to heed", async (method) => {
     const base = await trained({ method });

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { importModel } from "../../../converters/import/graph.ts";
 import type { TrainableModel } from "../../../converters/import/model.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";
 import { loadDataset } from "../../../src/data/dataset.ts";
@@ -28,7 +28,10 @@ async function run(method: Method, given: Partial<TrainableModel> = {}) {
     ...given,
   };
   const options = { ...DEFAULT_OPTIONS, method, batchSize: BATCH, threads: 1, epochs: 2, lr: 0.003 };
-  return { ...(await train(watched, forget, retain, options)), asked: [...asked].sort((a, b) => b - a) };
+  return {
+    ...(await train({ model: watched, forget, retain, options })),
+    asked: [...asked].sort((a, b) => b - a),
+  };
 }
 
 test.each(["eupmu", "explicit"] as const)(
@@ -38,7 +41,7 @@ test.each(["eupmu", "explicit"] as const)(
     expect(few.asked).toHaveLength(2);
     expect(few.asked[0]).toBe(BATCH);
     expect(few.asked[1]).toBeLessThan(BATCH);
-    // Where samples of a batch hang on each other none of them may be left out.
+    // Where samples of a batch depend on each other none of them may be left out.
     const whole = await run(method, { mixes: () => "a test" });
     expect(few.ledger).toHaveLength(whole.steps);
     whole.ledger.forEach((entry, i) => {

@@ -2,18 +2,26 @@ import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, test } from "vitest";
 import { compileStep } from "../../../converters/compile/compile.ts";
-import { importModel } from "../../../converters/import/graph.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import type { Dataset } from "../../../src/data/types.ts";
 import type { EngineName } from "../../../src/engine/engine.ts";
 import { getEngine } from "../../../src/engine/index.ts";
 import { ofClasses } from "../../../src/tasks/classification.ts";
 import { methods } from "../../../src/unlearn/methods/index.ts";
-import type { MethodContext, StepOptions } from "../../../src/unlearn/methods/method.ts";
 import { saliencyMasks } from "../../../src/unlearn/saliency.ts";
+import { riseOf, type StepOptions, startOfDual, wholeBatchStep } from "../../../src/unlearn/step.ts";
 import type { Method } from "../../../src/unlearn/types.ts";
 import { installed } from "../engine/installed.ts";
-import { fixtures, prepareStep, readFixture, relativeDistance, scalarsOf } from "./harness.ts";
+import {
+  contextFor,
+  fixtures,
+  type GivenContext,
+  prepareStep,
+  readFixture,
+  relativeDistance,
+  scalarsOf,
+} from "./harness.ts";
 
 interface Steps {
   readonly lr: number;
@@ -102,7 +110,7 @@ async function takesTheSteps(
   engine: EngineName,
   { method, dual, epsilon, lambda, ledger, weights: after }: Steps["cases"][number],
   batches: Steps["batches"],
-  given: Partial<MethodContext> = {},
+  given: Partial<GivenContext> = {},
 ) {
   const runner = await prepareStep({
     method,
@@ -141,7 +149,7 @@ describe.each([...eager, "onnxruntime"] as const)("on %s", (engine) => {
     takesTheSteps(engine, wanted, recorded.batches),
   );
 
-  test.each(recorded.cases.filter(({ method }) => methods[method].measuresRise))(
+  test.each(recorded.cases.filter(({ method }) => riseOf(methods[method]) === "second-forward"))(
     "$method, dual $dual: the same where the rise is measured on the first rows, which hold all retained samples",
     async (wanted) => {
       const rows: number[] = [];
@@ -170,8 +178,10 @@ test("the saliency mask is PyTorch's", async () => {
     { name: "input", shape, size: shape.reduce((a, b) => a * b, 1), dtype: "float32" as const },
   ];
   // Five rows at a time: the gradient adds up over batches, the last one is filled up.
-  const engine = await getEngine("onnxruntime");
-  const masks = await saliencyMasks(model, set, { share: 0.5, engine, inputs, rows: 5, threads: 1 });
+  const masks = await saliencyMasks({
+    ...{ model, engine: await getEngine("onnxruntime"), inputs, rows: 5, threads: 1 },
+    ...{ forget: set, share: 0.5 },
+  });
   for (const [name, wanted] of Object.entries(recorded.saliency))
     expect([...masks[name]!], name).toEqual(wanted);
 });
@@ -258,7 +268,8 @@ describe.each(eager)("a batch without one side, on %s", (engine) => {
 });
 
 describe("backward passes in the compiled graph", () => {
-  // A filter gradient is one kernel call per use of a convolution's weight and backward pass, whatever nodes it is lowered to.
+  // A filter gradient is one kernel call per use of a convolution's weight and backward pass, whatever nodes
+  // it is lowered to.
   const recordedCalls = (method: Method): number => {
     const kernelName = "OnnxConvFilterGrad";
     const lowering = tf.getKernel(kernelName, "onnx")!;
@@ -276,11 +287,11 @@ describe("backward passes in the compiled graph", () => {
       const options = contextOf({ momentum: 0, weightDecay: 0 });
       const carry = Object.fromEntries([
         ...trainable.map(({ name, dims }) => [`p:${name}`, { shape: dims, dtype: "float32" }] as const),
-        ...Object.keys(methods[method].dual(options.options)).map(
+        ...Object.keys(startOfDual(methods[method], options.options)).map(
           (name) => [`dual:${name}`, scalar] as const,
         ),
       ]);
-      compileStep(methods[method].step(options), {
+      compileStep(wholeBatchStep(contextFor(method, options)), {
         carry,
         batch: { ...specs, lr: scalar, epsilon: scalar, progress: scalar },
       });
@@ -303,21 +314,23 @@ describe("backward passes in the compiled graph", () => {
       const options = { dual: "ascent", beta: 1, momentum: 0, weightDecay: 0 } as const;
       const names = layers === 1 ? ["a"] : ["a", "b"];
       const { nodeCounts } = compileStep(
-        methods[method].step({
-          apply: (weights, { x }) =>
-            names
-              .map((name) => weights[name] as tf.Tensor2D)
-              .reduce((h, weight) => tf.matMul(tf.tanh(h), weight), x as tf.Tensor2D),
-          trainable: names,
-          options,
-        }),
+        wholeBatchStep(
+          contextFor(method, {
+            apply: (weights, { x }) =>
+              names
+                .map((name) => weights[name] as tf.Tensor2D)
+                .reduce((h, weight) => tf.matMul(tf.tanh(h), weight), x as tf.Tensor2D),
+            trainable: names,
+            options,
+          }),
+        ),
         {
           carry: {
             ...Object.fromEntries(
               names.map((name, i) => [`p:${name}`, { shape: [D[i]!, D[i + 1]!], dtype: "float32" } as const]),
             ),
             ...Object.fromEntries(
-              Object.keys(methods[method].dual(options)).map((name) => [`dual:${name}`, scalar]),
+              Object.keys(startOfDual(methods[method], options)).map((name) => [`dual:${name}`, scalar]),
             ),
           },
           batch: {

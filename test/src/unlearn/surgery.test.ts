@@ -11,8 +11,9 @@ beforeAll(async () => {
 });
 
 /**
- * A quadratic ½(θ − a)ᵀA(θ − a), A = BBᵀ, as the mean squared error of a linear model over k of the batch's n rows:
- * row i is √(n/2) times column i of B, its target the same row times a; then (1/n) Σ (x_i·θ − x_i·a)² = ½ (θ − a)ᵀ (Σ b_i b_iᵀ) (θ − a).
+ * A quadratic ½(θ − a)ᵀA(θ − a), A = BBᵀ, as the mean squared error of a linear model over k of the batch's n
+ * rows: row i is √(n/2) times column i of B, its target the same row times a; then
+ * (1/n) Σ (x_i·θ − x_i·a)² = ½ (θ − a)ᵀ (Σ b_i b_iᵀ) (θ − a).
  */
 interface Quadratic {
   readonly A: readonly (readonly number[])[];

@@ -1,8 +1,8 @@
 import type { AttributeValue } from "../../../../converters/onnx/model.ts";
 import type { OperatorCase } from "./harness.ts";
 
-// Convolutions wide enough for ONNX Runtime's blocked layout (8 or 16 channels a block): whole and partly filled blocks,
-// strides, dilations, groups, uneven pads, images whose last rows no window reaches.
+// Convolutions wide enough for ONNX Runtime's blocked layout (8 or 16 channels a block): whole and partly
+// filled blocks, strides, dilations, groups, uneven pads, images whose last rows no window reaches.
 const conv = (
   name: string,
   x: readonly number[],

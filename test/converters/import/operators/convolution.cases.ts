@@ -1,3 +1,4 @@
+import { elementCount } from "../../../../converters/dims.ts";
 import type { AttributeValue } from "../../../../converters/onnx/model.ts";
 import type { CaseInput, OperatorCase } from "./harness.ts";
 
@@ -13,7 +14,7 @@ type Attributes = Readonly<Record<string, AttributeValue>>;
 
 /** Values far enough apart that a finite difference never changes which one is the largest. */
 function distinct(...dims: number[]): CaseInput {
-  const size = dims.reduce((a, b) => a * b, 1);
+  const size = elementCount(dims);
   let step = Math.floor(size * 0.618) || 1;
   const divides = (a: number, b: number): boolean => (b === 0 ? a === 1 : divides(b, a % b));
   while (!divides(size, step)) step++;
@@ -23,7 +24,7 @@ function distinct(...dims: number[]): CaseInput {
 const signed = (...dims: number[]): CaseInput => ({
   dims,
   data: Array.from(
-    { length: dims.reduce((a, b) => a * b, 1) },
+    { length: elementCount(dims) },
     (_, i) => (i % 3 === 0 ? -1 : 1) * (0.3 + ((i * 7) % 11) * 0.07),
   ),
 });

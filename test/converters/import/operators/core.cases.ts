@@ -1,3 +1,4 @@
+import { elementCount } from "../../../../converters/dims.ts";
 import type { CaseInput, OperatorCase } from "./harness.ts";
 
 const t = (...dims: number[]): CaseInput => ({ dims });
@@ -11,7 +12,7 @@ const ints = (...data: number[]): CaseInput => ({
 const scalar = (value: number): CaseInput => ({ dims: [], data: [value], constant: true });
 /** Distinct values 0.1 apart in a scrambled order: extremes stay apart under the differences. */
 const distinct = (...dims: number[]): CaseInput => {
-  const total = dims.reduce((a, b) => a * b, 1);
+  const total = elementCount(dims);
   // 7 is coprime to every total used here, so i·7 mod total visits every place.
   return { dims, data: Array.from({ length: total }, (_, i) => (((i * 7) % total) - total / 2) * 0.1) };
 };

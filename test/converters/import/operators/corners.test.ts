@@ -5,12 +5,15 @@ import * as ort from "onnxruntime-node";
 import { expect, test } from "vitest";
 import { compileStep } from "../../../../converters/compile/compile.ts";
 import { describeNode, getOperator } from "../../../../converters/import/registry.ts";
+import { runNode } from "../../../../converters/import/run.ts";
 import { host, toTensor, type Value } from "../../../../converters/import/value.ts";
-import { runNode } from "../../../../converters/import/walk.ts";
 import type { AttributeValue, OnnxNode } from "../../../../converters/onnx/model.ts";
 import { eagerBackends } from "./harness.ts";
 
-/** Where an operator has a corner, difference quotients say nothing: the gradient there is a choice, and this is the list. */
+/**
+ * Where an operator has a corner, difference quotients say nothing: the gradient there is a choice, and this
+ * is the list.
+ */
 interface Corner {
   readonly op: string;
   readonly x: readonly number[];

@@ -6,7 +6,9 @@ import pkg from "onnx-proto";
 import * as ort from "onnxruntime-node";
 import { expect } from "vitest";
 import { compileStep } from "../../../../converters/compile/compile.ts";
+import { elementCount } from "../../../../converters/dims.ts";
 import { describeNode, getOperator } from "../../../../converters/import/registry.ts";
+import { runNode } from "../../../../converters/import/run.ts";
 import {
   host,
   isFloatType,
@@ -15,7 +17,6 @@ import {
   toTensor,
   type Value,
 } from "../../../../converters/import/value.ts";
-import { runNode } from "../../../../converters/import/walk.ts";
 import type { AttributeValue, DataType, OnnxNode, OnnxTensor } from "../../../../converters/onnx/model.ts";
 import { blockSize } from "../../../../src/engine/block.ts";
 import { installed } from "../../../src/engine/installed.ts";
@@ -71,8 +72,6 @@ function random(seed: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
 }
-
-const count = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 
 function typed(dtype: DataType, values: ArrayLike<number>) {
   switch (dtype) {
@@ -166,29 +165,38 @@ const matches = (actual: ArrayLike<number>, wanted: ArrayLike<number>, what: str
   expect(worst, `${what}: largest deviation in units of the tolerance`).toBeLessThanOrEqual(1);
 };
 
-/**
- * Checks one operator: forward on the tfjs backends and compiled against ONNX Runtime running the same single node, and the
- * vector–Jacobian product of each against four-point central differences through ONNX Runtime (norm-wise 1e-3, not all zero).
- */
-export async function checkOperator(c: OperatorCase): Promise<void> {
+/** The node of a case, ready to run, and the numbers of its inputs; those left open are drawn with `draw`. */
+export function prepare(c: OperatorCase) {
   const opset = c.opset ?? 17;
-  const domain = c.domain ?? "";
   const draw = random(12345);
   const data = c.inputs.map((input) => {
     if (!input) return undefined;
     const [low, high] = input.range ?? [-1, 1];
-    const values = input.data ?? Array.from({ length: count(input.dims) }, () => low + (high - low) * draw());
+    const values =
+      input.data ?? Array.from({ length: elementCount(input.dims) }, () => low + (high - low) * draw());
     return isFloatType(input.dtype ?? "float32") ? Array.from(values, Math.fround) : [...values];
   });
-  const outputs = Array.from({ length: c.outputs ?? 1 }, (_, i) => `y${i}`);
   const node: OnnxNode = {
     name: "node",
     opType: c.op,
-    domain,
+    domain: c.domain ?? "",
     inputs: c.inputs.map((input, i) => (input ? `x${i}` : "")),
-    outputs,
+    outputs: Array.from({ length: c.outputs ?? 1 }, (_, i) => `y${i}`),
     attributes: c.attributes ?? {},
   };
+  const planned = { node, run: getOperator(node, opset), opset, where: describeNode(node, opset) };
+  return { node, data, draw, planned };
+}
+
+/**
+ * Checks one operator: forward on the tfjs backends and compiled against ONNX Runtime running the same single
+ * node, and the vector–Jacobian product of each against four-point central differences through ONNX Runtime
+ * (norm-wise 1e-3, not all zero).
+ */
+export async function checkOperator(c: OperatorCase): Promise<void> {
+  const { node, data, draw, planned } = prepare(c);
+  const { outputs, domain } = node;
+  const { opset } = planned;
 
   // --- ONNX Runtime ---
   const proto = onnx.ModelProto.create({
@@ -205,7 +213,7 @@ export async function checkOperator(c: OperatorCase): Promise<void> {
           opType: c.op,
           domain,
           input: [...node.inputs],
-          output: outputs,
+          output: [...outputs],
           attribute: Object.entries(node.attributes).map(([k, v]) => protoAttribute(k, v)),
         },
       ],
@@ -263,9 +271,11 @@ export async function checkOperator(c: OperatorCase): Promise<void> {
     });
   };
   const wanted = await forward(data);
+  const [first] = c.inputs;
+  if (/^u?int(8|16)$/.test(first?.dtype ?? "") && wanted[0]!.dtype === first!.dtype)
+    expect(planned.run.facts.integers, "keeps the type of narrow integers, or wraps around").toBeDefined();
 
   // --- ours, as a function of the inputs that are tensors ---
-  const planned = { node, run: getOperator(node, opset), opset, where: describeNode(node, opset) };
   const variable = c.inputs
     .map((input, i) => ({ input, i }))
     .filter(({ input }) => input && !input.constant) as { input: CaseInput; i: number }[];

@@ -1,3 +1,4 @@
+import { elementCount } from "../../../../converters/dims.ts";
 import type { AttributeValue, DataType } from "../../../../converters/onnx/model.ts";
 import type { CaseInput, OperatorCase } from "./harness.ts";
 
@@ -8,18 +9,20 @@ const known = (dims: number[], data: number[], dtype: DataType = "int64"): CaseI
   dtype,
   constant: true,
 });
-const count = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 /** Values far enough apart that a finite difference never changes which one is the largest. */
 const distinct = (...dims: number[]): CaseInput => ({
   dims,
-  data: Array.from({ length: count(dims) }, (_, i) => ((i * 37) % 101) * 0.1 - 5),
+  data: Array.from({ length: elementCount(dims) }, (_, i) => ((i * 37) % 101) * 0.1 - 5),
 });
-/** Grid points whose pixel coordinates stay at least 0.1 away from the whole and half numbers, where sampling has kinks. */
+/**
+ * Grid points whose pixel coordinates stay at least 0.1 away from the whole and half numbers, where sampling
+ * has kinks.
+ */
 const grid = (spatial: readonly number[], align: boolean, dims: number[], beyond: number): CaseInput => {
   const rank = spatial.length;
   return {
     dims,
-    data: Array.from({ length: count(dims) }, (_, i) => {
+    data: Array.from({ length: elementCount(dims) }, (_, i) => {
       const length = spatial[rank - 1 - (i % rank)]!;
       const pixel = (((i * 5) % 13) / 12) * (length - 1 + 2 * beyond) - beyond;
       const clear = Math.floor(pixel) + [0.2, 0.3, 0.7, 0.8][i % 4]!;

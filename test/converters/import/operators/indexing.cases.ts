@@ -1,3 +1,4 @@
+import { elementCount } from "../../../../converters/dims.ts";
 import type { AttributeValue, DataType } from "../../../../converters/onnx/model.ts";
 import type { CaseInput, OperatorCase } from "./harness.ts";
 
@@ -16,10 +17,7 @@ const known = (dims: number[], data: number[], dtype: DataType = "int64"): CaseI
 /** Away from zero, for products, and far enough apart for extrema. */
 const apart = (dims: number[], from: number, step: number): CaseInput => ({
   dims,
-  data: Array.from(
-    { length: dims.reduce((a, b) => a * b, 1) },
-    (_, i) => from + step * ((i * 7) % 11) + 0.011 * i,
-  ),
+  data: Array.from({ length: elementCount(dims) }, (_, i) => from + step * ((i * 7) % 11) + 0.011 * i),
 });
 const one = (
   op: string,
@@ -65,6 +63,9 @@ export const cases: readonly OperatorCase[] = [
   one("GatherND", "all on the host", 13, [known([2, 2], [5, 6, 7, 8]), known([2, 1], [1, 0])]),
 
   one("Scatter", "overwrites", 9, [t(3, 3), known([2, 3], [1, 0, 2, 0, 2, 1]), t(2, 3)]),
+  one("Scatter", "traced indices, axis 1", 9, [t(2, 3), tensorInts([2, 2], [1, 0, 2, 1]), t(2, 2)], {
+    axis: 1,
+  }),
   ...[11, 13, 16, 18].flatMap((opset) => [
     one("ScatterElements", "constant indices", opset, [t(3, 3), known([2, 3], [1, 0, 2, 0, 2, 1]), t(2, 3)]),
     one(

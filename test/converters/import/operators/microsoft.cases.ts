@@ -1,3 +1,4 @@
+import { elementCount } from "../../../../converters/dims.ts";
 import type { AttributeValue } from "../../../../converters/onnx/model.ts";
 import type { CaseInput, OperatorCase } from "./harness.ts";
 
@@ -8,7 +9,7 @@ const known = (input: CaseInput): CaseInput => ({ ...input, constant: true });
 const number = (value: number): CaseInput => ({ dims: [], data: [value] });
 const spread = (...dims: number[]): CaseInput => ({
   dims,
-  data: Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => ((i * 7) % 11) * 0.3 - 1.5),
+  data: Array.from({ length: elementCount(dims) }, (_, i) => ((i * 7) % 11) * 0.3 - 1.5),
 });
 const of = (
   op: string,
@@ -155,7 +156,7 @@ export const cases: readonly OperatorCase[] = [
     ),
   ]),
   of("GatherND", "rows", [t(3, 2), { dims: [2, 1], data: [2, 0], dtype: "int64" }]),
-  of("Trilu", "lower, shifted", [t(3, 3), known({ dims: [], data: [1], dtype: "int64" })], { upper: 0 }),
+  of("Trilu", "lower, shifted", [t(2, 3, 3), known({ dims: [], data: [1], dtype: "int64" })], { upper: 0 }),
   of("Pad", "constant", [
     t(2, 3),
     known({ dims: [4], data: [0, 1, 0, 2], dtype: "int64" }),

@@ -1,3 +1,4 @@
+import { elementCount } from "../../../../converters/dims.ts";
 import type { CaseInput, OperatorCase } from "./harness.ts";
 
 const t = (...dims: number[]): CaseInput => ({ dims });
@@ -6,7 +7,7 @@ const known = (input: CaseInput): CaseInput => ({ ...input, constant: true });
 /** Four distinct values 0.3 apart per row: statistics far from degenerate. */
 const spread = (...dims: number[]): CaseInput => ({
   dims,
-  data: Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => ((i * 7) % 11) * 0.3 - 1.5),
+  data: Array.from({ length: elementCount(dims) }, (_, i) => ((i * 7) % 11) * 0.3 - 1.5),
 });
 
 export const cases: readonly OperatorCase[] = [

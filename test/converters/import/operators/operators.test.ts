@@ -18,13 +18,19 @@ for (const file of files) {
   });
 }
 
-/** Whether the harness holds a gradient of this case to central differences, which it demands to be other than zero. */
+/**
+ * Whether the harness holds a gradient of this case to central differences, which it demands to be other than
+ * zero.
+ */
 const differentiated = ({ inputs, differentiate }: OperatorCase) =>
   differentiate
     ? differentiate.length > 0
     : inputs.some((input) => input && !input.constant && isFloatType(input.dtype ?? "float32"));
 
-/** Sequences, optional values and subgraphs do not fit a case of one node: small graphs of their own try these. */
+/**
+ * Sequences, optional values and subgraphs do not fit a case of one node: small graphs of their own try
+ * these.
+ */
 const ELSEWHERE = /^(Sequence|Optional|SplitToSequence$|ConcatFromSequence$|If$|Loop$|Scan$)/;
 
 describe.each(DOMAINS)("every operator of domain %j has its cases", (domain) => {

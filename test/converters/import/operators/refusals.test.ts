@@ -2,8 +2,8 @@ import "@tensorflow/tfjs-backend-cpu";
 import * as tf from "@tensorflow/tfjs-core";
 import { expect, test } from "vitest";
 import { describeNode, getOperator } from "../../../../converters/import/registry.ts";
+import { runNode } from "../../../../converters/import/run.ts";
 import { type HostTensor, host } from "../../../../converters/import/value.ts";
-import { runNode } from "../../../../converters/import/walk.ts";
 import type { AttributeValue, OnnxNode } from "../../../../converters/onnx/model.ts";
 
 interface Refusal {

@@ -5,15 +5,18 @@ import * as ort from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { compileStep } from "../../../../converters/compile/compile.ts";
 import { describeNode, getOperator } from "../../../../converters/import/registry.ts";
+import { runNode } from "../../../../converters/import/run.ts";
 import { host, isHost, toTensor, type Value } from "../../../../converters/import/value.ts";
-import { runNode } from "../../../../converters/import/walk.ts";
 import type { AttributeValue, OnnxNode } from "../../../../converters/onnx/model.ts";
 import { eagerBackends } from "./harness.ts";
 
 type Attributes = Readonly<Record<string, AttributeValue>>;
 const scalar = (value: number) => host("int64", [], [value]);
 type Operator = readonly [string, Attributes?, Value[]?, number?];
-/** Operators that are zero by nature, on a float input that a weight may lie before: op, attributes, further inputs, opset. */
+/**
+ * Operators that are zero by nature, on a float input that a weight may lie before: op, attributes, further
+ * inputs, opset.
+ */
 const OPERATORS: readonly Operator[] = [
   ["Floor"],
   ["Ceil"],
@@ -35,8 +38,8 @@ const OPERATORS: readonly Operator[] = [
   ["Cast", { to: 6 }],
   ["Cast", { to: 9 }],
 ];
-/** What comes behind it: integers and booleans that go on through integer operators. */
-const BEHIND: readonly Operator[] = [
+/** What follows it: integers and booleans that go on through integer operators. */
+const FOLLOWING: readonly Operator[] = [
   ["Div", {}, [scalar(2)]],
   ["Mul", {}, [scalar(3)]],
   ["Mod", {}, [scalar(3)]],
@@ -98,7 +101,7 @@ describe("an operator whose gradient is zero by nature does not stop the rest", 
   test.each(OPERATORS)("%s %j", async (...operator) => {
     await check((x) => asFloat(apply(operator as unknown as Operator, x)));
   });
-  test.each(BEHIND)("%s of integers", async (...operator) => {
+  test.each(FOLLOWING)("%s of integers", async (...operator) => {
     await check((x) => {
       const integers = apply(["Cast", { to: 6 }], x);
       expect(isHost(integers)).toBe(false);

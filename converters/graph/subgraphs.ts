@@ -27,7 +27,10 @@ export function subgraphsOf({ attributes }: OnnxNode): [string, OnnxGraph][] {
   return found;
 }
 
-/** A node with other value names; values inside its subgraphs get its first output as a prefix, so all names are unique. */
+/**
+ * A node with other value names; values inside its subgraphs get its first output as a prefix, so all names
+ * are unique.
+ */
 export function renameNode(node: OnnxNode, names: ReadonlyMap<string, string>): OnnxNode {
   const to = (name: string) => names.get(name) ?? name;
   const outputs = node.outputs.map(to);
@@ -65,7 +68,7 @@ function renameGraph(graph: OnnxGraph, outer: ReadonlyMap<string, string>, prefi
   };
 }
 
-/** The graph with unique names everywhere: what lies in a subgraph is called `<first output>/<attribute>/<name>`. */
+/** The graph with unique names everywhere: those in a subgraph become `<first output>/<attribute>/<name>`. */
 export const qualifySubgraphs = (graph: OnnxGraph): OnnxGraph => ({
   ...graph,
   nodes: graph.nodes.map((node) => renameNode(node, new Map())),
@@ -80,7 +83,10 @@ export function allNodes(nodes: readonly OnnxNode[], into: OnnxNode[] = []): Onn
   return into;
 }
 
-/** Values of the surrounding graph that a node needs: its inputs and what its subgraphs capture. Names must be unique. */
+/**
+ * Values of the surrounding graph that a node needs: its inputs and what its subgraphs capture. Names must be
+ * unique.
+ */
 export function usedValues(node: OnnxNode): string[] {
   const captured = subgraphsOf(node).flatMap(([, graph]) => {
     const own = new Set([

@@ -1,6 +1,7 @@
-import type { DataType, OnnxGraph, OnnxNode, OnnxTensor } from "../onnx/model.ts";
-import { allNodes, subgraphsOf } from "./subgraphs.ts";
-import { isFloatType } from "./value.ts";
+import { elementCount } from "../dims.ts";
+import { type DataType, isFloatType, type OnnxGraph, type OnnxNode, type OnnxTensor } from "../onnx/model.ts";
+import { constantsOf } from "./constants.ts";
+import { allNodes } from "./subgraphs.ts";
 
 /** Integer weights that stand for real ones: (code − zero point) · scale, as DequantizeLinear reads them. */
 export interface QuantisedWeight {
@@ -11,12 +12,15 @@ export interface QuantisedWeight {
   readonly axis: number;
   /** The real values, float32. */
   decode(): Float32Array;
-  /** The codes nearest to the real values (ties to even, saturating); a value that did not change keeps its code. */
+  /**
+   * The codes nearest to the real values (ties to even, saturating); a value that did not change keeps its
+   * code.
+   */
   encode(values: Float32Array): Float64Array;
 }
 
-/** Smallest and largest code. */
-const CODES: { readonly [type in DataType]?: readonly [number, number] } = {
+/** Smallest and largest code of the types that quantised weights are stored in. */
+export const WEIGHT_CODES: { readonly [type in DataType]?: readonly [number, number] } = {
   int8: [-128, 127],
   uint8: [0, 255],
   int16: [-32768, 32767],
@@ -39,11 +43,11 @@ function weight(
   const scales = scale.data as ArrayLike<number>;
   const zeros = zero ? (zero.data as ArrayLike<number>) : undefined;
   const at = axis < 0 ? axis + tensor.dims.length : axis;
-  const inner = tensor.dims.slice(at + 1).reduce((a, b) => a * b, 1);
+  const inner = elementCount(tensor.dims.slice(at + 1));
   const slice = (i: number) => (scales.length === 1 ? 0 : Math.floor(i / inner) % (tensor.dims[at] ?? 1));
   const zeroAt = (i: number) => (zeros ? Number(zeros[zeros.length === 1 ? 0 : slice(i)]) : 0);
   const real = (i: number) => Math.fround((Number(codes[i]) - zeroAt(i)) * scales[slice(i)]!);
-  const [low, high] = CODES[tensor.dtype]!;
+  const [low, high] = WEIGHT_CODES[tensor.dtype]!;
   return {
     tensor,
     scale,
@@ -57,18 +61,6 @@ function weight(
           : Math.min(high, Math.max(low, roundHalfEven(v / scales[slice(i)]!) + zeroAt(i))),
       ),
   };
-}
-
-/** Initializers of the graph and its subgraphs, and tensors in `Constant` nodes, by name. */
-export function constantsOf(graph: OnnxGraph): Map<string, OnnxTensor> {
-  const found = new Map(graph.initializers);
-  for (const node of graph.nodes) {
-    const value = node.opType === "Constant" && node.domain === "" ? node.attributes["value"] : undefined;
-    if (typeof value === "object" && "dtype" in value) found.set(node.outputs[0]!, value);
-    for (const [, inner] of subgraphsOf(node))
-      for (const [name, tensor] of constantsOf(inner)) found.set(name, tensor);
-  }
-  return found;
 }
 
 /** A float constant, or the product of two: the scale of an integer bias is that of x times that of w. */
@@ -90,8 +82,9 @@ function scaleOf(
 }
 
 /**
- * Every integer tensor that only DequantizeLinear reads, always with the same scale and zero point: these are weights, and
- * a changed one is written back on the same grid. `graph` as normalised by the importer, so that names are unique.
+ * Every integer tensor that only DequantizeLinear reads, always with the same scale and zero point: these are
+ * weights, and a changed one is written back with that scale and zero point.
+ * @param graph in its normal form (normal-form.ts), so that names are unique
  */
 export function quantisedWeights(graph: OnnxGraph): Map<string, QuantisedWeight> {
   const constants = constantsOf(graph);
@@ -102,7 +95,7 @@ export function quantisedWeights(graph: OnnxGraph): Map<string, QuantisedWeight>
   for (const node of nodes) {
     node.inputs.forEach((name, index) => {
       const tensor = constants.get(name);
-      if (!tensor || !CODES[tensor.dtype]) return;
+      if (!tensor || !WEIGHT_CODES[tensor.dtype]) return;
       const scale =
         node.opType === "DequantizeLinear" && index === 0 && !node.attributes["block_size"]
           ? scaleOf(node.inputs[1]!, constants, producers)

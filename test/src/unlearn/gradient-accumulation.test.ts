@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { importModel } from "../../../converters/import/graph.ts";
 import type { TrainableModel } from "../../../converters/import/model.ts";
+import { importModel } from "../../../converters/importer.ts";
 import { loadModelFile } from "../../../converters/onnx/read.ts";
 import { DEFAULT_OPTIONS } from "../../../src/case/unlearn.ts";
 import { loadDataset } from "../../../src/data/dataset.ts";
@@ -33,7 +33,7 @@ const options: UnlearnOptions = {
   ...{ clipNorm: 1, saliency: 0.5 },
 };
 const moves = async (of: TrainableModel, given: UnlearnOptions, watch?: Watch) => {
-  const { weights, ledger } = await train(of, forget, retain, given, undefined, undefined, watch);
+  const { weights, ledger } = await train({ model: of, forget, retain, options: given, watch });
   const start = new Map(model.parameters.map(({ name, data }) => [name, data]));
   return {
     ledger,

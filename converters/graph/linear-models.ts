@@ -1,10 +1,13 @@
 import type { OnnxNode, OnnxTensor } from "../onnx/model.ts";
 import { firstOutput } from "./subgraphs.ts";
 
-/** How importer and exporter name the weights that ai.onnx.ml keeps in attributes. */
+/** The name of a weight that ai.onnx.ml keeps in an attribute. */
 export const attributeKey = (output: string, attribute: string): string => `${output}/${attribute}`;
 
-/** Linear models of ai.onnx.ml whose weights stand in float attributes: operator → attributes that are weights. */
+/**
+ * Linear models of ai.onnx.ml whose weights stand in float attributes: operator → attributes that are
+ * weights.
+ */
 export const WEIGHT_ATTRIBUTES: Readonly<Record<string, readonly string[]>> = {
   LinearClassifier: ["coefficients", "intercepts"],
   LinearRegressor: ["coefficients", "intercepts"],
@@ -16,7 +19,10 @@ const squashing: Readonly<Record<string, readonly [string, Readonly<Record<strin
   LOGISTIC: ["Sigmoid", {}],
 };
 
-/** A linear classifier or regressor as a product: x·Wᵀ + b, then what its post_transform says. Undefined: not expressible. */
+/**
+ * A linear classifier or regressor as a product: x·Wᵀ + b, then what its post_transform says. Undefined: not
+ * expressible.
+ */
 function expand(node: OnnxNode): OnnxNode[] | undefined {
   const { coefficients, intercepts, post_transform: post = "NONE", targets } = node.attributes;
   const isClassifier = node.opType === "LinearClassifier";
@@ -65,8 +71,9 @@ function expand(node: OnnxNode): OnnxNode[] | undefined {
   return nodes;
 }
 
+export const isLinearModel = ({ domain, opType }: OnnxNode): boolean =>
+  domain === "ai.onnx.ml" && opType in WEIGHT_ATTRIBUTES;
+
 /** The nodes with the linear models of ai.onnx.ml written out, their weights as `Constant`s. */
 export const expandLinearModels = (nodes: readonly OnnxNode[]): OnnxNode[] =>
-  nodes.flatMap((node) =>
-    node.domain === "ai.onnx.ml" && WEIGHT_ATTRIBUTES[node.opType] ? (expand(node) ?? [node]) : [node],
-  );
+  nodes.flatMap((node) => (isLinearModel(node) ? (expand(node) ?? [node]) : [node]));

@@ -1,7 +1,9 @@
 import type { AttributeValue, OnnxNode } from "../onnx/model.ts";
 import { firstOutput } from "./subgraphs.ts";
 
-/** A value in its quantised form: codes, scale and zero point ("" where there is none, which stands for 0). */
+/**
+ * A value in its quantised form: codes, scale and zero point ("" where there is none, which stands for 0).
+ */
 type Quantised = readonly [codes: string, scale: string, zero: string];
 type Attributes = Readonly<Record<string, AttributeValue>>;
 
@@ -61,7 +63,10 @@ const binary =
     return nodes;
   };
 
-/** Codes minus zero point, as float: exact, as the products of 8-bit codes stay below 2^24 in any usual kernel. */
+/**
+ * Codes minus zero point, as float: exact, as the products of 8-bit codes stay below 2^24 in any usual
+ * kernel.
+ */
 function integerProduct(opType: string) {
   return (node: OnnxNode): OnnxNode[] => {
     const { nodes, add } = builder(node);
@@ -132,6 +137,11 @@ const meaningOf = (node: OnnxNode) => {
   return MEANING[node.domain ? `${node.domain}:${node.opType}` : node.opType];
 };
 
-/** The nodes with every integer operator (QLinearConv, MatMulInteger, …) written out in real numbers, so that it has a gradient. */
-export const expandQuantised = (nodes: readonly OnnxNode[]): OnnxNode[] =>
+export const isIntegerOperator = (node: OnnxNode): boolean => meaningOf(node) !== undefined;
+
+/**
+ * The nodes with integer operators (QLinearConv, MatMulInteger, …) written out in real numbers: those have
+ * gradients.
+ */
+export const expandIntegerOperators = (nodes: readonly OnnxNode[]): OnnxNode[] =>
   nodes.flatMap((node) => meaningOf(node)?.(node) ?? [node]);

@@ -1,10 +1,10 @@
 import { badInput } from "../errors.ts";
-import { attributeKey, WEIGHT_ATTRIBUTES } from "../import/classifiers.ts";
-import { firstOutput, functionPrefix, subgraphPrefix } from "../import/subgraphs.ts";
 import { dataTypeName } from "../onnx/codecs.ts";
 import { type ExternalLocation, externalLocation } from "../onnx/external.ts";
 import type { DataType } from "../onnx/model.ts";
-import { encodeVarint, type Field, fields, readerOf } from "../onnx/protobuf.ts";
+import { type Field, fields, readerOf } from "../onnx/protobuf.ts";
+import { attributeKey, WEIGHT_ATTRIBUTES } from "./linear-models.ts";
+import { firstOutput, functionPrefix, subgraphPrefix } from "./subgraphs.ts";
 
 /** The length prefix of an enclosing message or packed field; it changes when bytes inside it do. */
 export interface LengthPrefix {
@@ -23,14 +23,15 @@ export interface Chunk {
 }
 
 /**
- * Where one tensor's values lie. "fixed": little-endian elements in `chunks` of the model file, one after the other.
- * "varints": 16-bit patterns or integers as varints in `chunks`. "external": `external` says which bytes of a side file.
- * "sealed": a payload this exporter does not write (strings, element types it does not know).
+ * Where one tensor's values lie. "fixed": little-endian elements in `chunks` of the model file, one after the
+ * other. "varints": 16-bit patterns or integers as varints in `chunks`. "external": `external` says which
+ * bytes of a side file. "sealed": a payload this exporter does not write (strings, element types it does not
+ * know).
  */
 export interface PayloadSite {
   /**
    * Initializer name, or the output name of a Constant node; in a subgraph or function with its prefix, and
-   * `<first output>/<attribute>` for weights kept in attributes.
+   * `<first output>/<attribute>` for weights in attributes.
    */
   readonly key: string;
   readonly dtype: DataType | undefined;
@@ -113,7 +114,7 @@ function entry(bytes: Uint8Array, message: Field): [string, string] {
   return pair;
 }
 
-/** Every payload a node holds: a Constant's value, weights in attributes, and all that lies in its subgraphs. */
+/** Every payload a node holds: a Constant's value, weights in attributes, and those of its subgraphs. */
 function nodeSites(bytes: Uint8Array, node: LengthPrefix, prefix: string): PayloadSite[] {
   const outputs: string[] = [];
   let name = "";
@@ -188,8 +189,8 @@ function functionSites(bytes: Uint8Array, body: LengthPrefix): PayloadSite[] {
 }
 
 /**
- * Every tensor payload of the graph, its subgraphs and the model's functions, in file order, found by walking the wire
- * format. Nothing is decoded, so fields newer than this program do no harm.
+ * Every tensor payload of the graph, its subgraphs and the model's functions, in file order, found by reading
+ * the wire format field by field. No value is decoded, so fields newer than this program do no harm.
  * @param bytes a model file that {@link readModel} accepted
  * @throws badInput "DAMAGED" where the file has two graphs
  */
@@ -215,50 +216,4 @@ export function writableTensors(bytes: Uint8Array): ReadonlySet<string> {
   }
   for (const key of twice) seen.delete(key);
   return seen;
-}
-
-/** Replace `[start, end)` by `bytes`. */
-export interface Edit extends Chunk {
-  readonly bytes: Uint8Array;
-}
-
-/** Apply edits that may change lengths, and correct every length prefix around them; all other bytes stay. */
-export function applyEdits(bytes: Uint8Array, edits: readonly Edit[]): Uint8Array {
-  const growth = new Map<number, { prefix: LengthPrefix; delta: number }>();
-  const grow = (prefix: LengthPrefix | undefined, delta: number): void => {
-    if (!prefix || delta === 0) return;
-    const known = growth.get(prefix.at);
-    if (known) known.delta += delta;
-    else growth.set(prefix.at, { prefix, delta });
-  };
-  for (const edit of edits) {
-    const delta = edit.bytes.length - (edit.end - edit.start);
-    for (let prefix = edit.inside; prefix; prefix = prefix.parent) grow(prefix, delta);
-  }
-  // An inner prefix lies behind the outer ones; where it gets wider itself, everything around it grows too.
-  const all: Edit[] = [...edits];
-  for (const { prefix, delta } of [...growth.values()].sort((a, b) => b.prefix.at - a.prefix.at)) {
-    if (delta === 0) continue;
-    const replacement = encodeVarint(prefix.end - prefix.body + delta);
-    const wider = replacement.length - (prefix.body - prefix.at);
-    for (let outer = prefix.parent; outer; outer = outer.parent) {
-      const known = growth.get(outer.at);
-      if (known) known.delta += wider;
-    }
-    all.push({ start: prefix.at, end: prefix.body, bytes: replacement, inside: undefined });
-  }
-  all.sort((a, b) => a.start - b.start);
-  const size = all.reduce((total, edit) => total + edit.bytes.length - (edit.end - edit.start), bytes.length);
-  const result = new Uint8Array(size);
-  let read = 0;
-  let write = 0;
-  for (const edit of all) {
-    result.set(bytes.subarray(read, edit.start), write);
-    write += edit.start - read;
-    result.set(edit.bytes, write);
-    write += edit.bytes.length;
-    read = edit.end;
-  }
-  result.set(bytes.subarray(read), write);
-  return result;
 }

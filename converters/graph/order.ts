@@ -6,7 +6,7 @@ import { usedValues } from "./subgraphs.ts";
  * The nodes that `targets` need, in an order in which every input is made before it is used.
  * Files whose nodes are not topologically sorted exist and run in ONNX Runtime.
  * @param outer values of the surrounding graphs, which a subgraph may use
- * @throws badInput where the graph has a cycle or a value nobody makes
+ * @throws badInput where the graph has a cycle or a value that no node makes
  */
 export function requiredNodes(
   graph: OnnxGraph,
@@ -15,13 +15,17 @@ export function requiredNodes(
 ): OnnxNode[] {
   const producer = new Map<string, OnnxNode>();
   for (const node of graph.nodes) for (const output of node.outputs) if (output) producer.set(output, node);
-  const given = new Set([...outer, ...graph.initializers.keys(), ...graph.inputs.map(({ name }) => name)]);
+  const available = new Set([
+    ...outer,
+    ...graph.initializers.keys(),
+    ...graph.inputs.map(({ name }) => name),
+  ]);
   const order: OnnxNode[] = [];
   const state = new Map<OnnxNode, "open" | "done">();
   // Iterative depth-first search: deep graphs would overflow the call stack.
   const stack: { readonly node: OnnxNode; readonly needs: readonly string[]; next: number }[] = [];
   const enter = (name: string, user: string) => {
-    if (!name || given.has(name)) return;
+    if (!name || available.has(name)) return;
     const node = producer.get(name);
     if (!node)
       throw badInput(

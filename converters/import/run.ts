@@ -1,9 +1,10 @@
 import { badInput, notTrainable, OnnxUnlearnError } from "../errors.ts";
+import { requiredNodes } from "../graph/order.ts";
+import { subgraphsOf } from "../graph/subgraphs.ts";
 import type { OnnxGraph, OnnxNode } from "../onnx/model.ts";
 import { adaptInputs, mixesSamples, type Rebatching } from "./batch.ts";
-import { requiredNodes } from "./order.ts";
-import { describeNode, getOperator, type Operator } from "./registry.ts";
-import { subgraphsOf } from "./subgraphs.ts";
+import type { Operator } from "./operator.ts";
+import { describeNode, getOperator } from "./registry.ts";
 import { dimsOf, hostFromOnnx, type Value } from "./value.ts";
 
 export interface PlannedNode {
@@ -14,7 +15,7 @@ export interface PlannedNode {
   readonly subgraphs?: Readonly<Record<string, Plan>>;
 }
 
-/** A graph ready to be walked: its nodes in order, its constants decoded. */
+/** A graph ready to be run: its nodes in order, its constants decoded. */
 export interface Plan {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -22,8 +23,8 @@ export interface Plan {
   readonly constants: ReadonlyMap<string, Value>;
 }
 
-/** What happens around the walk of one batch. */
-export interface WalkOptions {
+/** What happens while one batch goes through a graph. */
+export interface RunOptions {
   readonly rebatching?: Rebatching;
   /** Called with every value made; while shapes are recorded. */
   readonly onValue?: (name: string, value: Value) => void;
@@ -32,7 +33,7 @@ export interface WalkOptions {
 }
 
 /**
- * Plans the nodes that `outputs` need. What `isGiven` names arrives from outside: trained weights, whatever holds them.
+ * Plans the nodes that `outputs` need. What `isGiven` names arrives from outside: trained weights.
  * @throws notTrainable OPERATOR_UNKNOWN naming operator, node, domain and opset
  */
 export function planGraph(
@@ -88,7 +89,7 @@ export function planGraph(
 export function runNode(
   planned: PlannedNode,
   values: ReadonlyMap<string, Value>,
-  options: WalkOptions = {},
+  options: RunOptions = {},
 ): readonly Value[] {
   const { node, run, opset, where, subgraphs } = planned;
   const { rebatching, onMixing } = options;
@@ -98,7 +99,7 @@ export function runNode(
     if (value === undefined) throw badInput("VALUE_UNKNOWN", `${where}: input "${name}" has no value.`);
     return value;
   });
-  const inputs = rebatching ? adaptInputs(node, found, rebatching) : found;
+  const inputs = rebatching ? adaptInputs(node, run.facts, found, rebatching) : found;
   try {
     const result = run(inputs, node.attributes as never, {
       node,
@@ -113,7 +114,7 @@ export function runNode(
     });
     const outputs = Array.isArray(result) ? result : [result];
     if (rebatching && onMixing) {
-      const why = mixesSamples(node, found, outputs, rebatching);
+      const why = mixesSamples(node, run.facts, found, outputs, rebatching);
       if (why) onMixing(where, why);
     }
     return outputs;
@@ -128,19 +129,19 @@ function runSubgraph(
   plan: Plan,
   outer: ReadonlyMap<string, Value>,
   given: readonly Value[],
-  options: WalkOptions,
+  options: RunOptions,
 ): Value[] {
   const values = new Map([...outer, ...plan.constants]);
   plan.inputs.forEach((name, i) => {
     const value = given[i];
     if (value !== undefined) values.set(name, value);
   });
-  walk(plan, values, options);
+  runGraph(plan, values, options);
   return plan.outputs.map((name) => values.get(name)!);
 }
 
 /** Runs the nodes in order; `values` gains what they make. */
-export function walk(plan: Plan, values: Map<string, Value>, options: WalkOptions = {}): void {
+export function runGraph(plan: Plan, values: Map<string, Value>, options: RunOptions = {}): void {
   for (const planned of plan.nodes) {
     const outputs = runNode(planned, values, options);
     planned.node.outputs.forEach((name, i) => {

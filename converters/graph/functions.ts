@@ -1,6 +1,5 @@
 import { notTrainable } from "../errors.ts";
 import type { AttributeValue, OnnxFunction, OnnxModel, OnnxNode } from "../onnx/model.ts";
-import { findOperator } from "./registry.ts";
 import { firstOutput, functionKey, functionPrefix, isGraph, renameNode } from "./subgraphs.ts";
 
 const DEEPEST = 64;
@@ -8,27 +7,30 @@ const DEEPEST = 64;
 /** Attributes that refer to one of the function's own get the call's value, or none; subgraphs included. */
 function resolveReferences(
   node: OnnxNode,
-  given: Readonly<Record<string, AttributeValue | undefined>>,
+  values: Readonly<Record<string, AttributeValue | undefined>>,
 ): OnnxNode {
   const attributes: Record<string, AttributeValue> = {};
   for (const [key, value] of Object.entries(node.attributes))
     attributes[key] = isGraph(value)
-      ? { ...value, nodes: value.nodes.map((inner) => resolveReferences(inner, given)) }
+      ? { ...value, nodes: value.nodes.map((inner) => resolveReferences(inner, values)) }
       : value;
   for (const [key, from] of Object.entries(node.references ?? {})) {
-    const value = given[from];
+    const value = values[from];
     if (value !== undefined) attributes[key] = value;
   }
   const { references: _, ...rest } = node;
   return { ...rest, attributes };
 }
 
+/** Whether a node is used as it stands, although the file may hold a function body for it. */
+export type IsKnown = (node: OnnxNode, opset: number) => boolean;
+
 /**
- * The nodes with every call of a model-local function replaced by its body. An operator this program knows is left as it
- * is: exporters attach bodies to standard operators too.
+ * The nodes with every call of a model-local function replaced by its body, but for operators that `isKnown`
+ * names: exporters attach bodies to standard operators too.
  * @throws notTrainable FUNCTION_RECURSIVE where functions call each other without end
  */
-export function inlineFunctions({ graph, functions = [], opsets }: OnnxModel): OnnxNode[] {
+export function inlineFunctions({ graph, functions = [], opsets }: OnnxModel, isKnown: IsKnown): OnnxNode[] {
   if (functions.length === 0) return [...graph.nodes];
   const known = new Map(functions.map((body) => [functionKey(body), body]));
   const hoisted = new Map<string, OnnxNode>();
@@ -38,7 +40,7 @@ export function inlineFunctions({ graph, functions = [], opsets }: OnnxModel): O
 
   const expand = (node: OnnxNode, depth: number): OnnxNode[] => {
     const body = known.get(functionKey({ domain: node.domain, name: node.opType }));
-    if (!body || findOperator(node, node.opset ?? opsets.get(node.domain) ?? 1)) return [node];
+    if (!body || isKnown(node, node.opset ?? opsets.get(node.domain) ?? 1)) return [node];
     if (depth > DEEPEST)
       throw notTrainable(
         "FUNCTION_RECURSIVE",
@@ -60,14 +62,14 @@ export function inlineFunctions({ graph, functions = [], opsets }: OnnxModel): O
       const actual = node.outputs[i];
       if (!actual) return;
       const inner = body.nodes.find(({ outputs }) => outputs.includes(name));
-      // A constant or an input that is handed out keeps its own name behind an Identity.
+      // A constant or an input that is handed out keeps its own name and goes through an Identity.
       if (inner && !isConstant(inner)) names.set(name, actual);
     });
-    const given = { ...body.defaults, ...node.attributes };
+    const attributes = { ...body.defaults, ...node.attributes };
     const nodes: OnnxNode[] = [];
     for (const inner of body.nodes) {
       const opset = body.opsets.get(inner.domain);
-      const resolved = renameNode(resolveReferences(inner, given), names);
+      const resolved = renameNode(resolveReferences(inner, attributes), names);
       const versioned = opset === undefined ? resolved : { ...resolved, opset };
       if (!isConstant(inner)) nodes.push(versioned);
       else hoisted.set(firstOutput(versioned), versioned);

@@ -1,13 +1,14 @@
-import { type ErrorCode, OnnxUnlearnError } from "../errors.ts";
-import type { OnnxModel, OnnxNode, OnnxValueInfo } from "../onnx/model.ts";
-import { ZERO_GRADIENT } from "./catalogue.ts";
-import { importModel, requireClasses } from "./graph.ts";
-import { headCandidates } from "./head.ts";
-import type { Batching, Head, ImportOptions, TrainableModel } from "./model.ts";
-import { normalizeGraph } from "./normalize.ts";
-import { requiredNodes } from "./order.ts";
-import { findOperator } from "./registry.ts";
-import { allNodes, usedValues } from "./subgraphs.ts";
+import { elementCount } from "./dims.ts";
+import { type ErrorCode, OnnxUnlearnError } from "./errors.ts";
+import { requiredNodes } from "./graph/order.ts";
+import { allNodes, usedValues } from "./graph/subgraphs.ts";
+import { requireClasses } from "./import/graph.ts";
+import { headCandidates } from "./import/head.ts";
+import type { Batching, Head, ImportOptions, TrainableModel } from "./import/model.ts";
+import { normalizeGraph } from "./import/normalize.ts";
+import { findOperator } from "./import/registry.ts";
+import { importModel } from "./importer.ts";
+import type { OnnxModel, OnnxNode, OnnxValueInfo } from "./onnx/model.ts";
 
 /** Why something cannot be done with a file: an error's `code` and its sentence. */
 export interface Refusal {
@@ -42,13 +43,14 @@ export interface Examination {
   readonly batching: Batching | undefined;
   /** Shape of the logits for one sample; undefined where open dimensions hide it. */
   readonly logitsShape: readonly number[] | undefined;
-  /** Bytes of one training step, estimated: masters, gradients and momentum, and every activation with its gradient. */
+  /**
+   * Bytes of one training step, estimated: masters, gradients and momentum, and every activation with its
+   * gradient.
+   */
   readonly memory: { readonly weights: number; readonly perSample: number | undefined } | undefined;
   /** Weights to start with on a large model: those of the last layers. Empty: all of them. */
   readonly suggestedTrain: readonly string[];
 }
-
-const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 
 /** Above this many weights, the last layers alone are worth a first try. */
 const LARGE = 1_000_000;
@@ -62,12 +64,11 @@ function operatorsOf(
   trained: ReadonlySet<string>,
   isImported: boolean,
 ): OperatorUse[] {
-  // Values that hang on a trained weight.
+  // Values that depend on a trained weight.
   const hot = new Set(trained);
   for (const node of needed)
     if (usedValues(node).some((name) => hot.has(name))) for (const output of node.outputs) hot.add(output);
   const judge = (node: OnnxNode): Pick<OperatorUse, "mark" | "because"> => {
-    const key = node.domain ? `${node.domain}/${node.opType}` : node.opType;
     const known = findOperator(node, node.opset ?? source.opsets.get(node.domain) ?? 1);
     if (!needed.has(node)) return { mark: "frozen", because: "not on the way to the logits" };
     if (!known)
@@ -76,7 +77,7 @@ function operatorsOf(
         : { mark: "refused", because: "not known here, and the logits depend on it" };
     if (!usedValues(node).some((name) => hot.has(name)))
       return { mark: "frozen", because: "before the first trained weight" };
-    if (ZERO_GRADIENT.has(key) && node.opType !== "QuantizeLinear")
+    if (known.facts.gradient === "zero" && node.opType !== "QuantizeLinear")
       return { mark: "frozen", because: "has no gradient" };
     return { mark: "trainable", because: undefined };
   };
@@ -100,7 +101,9 @@ function operatorsOf(
   );
 }
 
-/** Shapes for one sample, or for the file's own batch; undefined where a dimension besides the first is open. */
+/**
+ * Shapes for one sample, or for the file's own batch; undefined where a dimension besides the first is open.
+ */
 function oneSample(model: TrainableModel): Record<string, readonly number[]> | undefined {
   const shapes: Record<string, readonly number[]> = {};
   for (const { name, dims } of model.inputs) {
@@ -113,7 +116,7 @@ function oneSample(model: TrainableModel): Record<string, readonly number[]> | u
 /** The weights nearest to the logits, layer by layer, as long as they are a small share of a large model. */
 function lastLayers(model: TrainableModel, nodes: readonly OnnxNode[]): string[] {
   const sizes = new Map(
-    model.parameters.filter((p) => p.trainable).map(({ name, dims }) => [name, product(dims)]),
+    model.parameters.filter((p) => p.trainable).map(({ name, dims }) => [name, elementCount(dims)]),
   );
   const total = [...sizes.values()].reduce((a, b) => a + b, 0);
   if (total < LARGE) return [];
@@ -129,7 +132,10 @@ function lastLayers(model: TrainableModel, nodes: readonly OnnxNode[]): string[]
   return chosen;
 }
 
-/** Looks at a model without computing anything. Never throws for a model that cannot be trained: that is its finding. */
+/**
+ * Looks at a model without computing anything. Never throws for a model that cannot be trained: that is its
+ * finding.
+ */
 export function examine(source: OnnxModel, options: ImportOptions = {}): Examination {
   const refusalOf = (error: unknown): Refusal => {
     if (error instanceof OnnxUnlearnError) return { code: error.code, message: error.message };
@@ -179,7 +185,8 @@ export function examine(source: OnnxModel, options: ImportOptions = {}): Examina
     new Set(trained.map(({ name }) => name)),
     true,
   );
-  const count = (of: TrainableModel["parameters"]) => of.reduce((sum, { dims }) => sum + product(dims), 0);
+  const count = (of: TrainableModel["parameters"]) =>
+    of.reduce((sum, { dims }) => sum + elementCount(dims), 0);
   // Weight and momentum, each twice (a run reads one copy and writes the other), and the gradient.
   const weights = 4 * (5 * count(trained) + (count(model.parameters) - count(trained)));
   let perSample: number | undefined;
@@ -192,7 +199,7 @@ export function examine(source: OnnxModel, options: ImportOptions = {}): Examina
       logitsShape = shapes.get(model.head.logits);
       const made = new Set(allNodes(nodes).flatMap(({ outputs }) => outputs));
       let elements = 0;
-      for (const [name, dims] of shapes) if (made.has(name)) elements += product(dims);
+      for (const [name, dims] of shapes) if (made.has(name)) elements += elementCount(dims);
       perSample = (4 * 2 * elements) / (model.fixedBatch ?? 1);
     } catch (error) {
       return { ...nothing, candidates, operators, refusal: refusalOf(error) };
