@@ -5,10 +5,12 @@ import {
   type Comparison,
   compare,
   DEFAULT_OPTIONS,
+  type ForgetObjective,
   type GateReport,
   judge,
   type LedgerEntry,
   type Method,
+  type MethodDefinition,
   OnnxUnlearnError,
   open,
   pointsOf,
@@ -28,13 +30,22 @@ export const hinge = (logits: tf.Tensor, targets: tf.Tensor): tf.Tensor => {
   return tf.relu(tf.sub(tf.sum(tf.mul(logits, label), 1), tf.max(logits, 1)));
 };
 
-const method: Method = DEFAULT_OPTIONS.method === "eupmu" ? "eupmu-fast" : "eupmu";
-const options: Partial<UnlearnOptions> = { method, epochs: 3, batchSize: 64 };
+const objective: ForgetObjective = { perSample: hinge, loggable: false };
+/** Both losses at once, without a dual variable. */
+export const own: MethodDefinition = {
+  name: "own",
+  uses: { forget: true, retain: true },
+  objective,
+  losses: [({ forget, retain }): tf.Tensor => tf.add(forget, retain)],
+};
+
+const method: Method = DEFAULT_OPTIONS.batchSize > 64 ? "eupmu-fast" : "eupmu";
+const options: Partial<UnlearnOptions> = { method, forgetObjective: objective, epochs: 3 };
 
 async function* batches() {
   yield { x: { data: new Float32Array(64), dims: [1, 1, 8, 8] }, y: { data: Int32Array.of(3), dims: [1] } };
 }
-const own: Source = {
+const source: Source = {
   name: "mine",
   count: 1,
   columns: [{ name: "y", kind: "integer", shape: [] }],
@@ -43,7 +54,7 @@ const own: Source = {
 const forget: SetInput = batches();
 
 export async function release(model: Uint8Array, signal: AbortSignal): Promise<Uint8Array | GateReport | null> {
-  const opened: Case = await open(model, { forget, retain: own }, { seed: 1 });
+  const opened: Case = await open(model, { forget, retain: source }, { seed: 1 });
   const candidate: Candidate = await opened.unlearn(
     { budget: "0.5pp", options },
     { signal, onStep: ({ step, entry }) => console.log(step, entry satisfies LedgerEntry) },
