@@ -6,7 +6,8 @@ export type { ErrorCode, ExitCode } from "./error-codes.ts";
 type Thrown = { [Exit in ExitCode]: [code: CodeOf<Exit>, message: string, exitCode: Exit] }[ExitCode];
 
 /**
- * An error meant for the user: one sentence that says what was wrong, where (file, node, sample) and what to do.
+ * An error meant for the user: one sentence that says what was wrong, where (file, node, sample) and what to
+ * do.
  * `code` is stable across versions and safe to match on; docs/errors.md lists them all.
  */
 export class OnnxUnlearnError extends Error {

@@ -1,7 +1,10 @@
 /**
- * Unlearning for shipped ONNX models: {@link open} a model with its data, {@link Case.unlearn} it, {@link compare} both
- * files, {@link judge} the comparison, and {@link Candidate.commit} or {@link Candidate.reject} the result. {@link unlearn},
- * {@link evaluate}, {@link diff}, {@link verify}, {@link sweep} and {@link runPipeline} are these steps put together, as
+ * Unlearning for shipped ONNX models: {@link open} a model with its data, {@link Case.unlearn} it, {@link
+ * compare} both
+ * files, {@link judge} the comparison, and {@link Candidate.commit} or {@link Candidate.reject} the result.
+ * {@link unlearn},
+ * {@link evaluate}, {@link diff}, {@link verify}, {@link sweep} and {@link runPipeline} are these steps put
+ * together, as
  * the command line runs them.
  * @packageDocumentation
  */
@@ -135,7 +138,7 @@ export type {
   StepValues,
 } from "./unlearn/methods/method.ts";
 export type { Weights } from "./unlearn/optimizer.ts";
-export type { OptionValues } from "./unlearn/option-table.ts";
+export type { GuardOptions, OptionValues } from "./unlearn/option-table.ts";
 export type { DualOptions } from "./unlearn/surgery.ts";
 export type {
   Goal,

@@ -1,4 +1,5 @@
-// The commands that the documents show are run as they stand: every `onnx-unlearn` line of a fenced `sh` block, in order.
+// The commands that the documents show are run as they stand: every `onnx-unlearn` line of a fenced `sh`
+// block, in order.
 import { existsSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

@@ -1,4 +1,5 @@
-// What the repository says of itself: package.json, licence, changelog, workflows, and the sources that comments cite.
+// What the repository says of itself: package.json, licence, changelog, workflows, and the sources that
+// comments cite.
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
@@ -11,7 +12,10 @@ const root = resolve(import.meta.dirname, "..");
 const read = (...path: string[]) => readFileSync(join(root, ...path), "utf8");
 const manifest = JSON.parse(read("package.json"));
 
-/** SHA-256 of licence texts as their authors publish them, by SPDX identifier: apache.org/licenses/LICENSE-2.0.txt. */
+/**
+ * SHA-256 of licence texts as their authors publish them, by SPDX identifier:
+ * apache.org/licenses/LICENSE-2.0.txt.
+ */
 const LICENCES: Readonly<Record<string, string>> = {
   "Apache-2.0": "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30",
 };
@@ -111,7 +115,7 @@ describe("docs/method.md", () => {
     const titles = sections.map(([title]) => title);
     for (const path of texts)
       for (const [, title] of read(path).matchAll(/docs\/method\.md,(?:\s|\*|\/\/)*"([^"]+)"/g))
-        expect(titles, path).toContain(title);
+        expect(titles, path).toContain(title!.replaceAll(/\s*\n[\s*/]*/g, " "));
   });
 });
 

@@ -1,4 +1,5 @@
-// The README as a newcomer follows it: a copy of what git tracks, the stated install step, then every command as it is printed, in a shell.
+// The README as a newcomer follows it: a copy of what git tracks, the stated install step, then every command
+// as it is printed, in a shell.
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync } from "node:fs";
 import { delimiter, dirname, join, resolve } from "node:path";

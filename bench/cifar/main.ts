@@ -1,8 +1,11 @@
 // npm run cifar -- MODELS DATA [--until HH:MM] [--threads N] [--methods a,b] [--scenario random|class]
-// The reproduction on CIFAR-10 and a ResNet-20: MODELS holds cifar-resnet20.onnx and cifar-resnet20-retrain.onnx, DATA the sets cifar10-*.npz. For each method a
-// search over five settings (one epoch, one seed, blind to Retrain), then three seeds of three epochs. One file per run in bench/results/cifar;
+// The reproduction on CIFAR-10 and a ResNet-20: MODELS holds cifar-resnet20.onnx and
+// cifar-resnet20-retrain.onnx, DATA the sets cifar10-*.npz. For each method a
+// search over five settings (one epoch, one seed, blind to Retrain), then three seeds of three epochs. One
+// file per run in bench/results/cifar;
 // what is there is not run again. The tables bench/results/cifar.md (final runs) and cifar-search.md are made
 // from these files alone.
+
 import {
   existsSync,
   mkdirSync,
@@ -15,6 +18,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { elementCount } from "../../converters/dims.ts";
 import { OnnxUnlearnError } from "../../converters/errors.ts";
 import { exportModel } from "../../converters/export/write.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
@@ -67,7 +71,10 @@ const late = (): boolean => {
 
 const set = (name: string) => join(data, `cifar10-${name}.npz`);
 
-/** Files of a scenario: as given, or class 3 of all training images against the rest; T then excludes the class, which is tested apart. */
+/**
+ * Files of a scenario: as given, or class 3 of all training images against the rest; T then excludes the
+ * class, which is tested apart.
+ */
 function filesOf(scenario: Experiment["scenario"]): Readonly<Record<"forget" | "retain" | "test", string>> & {
   readonly also: Readonly<Record<string, string>>;
 } {
@@ -80,7 +87,7 @@ function filesOf(scenario: Experiment["scenario"]): Readonly<Record<"forget" | "
       const arrays = readNpz(path);
       const [images, labels] = [arrays.get("x")!, arrays.get("y")!];
       dims = images.dims.slice(1);
-      const width = dims.reduce((a, b) => a * b, 1);
+      const width = elementCount(dims);
       labels.data.forEach((label, i) => {
         if (!keep(label)) return;
         x.push(Array.from(images.data.subarray(i * width, (i + 1) * width)));
@@ -151,7 +158,10 @@ const measured = async (file: TrainableModel, seed = 0): Promise<Evaluation> =>
 /** The shipped file is the same in every run: measured once, its time counted in each. */
 let shipped: Promise<{ value: Evaluation; seconds: number }> | undefined;
 
-/** What `unlearn` does with these options and no watch, step by step, so that the file before is not measured fifty times. */
+/**
+ * What `unlearn` does with these options and no watch, step by step, so that the file before is not measured
+ * fifty times.
+ */
 async function run(
   experiment: Experiment,
   reference: Evaluation | null,

@@ -23,8 +23,10 @@ const rates = (...values: number[]): Setting[] => values.map((lr) => ({ lr }));
 const surgery = (...values: number[]): Setting[] => values.map((lr) => ({ lr, epsilon: -0.01 }));
 
 /**
- * Five settings a method, tried at one epoch and one seed: half decades of the learning rate. The surgery keeps the
- * authors' ε for random forgetting of a tenth (docs/method.md, "Implicit gradient surgery"); the runs at ε −0.05 in the
+ * Five settings a method, tried at one epoch and one seed: half decades of the learning rate. The surgery
+ * keeps the
+ * authors' ε for random forgetting of a tenth (docs/method.md, "Implicit gradient surgery"); the runs at ε
+ * −0.05 in the
  * results come from an earlier search, which also varied ε.
  */
 const SETTINGS: Readonly<Partial<Record<Method, readonly Setting[]>>> = {
@@ -40,9 +42,11 @@ const SETTINGS: Readonly<Partial<Record<Method, readonly Setting[]>>> = {
 export const compared = Object.keys(SETTINGS) as Method[];
 
 /**
- * The authors' constants (docs/method.md, "Implicit gradient surgery"). Class-wise, a sample is moved to the most likely
+ * The authors' constants (docs/method.md, "Implicit gradient surgery"). Class-wise, a sample is moved to the
+ * most likely
  * other class where a method lets the objective be chosen.
- * One epoch of eupmu with the two others, tried before: random labels left 5 to 15 % of the class recognised at any rate that kept the rest; bounded
+ * One epoch of eupmu with the two others, tried before: random labels left 5 to 15 % of the class recognised
+ * at any rate that kept the rest; bounded
  * ascent left none, but took 4 points of the other classes' test accuracy.
  */
 function constants(method: Method, scenario: Experiment["scenario"]): Partial<UnlearnOptions> {
@@ -71,7 +75,10 @@ export const searches = (scenario: Experiment["scenario"], method: Method): Expe
 
 const EPOCHS = { random: 3, class: 1 } as const;
 
-/** Three seeds under the setting that a search chose: three epochs; one where a class goes, as by then it is gone. */
+/**
+ * Three seeds under the setting that a search chose: three epochs; one where a class goes, as by then it is
+ * gone.
+ */
 export const finals = ({ scenario, method, setting, options }: Experiment): Experiment[] =>
   [0, 1, 2].map((seed) => ({
     name: `${scenario}_final_${method}_${text(setting)}_seed${seed}`,

@@ -9,7 +9,10 @@ export interface Result extends Experiment {
   readonly averageGap: number | null;
   /** Class-wise: accuracy on the test images of the class. */
   readonly classTestAccuracy?: { readonly before: number; readonly after: number };
-  /** Time of the processor, seconds, for the whole road: measuring before, training, exporting, measuring after. */
+  /**
+   * Time of the processor, seconds, for the whole road: measuring before, training, exporting, measuring
+   * after.
+   */
   readonly cpuSeconds: number;
   readonly samplesPerSecond: number;
   readonly parity: number | null;
@@ -24,8 +27,10 @@ export interface Diverged extends Experiment {
 export const hasEnded = (run: Result | Diverged): run is Result => !("diverged" in run);
 
 /**
- * What the search minimises, blind to Retrain (docs/method.md, "How unlearning is judged"). The start state would score
- * best of all, so settings that do not lower forget accuracy are no results. Class-wise: full forgetting at the highest
+ * What the search minimises, blind to Retrain (docs/method.md, "How unlearning is judged"). The start state
+ * would score
+ * best of all, so settings that do not lower forget accuracy are no results. Class-wise: full forgetting at
+ * the highest
  * utility, that is forget accuracy left plus what RA and TA lost.
  */
 export function score({ scenario, before, after }: Result): number {
@@ -37,7 +42,9 @@ export function score({ scenario, before, after }: Result): number {
 }
 
 const mean = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;
-/** Mean, and ± the sample standard deviation where there are several; values are fractions, shown in percent. */
+/**
+ * Mean, and ± the sample standard deviation where there are several; values are fractions, shown in percent.
+ */
 function percent(values: readonly number[]): string {
   const centre = mean(values);
   if (values.length === 1) return (100 * centre).toFixed(2);
@@ -69,7 +76,8 @@ const TITLES = {
 } as const;
 
 /**
- * Per scenario one row a method and setting, means over seeds in percent: the final runs, smallest average gap (class-wise: smallest score) first, or
+ * Per scenario one row a method and setting, means over seeds in percent: the final runs, smallest average
+ * gap (class-wise: smallest score) first, or
  * those of the search.
  */
 export function tables(

@@ -1,6 +1,8 @@
 // npm run guarantee [-- --runs N]
-// The budget as a guarantee: random short runs on the digits classifier, most with settings no one should use, each exported file
-// measured again here, by ONNX Runtime alone, on the validation data it was never trained on. Stopping and starting again loses one run.
+// The budget as a guarantee: random short runs on the digits classifier, most with settings no one should
+// use, each exported file
+// measured again here, by ONNX Runtime alone, on the validation data it was never trained on. Stopping and
+// starting again loses one run.
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,7 +22,10 @@ import { withhold } from "../../src/unlearn/validation.ts";
 
 const STATE = join(packageRoot(), "bench/results/guarantee.jsonl");
 const TABLE = join(packageRoot(), "bench/results/guarantee.md");
-/** Of each ten runs, three are as a careful person would set them: method, seed and budget at random, the rest left alone. */
+/**
+ * Of each ten runs, three are as a careful person would set them: method, seed and budget at random, the rest
+ * left alone.
+ */
 const SANE = (index: number) => index % 10 < 3;
 
 interface Run {

@@ -21,8 +21,10 @@ const RTOL = 1e-3;
 const ATOL = 1e-7;
 
 /**
- * How the inputs of a test are given. In these files everything is a graph input, also what a real model keeps in an
- * initializer (axes, shapes, scales). A test is tried with all inputs as tensors first, and goes to the next lane only
+ * How the inputs of a test are given. In these files everything is a graph input, also what a real model
+ * keeps in an
+ * initializer (axes, shapes, scales). A test is tried with all inputs as tensors first, and goes to the next
+ * lane only
  * where an operator *refuses* because an operand must be known while importing; a wrong value fails at once.
  */
 export const LANES = [
@@ -62,7 +64,9 @@ const typeName = (code: number) =>
     .toLowerCase() ?? `element type ${code}`;
 const LISTED_CODES = new Set([1, 6, 7, 9]);
 
-/** Why a test stands outside "uses only float32, bool, int32 and int64 tensors"; undefined where it is inside. */
+/**
+ * Why a test stands outside "uses only float32, bool, int32 and int64 tensors"; undefined where it is inside.
+ */
 function exclusion(proto: Onnx.ModelProto, tensors: readonly Onnx.TensorProto[]): string | undefined {
   const graph = proto.graph!;
   for (const value of [...(graph.input ?? []), ...(graph.output ?? [])]) {
@@ -270,7 +274,10 @@ async function outcomeOf(test: NodeTest): Promise<Outcome> {
 
 const bareName = (name: string) => name.replace(/_expanded(_ver\d+)?$/, "");
 
-/** Runs every test: imported, forward on tfjs's `cpu` backend and compiled in ONNX Runtime, both against the stored outputs. */
+/**
+ * Runs every test: imported, forward on tfjs's `cpu` backend and compiled in ONNX Runtime, both against the
+ * stored outputs.
+ */
 export async function runTests(tests: readonly NodeTest[]): Promise<TestResult[]> {
   const single = new Map<string, string>();
   const operators = tests.map((test) => {

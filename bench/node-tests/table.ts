@@ -28,7 +28,9 @@ export function summary(results: readonly TestResult[]): string {
   );
 }
 
-/** The whole account as Markdown: per operator, every failure with its cause, every exclusion with its reason. */
+/**
+ * The whole account as Markdown: per operator, every failure with its cause, every exclusion with its reason.
+ */
 export function markdown(title: string, results: readonly TestResult[]): string {
   const lines = [
     `## ${title}`,

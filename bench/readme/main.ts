@@ -35,7 +35,8 @@ const fillers: Readonly<Record<string, (argument: string) => string | Promise<st
 async function drawFront(): Promise<void> {
   const digits = join(packageRoot(), "models/digits");
   const folder = mkdtempSync(join(tmpdir(), "onnx-unlearn-front-"));
-  // Validation data the model never saw: a tenth of the retained digits is at 100 % before and after, which shows nothing.
+  // Validation data the model never saw: a tenth of the retained digits is at 100 % before and after, which
+  // shows nothing.
   const files = { forget: "forget", retain: "retain", validation: "test" };
   const sets = Object.entries(files).flatMap(([set, file]) => [
     `--${set}`,

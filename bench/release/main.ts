@@ -1,4 +1,5 @@
-// node build/bench/release/main.js vVERSION: prints the notes of a release for its tag, which must be the package's version.
+// node build/bench/release/main.js vVERSION: prints the notes of a release for its tag, which must be the
+// package's version.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { packageRoot, packageVersion } from "../../src/package.ts";

@@ -1,3 +1,4 @@
+import { elementCount } from "../../converters/dims.ts";
 import type { NumberArray } from "../../src/engine/engine.ts";
 import { ofClasses } from "../../src/tasks/classification.ts";
 import { drawing, mixedBatches, retainedIn, samplesOf } from "../../src/unlearn/batches.ts";
@@ -7,7 +8,10 @@ export const FORGOTTEN = 0.3;
 /** Full batches of an imagined run. */
 const BATCHES = 300;
 
-/** The most retained samples that a batch of a run has, where they are drawn from both sides: more than a batch has on average. */
+/**
+ * The most retained samples that a batch of a run has, where they are drawn from both sides: more than a
+ * batch has on average.
+ */
 export function mostRetained(batch: number): number {
   const all = BATCHES * batch;
   const set = (count: number) => ({ path: "", ...ofClasses(new Int32Array(count)), inputs: {} });
@@ -23,7 +27,7 @@ export function syntheticBatch(
   sample: readonly number[],
   classes: number,
 ): Record<string, NumberArray> {
-  const size = sample.reduce((a, b) => a * b, 1);
+  const size = elementCount(sample);
   const forgotten = Math.floor(batch * FORGOTTEN);
   return {
     "x:input": Float32Array.from({ length: batch * size }, (_, i) => ((i * 7919) % 1009) / 504.5 - 1),

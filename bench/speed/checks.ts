@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import { elementCount } from "../../converters/dims.ts";
 import { importModel } from "../../converters/importer.ts";
 import { readModel } from "../../converters/onnx/read.ts";
 import { median } from "./median.ts";
@@ -29,18 +30,18 @@ const check = (what: string, unit: string, measured: number, bounds: Bounds): Ch
 });
 
 /**
- * Floating-point operations in the convolutions of one step, each counted as the direct convolution it stands for: forward
+ * Floating-point operations in the convolutions of one step, each counted as the direct convolution it stands
+ * for: forward
  * twice, for the weights, and for the activations where these have a gradient.
  */
 export function convolutionFlops({ model, sample, batch }: Workload): number {
   const source = readModel(model());
   const shapes = importModel(source).shapes({ input: [batch, ...sample] });
-  const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
   let total = 0;
   for (const { opType, inputs, outputs } of source.graph.nodes) {
     if (opType !== "Conv") continue;
     const filter = source.graph.initializers.get(inputs[1]!)!.dims.slice(1);
-    const forward = 2 * product(shapes.get(outputs[0]!)!) * product(filter);
+    const forward = 2 * elementCount(shapes.get(outputs[0]!)!) * elementCount(filter);
     total += forward * (inputs[0] === "input" ? 3 : 4);
   }
   return total;
@@ -69,7 +70,8 @@ function helpMilliseconds(): number {
 /**
  * @param start a worker on a workload
  * @param startLean the same, with as little memory as can be that belongs to Node and not to the steps
- * @param rates samples per second and compile time of ResNet-18, FLOP/s of the machine's own matrix product, from this run
+ * @param rates samples per second and compile time of ResNet-18, FLOP/s of the machine's own matrix product,
+ *   from this run
  */
 export async function runChecks(
   start: (workload: string) => Promise<Contender>,

@@ -1,4 +1,5 @@
 import pkg, { type onnx as proto } from "onnx-proto";
+import { elementCount } from "../../converters/dims.ts";
 
 const { onnx } = pkg;
 
@@ -22,7 +23,10 @@ const attribute = (name: string, value: Attribute) =>
       ? { name, type: 1, f: value.float }
       : { name, type: 7, ints: [...value] };
 
-/** Writes one ONNX graph (opset 17, dynamic batch) with seeded weights, so that no Python is needed to have a model. */
+/**
+ * Writes one ONNX graph (opset 17, dynamic batch) with seeded weights, so that no Python is needed to have a
+ * model.
+ */
 export function graphWriter(seed: number) {
   const nodes: proto.INodeProto[] = [];
   const initializers: proto.ITensorProto[] = [];
@@ -44,7 +48,7 @@ export function graphWriter(seed: number) {
     return output;
   };
   const floats = (name: string, dims: readonly number[], value: (i: number) => number): string => {
-    const data = Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => value(i));
+    const data = Float32Array.from({ length: elementCount(dims) }, (_, i) => value(i));
     initializers.push({ name, dims: [...dims], dataType: 1, rawData: new Uint8Array(data.buffer) });
     return name;
   };
@@ -56,7 +60,9 @@ export function graphWriter(seed: number) {
       initializers.push({ name, dims: [values.length], dataType: 7, rawData: new Uint8Array(data.buffer) });
       return name;
     },
-    /** Uniform with the variance 2 / fan-in (He), which keeps the activations of deep ReLU networks in range. */
+    /**
+     * Uniform with the variance 2 / fan-in (He), which keeps the activations of deep ReLU networks in range.
+     */
     weight(name: string, dims: readonly number[], fanIn: number, gain = 1): string {
       const bound = gain * Math.sqrt(6 / fanIn);
       return floats(name, dims, () => bound * (2 * draw() - 1));

@@ -1,7 +1,11 @@
-// npm run bench [-- --peer PYTHON] [--only NAME,NAME] [--threads N] [--launches N] [--pairs N] [--seconds S] [--job FOLDER] [--jobs N] [--epochs N]
-// Training steps side by side with tfjs `cpu` or, given a Python with torch and onnx, with PyTorch twice (see SECOND_PASS): interleaved runs in processes of
-// their own, started anew five times, and the median of the ratios of 2 pairs of 2 seconds from each start. --job runs the whole job on the models and data of a folder too, in turn, each twice.
-// NAME is a workload, `checks` or `job`. Everything takes some twenty minutes on two cores. Writes bench/results/speed.json and .md.
+// npm run bench [-- --peer PYTHON] [--only NAME,NAME] [--threads N] [--launches N] [--pairs N] [--seconds S]
+// [--job FOLDER] [--jobs N] [--epochs N]
+// Training steps side by side with tfjs `cpu` or, given a Python with torch and onnx, with PyTorch twice (see
+// SECOND_PASS): interleaved runs in processes of
+// their own, started anew five times, and the median of the ratios of 2 pairs of 2 seconds from each start.
+// --job runs the whole job on the models and data of a folder too, in turn, each twice.
+// NAME is a workload, `checks` or `job`. Everything takes some twenty minutes on two cores. Writes
+// bench/results/speed.json and .md.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
@@ -34,7 +38,10 @@ const pairs = Number(values.pairs);
 const worker = join(import.meta.dirname, "worker.js");
 const peer = "bench/peers/pytorch.py";
 
-/** Warms up and finds how many steps fill the wished time: whole rounds of a frozen prefix and the steps that share it. */
+/**
+ * Warms up and finds how many steps fill the wished time: whole rounds of a frozen prefix and the steps that
+ * share it.
+ */
 async function calibrate(contender: Contender): Promise<number> {
   await contender.run(2);
   const { seconds } = await contender.run(1);
@@ -71,7 +78,8 @@ interface Row {
 }
 
 /**
- * Interleaved: ours, theirs, ours, theirs …, in processes started anew for every launch, as how fast one runs also hangs on how its memory came
+ * Interleaved: ours, theirs, ours, theirs …, in processes started anew for every launch, as how fast one runs
+ * also hangs on how its memory came
  * to lie. The first losses are compared before the weights have drifted apart.
  */
 async function duel(
@@ -132,7 +140,10 @@ async function duel(
   };
 }
 
-/** The model file that we and the peer read: whoever made the weights in its own process would pay for that in memory. */
+/**
+ * The model file that we and the peer read: whoever made the weights in its own process would pay for that in
+ * memory.
+ */
 function fileOf(key: string): string {
   const file = join(folder, `${key}.onnx`);
   if (!existsSync(file)) writeFileSync(file, { ...workloads, ...depths }[key]!.model());
@@ -143,7 +154,8 @@ const startOurs = (key: string, engine = "onnxruntime") =>
   startContender(process.execPath, ["--expose-gc", worker, key, String(threads), fileOf(key), engine]);
 
 /**
- * With V8's nursery, its compiler threads and libuv's pool as small as they get: each keeps the memory of its first use, which comes at any time in the
+ * With V8's nursery, its compiler threads and libuv's pool as small as they get: each keeps the memory of its
+ * first use, which comes at any time in the
  * first thousand steps and is no leak of theirs.
  */
 const startLean = (key: string) =>
@@ -155,7 +167,9 @@ const startLean = (key: string) =>
     },
   );
 
-/** PyTorch's users take channels_last where that is faster: so does the peer, after a trial of a few steps. */
+/**
+ * PyTorch's users take channels_last where that is faster: so does the peer, after a trial of a few steps.
+ */
 async function layoutOf(
   start: (layout: string) => Promise<Contender>,
   { sample }: Workload,
@@ -172,7 +186,10 @@ async function layoutOf(
   return tried.reduce((best, one) => (one.seconds < best.seconds ? one : best)).layout;
 }
 
-/** @param python runs the peer; without one a workload is measured beside tfjs, where that is bearable, or alone */
+/**
+ * @param python runs the peer; without one a workload is measured beside tfjs, where that is bearable, or
+ *   alone
+ */
 async function measure(key: string, workload: Workload, python?: string): Promise<Row> {
   const start = (engine: string) => startOurs(key, engine);
   const row = {

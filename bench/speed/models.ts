@@ -4,7 +4,10 @@ const CLASSES = 10;
 
 type Writer = ReturnType<typeof graphWriter>;
 
-/** Convolution with bias, or, as exporters in training mode write it, without bias and with BatchNormalization after it. */
+/**
+ * Convolution with bias, or, as exporters in training mode write it, without bias and with BatchNormalization
+ * after it.
+ */
 function convolution(
   g: Writer,
   x: string,
@@ -78,7 +81,10 @@ export function mlp(): Uint8Array {
   return g.finish([784], CLASSES);
 }
 
-/** Basic-block residual network for small images: a 3×3 stem, then stages of blocks, 1×1 shortcuts where the shape changes. */
+/**
+ * Basic-block residual network for small images: a 3×3 stem, then stages of blocks, 1×1 shortcuts where the
+ * shape changes.
+ */
 export function resnet(widths: readonly number[], blocks: number, norm = false): Uint8Array {
   const g = graphWriter(2);
   let x = g.node("Relu", [convolution(g, "input", "stem", { from: 3, to: widths[0]!, norm })]);
@@ -102,7 +108,10 @@ export function resnet(widths: readonly number[], blocks: number, norm = false):
   return g.finish([3, 32, 32], CLASSES);
 }
 
-/** Inverted residual blocks as in MobileNetV2 (expansion 6, ReLU6 as Clip), width and depth for 3×96×96 images. */
+/**
+ * Inverted residual blocks as in MobileNetV2 (expansion 6, ReLU6 as Clip), width and depth for 3×96×96
+ * images.
+ */
 export function mobilenet(): Uint8Array {
   const g = graphWriter(3);
   const [low, high] = [g.floats("zero", [], () => 0), g.floats("six", [], () => 6)];

@@ -13,7 +13,10 @@ export interface Workload {
   readonly tfjs?: boolean;
 }
 
-/** A frozen prefix is computed once per sample, so its cost per step depends on how many epochs a run has: this many here. */
+/**
+ * A frozen prefix is computed once per sample, so its cost per step depends on how many epochs a run has:
+ * this many here.
+ */
 export const EPOCHS = 3;
 
 const IMAGE = [3, 32, 32];

@@ -1,6 +1,8 @@
 // npm run strangers -- ZOO DATA [--only TEXT] [--resume] [--threads N]
-// Models that other people shipped, with data: each forgets a tenth of the given training data under one and the same
-// setting, and is measured on its own test data, half of which serve as validation data. ZOO holds index.json and the models, DATA the sets they belong to.
+// Models that other people shipped, with data: each forgets a tenth of the given training data under one and
+// the same
+// setting, and is measured on its own test data, half of which serve as validation data. ZOO holds index.json
+// and the models, DATA the sets they belong to.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -112,7 +114,8 @@ async function scrub(
       model: path,
       forget: put("forget", given, 0, used / 10),
       retain: put("retain", given, used / 10, used),
-      // Half of the held-out data choose, the other half are only measured: a budget on data the model was trained on is easily kept.
+      // Half of the held-out data choose, the other half are only measured: a budget on data the model was
+      // trained on is easily kept.
       validation: put("validation", held, 0, heldOut / 2),
       test: put("test", held, heldOut / 2, heldOut),
       out,

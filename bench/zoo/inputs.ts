@@ -1,3 +1,4 @@
+import { elementCount } from "../../converters/dims.ts";
 import type { DataType, OnnxValueInfo } from "../../converters/onnx/model.ts";
 import { toRuntime } from "../../src/engine/tensors.ts";
 import type * as ort from "../../src/runtime.ts";
@@ -21,11 +22,11 @@ export function random(seed: number): () => number {
   };
 }
 
-const size = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 const isFloat = (dtype: DataType) => /^b?float/.test(dtype);
 
 /**
- * Concrete shapes: the first dimension of every input is the batch where it is free, other free dimensions are `extent`,
+ * Concrete shapes: the first dimension of every input is the batch where it is free, other free dimensions
+ * are `extent`,
  * equal names getting equal values. A fixed first dimension stays.
  */
 export function concreteDims(
@@ -60,7 +61,7 @@ export function synthesize(
   return Object.fromEntries(
     inputs.map(({ name, dtype = "float32" }) => {
       const dims = shapes.get(name)!;
-      const count = size(dims);
+      const count = elementCount(dims);
       const data = isFloat(dtype)
         ? Float32Array.from({ length: count }, () => 2 * draw() - 1)
         : Int32Array.from({ length: count }, () => (draw() < 0.5 ? 0 : 1));

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
+import { elementCount } from "../../converters/dims.ts";
 import { notTrainable, OnnxUnlearnError } from "../../converters/errors.ts";
 import { examine, saysMore } from "../../converters/examine.ts";
 import { exportModel } from "../../converters/export/write.ts";
@@ -49,7 +50,10 @@ const EXTENTS = [16, 32, 64, 128, 224, 256, 512, 8, 4, 2, 1];
 /** Samples at a time: enough to tell a re-batched graph from a wrong one, and cheap. */
 const batchesFor = (elements: number) => (elements > 200_000 ? [1] : elements > 20_000 ? [2, 1] : [4, 2, 1]);
 
-/** ONNX Runtime on a model whose `logits` can be fetched as well; without optimisation, which would fuse them away. */
+/**
+ * ONNX Runtime on a model whose `logits` can be fetched as well; without optimisation, which would fuse them
+ * away.
+ */
 async function openRuntime(source: OnnxModel, logits: string, folder: string): Promise<ort.InferenceSession> {
   const known = source.graph.outputs.some(({ name }) => name === logits);
   const bytes = known ? source.bytes : withOutputs(source.bytes, [logits]);
@@ -82,7 +86,8 @@ async function runParts(session: ort.InferenceSession, samples: Samples, parts: 
 }
 
 /**
- * Inputs that ONNX Runtime accepts, and its logits for them. A file with a fixed batch is run piece by piece and the
+ * Inputs that ONNX Runtime accepts, and its logits for them. A file with a fixed batch is run piece by piece
+ * and the
  * pieces are laid one after the other: what training on several samples at once has to equal.
  */
 async function referenceRun(session: ort.InferenceSession, model: TrainableModel, logits: string) {
@@ -91,7 +96,7 @@ async function referenceRun(session: ort.InferenceSession, model: TrainableModel
   let lastError: unknown;
   for (const extent of EXTENTS) {
     const one = [...concreteDims(inputs, 1, extent).values()];
-    const elements = one.reduce((sum, dims) => sum + dims.reduce((a, b) => a * b, 1), 0);
+    const elements = one.reduce((sum, dims) => sum + elementCount(dims), 0);
     // Cut into pieces, a batch costs a copy of the graph for each of them.
     const pieces =
       model.batching.kind === "split" && inputs.length > 0
@@ -141,8 +146,10 @@ const top1 = (values: ArrayLike<number>, width: number) =>
   });
 
 /**
- * The training step of the zoo: cross-entropy towards the class now thought least likely where the value looks like
- * classes ([batch, C]), else the mean squared distance to a moved copy of the present output, in units of `scale`; plain gradient descent.
+ * The training step of the zoo: cross-entropy towards the class now thought least likely where the value
+ * looks like
+ * classes ([batch, C]), else the mean squared distance to a moved copy of the present output, in units of
+ * `scale`; plain gradient descent.
  */
 function trainingStep(
   model: TrainableModel,
@@ -190,9 +197,12 @@ const largest = (values: ArrayLike<number>) => {
 };
 
 /**
- * One rule for every file, decided by its output alone: class scores that differ are given the class they now think least likely; any other
- * output is to become half of itself; an output that is one number everywhere (models filled with constants), which moves all together or not at
- * all, is to rise by its size, or by 1; so is that of a quantised model, which moves in steps that hide a smaller aim.
+ * One rule for every file, decided by its output alone: class scores that differ are given the class they now
+ * think least likely; any other
+ * output is to become half of itself; an output that is one number everywhere (models filled with constants),
+ * which moves all together or not at
+ * all, is to rise by its size, or by 1; so is that of a quantised model, which moves in steps that hide a
+ * smaller aim.
  */
 async function trainingGoal(
   values: Float64Array,
@@ -224,7 +234,10 @@ const spec = (dims: readonly number[], dtype: TensorSpec["dtype"]): TensorSpec =
   dtype,
 });
 
-/** A value of the file that tells what the logits are: they themselves, or, where the importer wrote them out, what follows. */
+/**
+ * A value of the file that tells what the logits are: they themselves, or, where the importer wrote them out,
+ * what follows.
+ */
 function observable(source: OnnxModel, { logits, output, outputKind }: Head): string {
   const inFile = new Set(source.graph.nodes.flatMap((node) => node.outputs));
   if (inFile.has(logits)) return logits;
@@ -339,7 +352,8 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
       if (![lossBefore, peak, squares].every(Number.isFinite))
         throw new Failure(`the loss (${lossBefore}) or its gradient (largest element ${peak}) is not finite`);
       if (peak === 0) throw new Failure("the gradient of the loss is zero everywhere");
-      // Polyak's step L/‖g‖² · g, halved until the loss falls: on a quantised grid a short step changes nothing and a long one overshoots.
+      // Polyak's step L/‖g‖² · g, halved until the loss falls: on a quantised grid a short step changes
+      // nothing and a long one overshoots.
       let length = (0.5 * lossBefore) / (peak * squares);
       for (let attempt = 0; attempt < STEPS; attempt++, length /= 2) {
         await runner.write(start);
@@ -436,7 +450,10 @@ async function outputDims(
   return logits!.shape;
 }
 
-/** Everything the zoo asks of one file. Files with several heads are tried head by head: one that trains is enough. */
+/**
+ * Everything the zoo asks of one file. Files with several heads are tried head by head: one that trains is
+ * enough.
+ */
 export async function judge(path: string): Promise<Verdict> {
   const refusal = (error: unknown): Verdict => {
     if (error instanceof OnnxUnlearnError && error.exitCode === 3)

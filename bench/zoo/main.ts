@@ -1,4 +1,5 @@
-// npm run zoo -- FOLDER [--only TEXT] [--resume] [--timeout SECONDS]: every .onnx file below a folder, trainable or refused.
+// npm run zoo -- FOLDER [--only TEXT] [--resume] [--timeout SECONDS]: every .onnx file below a folder,
+// trainable or refused.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { type BigIntStats, statSync } from "node:fs";
-import { link, mkdir, mkdtemp, open, realpath, rename, rm } from "node:fs/promises";
+import { type BigIntStats, constants, statSync } from "node:fs";
+import { access, link, mkdir, mkdtemp, open, realpath, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { badInput } from "../errors.ts";
 import type { OnnxModel } from "../onnx/model.ts";
@@ -25,6 +25,26 @@ function isSameFile(a: string, b: string): boolean {
   if (resolve(a) === resolve(b)) return true;
   const [first, second] = [stat(a), stat(b)];
   return first !== undefined && second !== undefined && first.dev === second.dev && first.ino === second.ino;
+}
+
+const unwritable = (folder: string) =>
+  badInput(
+    "OUTPUT_FOLDER",
+    `The folder ${folder} cannot be written to; choose another or change its permissions.`,
+  );
+
+/**
+ * Puts a folder into the output's folder and takes it away again: to root every folder says that it can be
+ * written to.
+ * @throws badInput OUTPUT_FOLDER
+ */
+export async function refuseUnwritable(out: string): Promise<void> {
+  const folder = dirname(resolve(out));
+  try {
+    await rm(await mkdtemp(join(folder, ".onnx-unlearn-")), { recursive: true });
+  } catch {
+    throw unwritable(folder);
+  }
 }
 
 /**
@@ -56,13 +76,9 @@ export async function refuseBadTarget(model: OnnxModel, out: string, force = fal
     }
   }
   try {
-    // Tried, not asked: to root every folder says it can be written to.
-    await rm(await mkdtemp(join(folder, ".onnx-unlearn-")), { recursive: true });
+    await access(folder, constants.W_OK);
   } catch {
-    throw badInput(
-      "OUTPUT_FOLDER",
-      `The folder ${folder} cannot be written to; choose another or change its permissions.`,
-    );
+    throw unwritable(folder);
   }
   for (const [target, input] of [
     [out, undefined] as const,

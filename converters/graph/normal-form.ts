@@ -14,7 +14,8 @@ const isReadHere = (node: OnnxNode): boolean =>
  * The graph with functions inlined, every name unique, integer operators and linear models written out as
  * real-valued ones. Tensors have the names that payloads.ts gives them, so a weight is found again in the
  * file.
- * @param isKnown operators whose function bodies, where the file has some, are not used; by default those that
+ * @param isKnown operators whose function bodies, where the file has some, are not used; by default those
+ *   that
  * quantised weights are recognised by
  * @throws notTrainable FUNCTION_RECURSIVE as {@link inlineFunctions}
  */

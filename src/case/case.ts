@@ -21,13 +21,17 @@ export interface OpenOptions extends ImportOptions, Pick<SetInputs, "preprocessi
   readonly seed?: number;
 }
 
-/** A shipped model and its data, opened once: the model imported, the sets read, answers computed when first asked for. */
+/**
+ * A shipped model and its data, opened once: the model imported, the sets read, answers computed when first
+ * asked for.
+ */
 export interface OpenedCase {
   readonly model: TrainableModel;
   readonly sets: Sets;
   readonly options: OpenOptions;
   /**
-   * Answers of a model file on the sets of this case (or on others), run in ONNX Runtime; each set is asked once per model.
+   * Answers of a model file on the sets of this case (or on others), run in ONNX Runtime; each set is asked
+   * once per model.
    * @throws badInput LABEL_RANGE, TARGETS_SHAPE, HEAD_LOSS, RUNTIME_REFUSED; INTERRUPTED
    */
   answers(model: FileInterface, sets?: Sets, signal?: AbortSignal): Promise<ModelAnswers>;

@@ -65,7 +65,10 @@ export interface RelearnTest {
 /** after − before, fractions; null where either is. */
 export type Change = { readonly [M in Metric]: number | null };
 
-/** Two model files on the same data. The four headline figures stand in `before`, `after`, `change`; every metric of the glossary in `figures`. */
+/**
+ * Two model files on the same data. The four headline figures stand in `before`, `after`, `change`; every
+ * metric of the glossary in `figures`.
+ */
 export interface Comparison extends Behaviour {
   readonly before: Evaluation;
   readonly after: Evaluation;
@@ -166,7 +169,8 @@ const sizeOf = ({ bytes, sideFiles }: OnnxModel): number =>
   [...(sideFiles?.values() ?? [])].reduce((sum, side) => sum + side.length, bytes.length);
 
 /**
- * What AFTER does differently from the shipped model of a case: behaviour on its sets, measured in ONNX Runtime, and the file.
+ * What AFTER does differently from the shipped model of a case: behaviour on its sets, measured in ONNX
+ * Runtime, and the file.
  * @throws OnnxUnlearnError with the exit code of the command line
  */
 export async function compare(

@@ -15,27 +15,18 @@ import {
 import { figuresOf, parseStopCondition } from "../unlearn/conditions.ts";
 import { forbidsRise, isWithinLimit, parseLimit } from "../unlearn/limits.ts";
 import { measureOf } from "../unlearn/metrics.ts";
+import type { GuardOptions } from "../unlearn/option-table.ts";
 import type { Goal, UnlearnOptions, WatchFigures } from "../unlearn/types.ts";
 import { goalOf, withhold } from "../unlearn/validation.ts";
 import { type Forgetting, forgetsEnough, targetOf, type Watch } from "../unlearn/watch.ts";
 
 /** What a run is held to, in the user's words (docs/method.md, "Budgets"). */
-export interface GuardRequest {
-  /** The total utility that may be lost on validation data: `0.5pp`, `0.02nats`, or for a regression `0.02mse`. */
-  readonly budget?: string;
-  /** An export must forget at least so much: points of accuracy (`1`, `1pp`), or `0.01nats` of loss, see `forgetsEnough`. Default 1 point. */
-  readonly minForgetting?: number | string;
-  /** Per `also` set, by how many points its accuracy may change: `-1pp` fall, `+1pp` rise. */
-  readonly limits?: Readonly<Record<string, string>>;
-  /** Each ends the run where it holds: `forgetAccuracy<=validationAccuracy`. */
-  readonly stopWhen?: readonly string[];
-  /**
-   * Undefined: `unseen` with a `validation` set to compare with, unless the forget set has a class of its own; else `gone`.
-   */
-  readonly goal?: Goal;
-}
+export type GuardRequest = GuardOptions;
 
-/** Share of the retained set that is kept out of training where a run needs validation data and none was given. */
+/**
+ * Share of the retained set that is kept out of training where a run needs validation data and none was
+ * given.
+ */
 const WITHHELD = 0.1;
 
 /** @throws badInput MIN_FORGETTING */
@@ -65,9 +56,11 @@ function refuseAccuracies({ forget: { task } }: Sets, budget: Budget | undefined
 }
 
 /**
- * The watch a request asks for, and what is then trained on: with no `validation` a seeded tenth of the retained set is withheld; a set whose accuracy may
+ * The watch a request asks for, and what is then trained on: with no `validation` a seeded tenth of the
+ * retained set is withheld; a set whose accuracy may
  * rise by so much only, as it was forgotten earlier, is forgotten once more beside the forget set.
- * @throws badInput BUDGET_FORM, LIMIT_FORM, LIMIT_UNKNOWN, GOAL_NEEDS_VALIDATION, STOP_WHEN, STOP_NEEDS_TEST, MIN_FORGETTING
+ * @throws badInput BUDGET_FORM, LIMIT_FORM, LIMIT_UNKNOWN, GOAL_NEEDS_VALIDATION, STOP_WHEN, STOP_NEEDS_TEST,
+ *   MIN_FORGETTING
  */
 export function guardOf(request: GuardRequest, sets: Sets, options: UnlearnOptions) {
   const budget = request.budget === undefined ? undefined : parseBudget(request.budget);
@@ -107,7 +100,8 @@ export function guardOf(request: GuardRequest, sets: Sets, options: UnlearnOptio
     ...(sets.test ? { test: sets.test } : {}),
   };
   return {
-    // What may not come back is held down by training, not by chance: new answers for some samples are old ones for others.
+    // What may not come back is held down by training, not by chance: new answers for some samples are old
+    // ones for others.
     forget: join([sets.forget, ...limits.filter(forbidsRise).map(({ name }) => also[name]!)]),
     retain: split.train,
     watch,
@@ -179,7 +173,10 @@ export class BudgetError extends OnnxUnlearnError {
   }
 }
 
-/** Among the looks that failed: of those within the budget the one that forgot most, else the one that overspent least. */
+/**
+ * Among the looks that failed: of those within the budget the one that forgot most, else the one that
+ * overspent least.
+ */
 export function closestMiss(checks: readonly WatchFigures[]): ClosestMiss | null {
   const finite = checks.filter((check) => Number.isFinite(check.spent) && Number.isFinite(check.forgetLoss));
   const within = finite.filter((check) => check.within);

@@ -96,7 +96,8 @@ export async function inspectModel(input: string | Uint8Array, options: ImportOp
 }
 
 /**
- * Everything a model holds: inputs, outputs, logits, weights, operators, memory; `refusal` says why it cannot be trained, if so.
+ * Everything a model holds: inputs, outputs, logits, weights, operators, memory; `refusal` says why it cannot
+ * be trained, if so.
  * @param input a path, or the bytes of a file
  * @throws badInput (exit 2) where it is no ONNX file
  */

@@ -3,7 +3,10 @@ import { importModel } from "../../converters/importer.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
 import { loadModelFile, readModel } from "../../converters/onnx/read.ts";
 
-/** What a model may be given as: a path, the bytes of an ONNX file without external data, or a model that is open already. */
+/**
+ * What a model may be given as: a path, the bytes of an ONNX file without external data, or a model that is
+ * open already.
+ */
 export type ModelInput = string | Uint8Array | OnnxModel | TrainableModel;
 
 const isOpen = (input: OnnxModel | TrainableModel): input is TrainableModel => "apply" in input;
@@ -18,6 +21,10 @@ export function openModel(input: ModelInput, options: ImportOptions = {}): Train
   return isOpen(input) ? input : importModel(input, options);
 }
 
-/** A retrained model: only measured, so which of its weights could be trained does not matter and may not fail. @throws as {@link openModel} */
+/**
+ * A retrained model: only measured, so which of its weights could be trained does not matter and may not
+ * fail.
+ * @throws as {@link openModel}
+ */
 export const openReference = (input: ModelInput, { logits }: Pick<ImportOptions, "logits">): TrainableModel =>
   openModel(input, logits === undefined ? {} : { logits });

@@ -7,7 +7,8 @@ import { type Candidate, type UnlearnHooks, type UnlearnSettings, unlearnCase } 
 export interface Case extends OpenedCase {
   /**
    * Trains, exports and verifies in memory; nothing is written.
-   * @throws BudgetError (exit 1) where no state keeps to the budget and forgets enough; others as training and verification
+   * @throws BudgetError (exit 1) where no state keeps to the budget and forgets enough; others as training
+   *   and verification
    */
   unlearn(settings?: UnlearnSettings, hooks?: UnlearnHooks): Promise<Candidate>;
 }

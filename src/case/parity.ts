@@ -15,7 +15,10 @@ export interface Parity {
   readonly reason?: string;
 }
 
-/** Largest |a − b| allowed between ONNX Runtime on the file and the trained graph, by the weights' element type. */
+/**
+ * Largest |a − b| allowed between ONNX Runtime on the file and the trained graph, by the weights' element
+ * type.
+ */
 export const parityTolerance = (dtypes: readonly string[], largest: number): number =>
   (dtypes.some((d) => d === "float16" || d === "bfloat16") ? 1e-2 : 1e-4) * Math.max(1, largest);
 
@@ -27,7 +30,10 @@ const isQuantised = ({ source, parameters }: TrainableModel): boolean =>
   parameters.some(({ dtype }) => /^u?int/.test(dtype)) ||
   source.graph.nodes.some(({ opType }) => /QuantizeLinear|^QLinear|Integer$/.test(opType));
 
-/** Share of rows whose largest entry is at the same place; of single numbers, those on the same side of one half. */
+/**
+ * Share of rows whose largest entry is at the same place; of single numbers, those on the same side of one
+ * half.
+ */
 function agreement(a: ArrayLike<number>, b: ArrayLike<number>, rows: number): number {
   const width = b.length / rows;
   const decision = (values: ArrayLike<number>, row: number) => {
@@ -45,7 +51,8 @@ function agreement(a: ArrayLike<number>, b: ArrayLike<number>, rows: number): nu
 const SAMPLES = 32;
 
 /**
- * Compares ONNX Runtime on a file with the graph imported from the same file (so with rounded weights), on the first samples of a set, by what
+ * Compares ONNX Runtime on a file with the graph imported from the same file (so with rounded weights), on
+ * the first samples of a set, by what
  * comes out of the file's head.
  * @param written imported from the file
  * @param answered the file's output on the set, where it is known: [N, units] row-major
@@ -71,7 +78,7 @@ export async function checkParity(
     };
   const raw = answered ?? (await predict(written, part, { threads })).raw;
   const wanted = raw.subarray(0, (raw.length / (answered ? set.count : samples)) * samples);
-  // The output itself, so that whatever stands behind the logits is the file's own.
+  // The output itself: what follows the logits is then compared too.
   const { logits, output: shown } = written.head;
   const seen = logits === shown ? written : importModel(source, { ...options, logits: shown });
   const inputsOf = (prefix: string) => seen.stepInputs.map(({ name }) => [`${prefix}${name}`, name] as const);
@@ -115,7 +122,8 @@ export async function checkParity(
       largest = Math.max(largest, Math.abs(v));
     });
     if (isQuantised(written)) {
-      // A tie that rounds the other way moves an activation by a whole step of its grid: the decisions are compared.
+      // A tie that rounds the other way moves an activation by a whole step of its grid: the decisions are
+      // compared.
       const same = agreement(ours, wanted, samples);
       if (same < SAME_DECISIONS)
         throw verificationFailed(

@@ -4,7 +4,9 @@ import { judge } from "./judge.ts";
 import type { Case } from "./open.ts";
 import type { Candidate, UnlearnDocument, UnlearnHooks, UnlearnSettings } from "./unlearn.ts";
 
-/** What comes after the training: whether to compare, what to hold the comparison to, and where the file goes. */
+/**
+ * What comes after the training: whether to compare, what to hold the comparison to, and where the file goes.
+ */
 export interface ScrubPlan {
   readonly settings: UnlearnSettings;
   /** undefined: both files are compared only where gates ask for it. */
@@ -21,7 +23,10 @@ export interface Scrubbed {
   readonly comparison: DiffDocument | undefined;
 }
 
-/** Unlearn, compare, judge, put in place (or aside, where a gate failed): what every command that writes a model does. */
+/**
+ * Unlearn, compare, judge, put in place (or aside, where a gate failed): what every command that writes a
+ * model does.
+ */
 export async function scrub(opened: Case, plan: ScrubPlan, hooks: UnlearnHooks): Promise<Scrubbed> {
   const { settings, comparing, gates, out, force } = plan;
   const candidate = await opened.unlearn(settings, hooks);

@@ -14,7 +14,7 @@ import type { GateReport } from "../gates/judge.ts";
 import { refuseInterrupted } from "../interrupt.ts";
 import { behindPrefix, cutFrozen, withPrefixes } from "../prepare/frozen-prefix.ts";
 import { type Budget, unitOf } from "../unlearn/budget.ts";
-import { namedOptions } from "../unlearn/methods/index.ts";
+import { namedOptions } from "../unlearn/chosen.ts";
 import { DEFAULT_OPTIONS } from "../unlearn/option-table.ts";
 import { resolveOptions } from "../unlearn/options.ts";
 import { train } from "../unlearn/train.ts";
@@ -80,7 +80,8 @@ export interface UnlearnDocument {
     readonly epsilon: number;
     readonly steps: number;
     /**
-     * Utility the file lost on validation data, in the budget's unit; without a watch the Σ of the measured rises of log L_r over the
+     * Utility the file lost on validation data, in the budget's unit; without a watch the Σ of the measured
+     * rises of log L_r over the
      * batches, null for methods that do not measure them.
      */
     readonly spent: number | null;
@@ -136,7 +137,9 @@ export interface Placed {
   readonly sideFiles: readonly string[];
 }
 
-/** A new model that is verified and measured, and not yet anywhere: put it in place, put it aside, or drop it. */
+/**
+ * A new model that is verified and measured, and not yet anywhere: put it in place, put it aside, or drop it.
+ */
 export interface Candidate {
   /** Imported from the new bytes. */
   readonly model: TrainableModel;
@@ -150,7 +153,9 @@ export interface Candidate {
    * @throws badInput OUTPUT_IS_INPUT, OUTPUT_EXISTS (without `force`), OUTPUT_FOLDER, OUTPUT_FAILED
    */
   commit(out: string, options?: { readonly force?: boolean }): Promise<Placed>;
-  /** Writes it to `OUT.rejected` (a folder of that name where it has side files); what stands at `out` stays. */
+  /**
+   * Writes it to `OUT.rejected` (a folder of that name where it has side files); what stands at `out` stays.
+   */
   reject(out: string): Promise<Placed>;
 }
 
@@ -170,7 +175,10 @@ const missText = (closest: ClosestMiss, unit: Budget["unit"]): string =>
       ? `did both until its weights were rounded to the types the file stores (${forgottenText(closest)} before that)`
       : `kept to it but forgot too little (${forgottenText(closest)})`;
 
-/** @throws gateFailed ROUNDED_AWAY where training moved weights and the file, in its own coarser types, is the old one */
+/**
+ * @throws gateFailed ROUNDED_AWAY where training moved weights and the file, in its own coarser types, is the
+ *   old one
+ */
 function refuseRoundedAway(weights: TrainedState["weights"], { parameters }: TrainableModel): void {
   const moved = parameters.filter(({ name, data }) =>
     weights.get(name)?.some((value, i) => !Object.is(value, data[i])),
@@ -212,7 +220,10 @@ function refuseOverlaps({ sets }: OpenedCase, { allowOverlap, limits = {} }: Unl
     if (limit.trim().startsWith("+") && sets.also?.[name]) refuseOverlap(sets.also[name], sets.retain);
 }
 
-/** The model and the sets as training takes them: what stands before the first trained weight is computed once. */
+/**
+ * The model and the sets as training takes them: what stands before the first trained weight is computed
+ * once.
+ */
 async function prepare({ model: whole, sets }: OpenedCase, settings: UnlearnSettings, threads: number) {
   const test = settings.stopWhen?.some((condition) => condition.includes("testAccuracy")) ?? false;
   const { forget, retain, validation, also = {} } = sets;

@@ -5,7 +5,8 @@ import type { OnnxModel } from "../../converters/onnx/model.ts";
 import { openFile } from "../engine/session.ts";
 
 /**
- * Checks a written model against the one it was made from, in this order: everything but float weights identical; exactly
+ * Checks a written model against the one it was made from, in this order: everything but float weights
+ * identical; exactly
  * the intended tensors differ. @throws verificationFailed STRUCTURE_CHANGED, TENSORS_CHANGED (exit 4)
  * @param intended names of the tensors that may and must differ; undefined = only list them
  */

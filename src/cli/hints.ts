@@ -37,7 +37,10 @@ export const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
 
 export const flagsIn = (hint: string): string[] => hint.match(/--[a-z][a-z-]*/g) ?? [];
 
-/** The sentence of an error with its hint, where the command has the flags of the hint: `run` takes them from its file. */
+/**
+ * The sentence of an error with its hint, where the command has the flags of the hint: `run` takes them from
+ * its file.
+ */
 export function withHint({ code, message }: { code: ErrorCode; message: string }, command: Command): string {
   const hint = HINTS[code];
   const known = command.options.map(({ long }) => long);

@@ -108,7 +108,10 @@ async function table(path: string, document: InspectDocument, found: Examination
   return `${lines.join("\n")}\n`;
 }
 
-/** `onnx-unlearn inspect`: exit 3 with the reason where a model cannot be trained, the document printed all the same. */
+/**
+ * `onnx-unlearn inspect`: exit 3 with the reason where a model cannot be trained, the document printed all
+ * the same.
+ */
 async function inspect(
   path: string,
   { json, ...options }: InspectFlags,

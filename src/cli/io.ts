@@ -4,7 +4,7 @@ import type { ExitCode } from "../../converters/errors.ts";
 export interface Io {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
-  /** The terminal behind `err`, for a progress bar; undefined: plain lines. */
+  /** The terminal that `err` writes to, for a progress bar; undefined: plain lines. */
   readonly terminal?: NodeJS.WriteStream;
   /** The work is done and printed, but its verdict is no: exit with this code all the same. */
   readonly exitWith?: (code: ExitCode) => void;

@@ -83,7 +83,10 @@ export async function program(argv: readonly string[], io: Io): Promise<Command>
   return root;
 }
 
-/** Runs the command line and returns the exit code. Errors become one sentence on stderr, and one document with --json. */
+/**
+ * Runs the command line and returns the exit code. Errors become one sentence on stderr, and one document
+ * with --json.
+ */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
   const json = argv.includes("--json");
   let ran: Command | undefined;

@@ -38,7 +38,7 @@ const numberList = (text: string): string[] => {
 };
 const countList = (text: string): number[] => words(text).map(count);
 
-/** ε_t per step that span the field's settings (METHOD section 3): demanding an improvement to allowing a little. */
+/** ε_t per step across the field's settings, from demanding an improvement to allowing none. */
 const EPSILONS = ["-0.05", "-0.02", "-0.01", "-0.005", "0"] as const;
 
 export const defineSweep = (command: Command, io: Io): Command =>
@@ -88,7 +88,10 @@ export const defineSweep = (command: Command, io: Io): Command =>
 
 type RunCommand = NonNullable<Io["runCommand"]>;
 
-/** Runs a point as a command of its own. @param options further options of `onnx-unlearn unlearn` for every run */
+/**
+ * Runs a point as a command of its own.
+ * @param options further options of `onnx-unlearn unlearn` for every run
+ */
 function commandRunner(flags: SweepFlags, options: readonly string[], run: RunCommand): PointRunner {
   const { model, forget, retain, test, validation, also, scale, mean, std, loss, gates, threads } = flags;
   const given = Object.entries({ model, forget, retain, test, validation, loss, gates }).flatMap(

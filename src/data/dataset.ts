@@ -63,7 +63,10 @@ function preprocess(
   return out;
 }
 
-/** Loads one set from an `.npz` file for these model inputs. @throws badInput naming file, sample and remedy */
+/**
+ * Loads one set from an `.npz` file for these model inputs.
+ * @throws badInput naming file, sample and remedy
+ */
 export const loadDataset = (
   path: string,
   inputs: readonly OnnxValueInfo[],
@@ -73,7 +76,8 @@ export const loadDataset = (
 
 /**
  * One set out of its arrays: an array per model input by name (or `x` for the only input) and the truth `y`:
- * integer classes [N]; with the loss binary-cross-entropy bits, with mse any numbers, [N, C] or [N]. `any` takes
+ * integer classes [N]; with the loss binary-cross-entropy bits, with mse any numbers, [N, C] or [N]. `any`
+ * takes
  * whatever is there, where only the inputs matter.
  * @param path what messages call the set
  * @throws badInput naming set, sample and remedy

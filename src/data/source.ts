@@ -1,3 +1,4 @@
+import { elementCount } from "../../converters/dims.ts";
 import { badInput } from "../../converters/errors.ts";
 import { type NpyArray, readNpz } from "./npz.ts";
 
@@ -7,7 +8,10 @@ export interface InputArray {
   readonly dims: readonly number[];
 }
 
-/** One array per model input, by the input's name (or `x` where the model has one input), and the truth as `y`. */
+/**
+ * One array per model input, by the input's name (or `x` where the model has one input), and the truth as
+ * `y`.
+ */
 export type InputArrays = Readonly<Record<string, InputArray>>;
 
 /** One array of a source, for a single sample. */
@@ -27,12 +31,15 @@ export interface Source {
   gather(samples?: Int32Array): ReadonlyMap<string, NpyArray> | Promise<ReadonlyMap<string, NpyArray>>;
 }
 
-/** What a set may be given as: the path of an `.npz`, arrays in memory, batches of arrays as they come, or a reader of one's own. */
+/**
+ * What a set may be given as: the path of an `.npz`, arrays in memory, batches of arrays as they come, or a
+ * reader of one's own.
+ */
 export type SetInput = string | InputArrays | AsyncIterable<InputArrays> | Source;
 
 /** Rows of an array, copied. */
 function rowsOf({ dims, kind, data }: NpyArray, samples: Int32Array): NpyArray {
-  const width = dims.slice(1).reduce((a, b) => a * b, 1);
+  const width = elementCount(dims.slice(1));
   const out = new (data.constructor as new (length: number) => NpyArray["data"])(samples.length * width);
   samples.forEach((i, row) => {
     out.set(data.subarray(i * width, (i + 1) * width), row * width);
@@ -59,7 +66,7 @@ export const npzSource = (path: string): Source => arraySource(path, readNpz(pat
 
 /** @throws badInput ARRAY_SHAPE where the numbers do not fill the shape */
 function arrayOf(set: string, column: string, { data, dims }: InputArray): NpyArray {
-  const wanted = dims.reduce((a, b) => a * b, 1);
+  const wanted = elementCount(dims);
   if (data.length !== wanted || dims.length === 0)
     throw badInput(
       "ARRAY_SHAPE",
@@ -71,7 +78,10 @@ function arrayOf(set: string, column: string, { data, dims }: InputArray): NpyAr
   return { dims, kind: float ? "float" : "integer", data };
 }
 
-/** Batches of the same columns as one array each. @throws badInput ARRAY_SHAPE where two batches do not fit together */
+/**
+ * Batches of the same columns as one array each.
+ * @throws badInput ARRAY_SHAPE where two batches do not fit together
+ */
 function joined(set: string, column: string, parts: readonly NpyArray[]): NpyArray {
   const [first] = parts;
   const [, ...shape] = first!.dims;

@@ -6,7 +6,8 @@ import type { OnnxModel } from "../../converters/onnx/model.ts";
 import * as ort from "../runtime.ts";
 
 /**
- * ONNX Runtime on a decoded model's own bytes. External data are laid beside it in a folder of its own for as long as it loads.
+ * ONNX Runtime on a decoded model's own bytes. External data are laid beside it in a folder of its own for as
+ * long as it loads.
  * @throws badInput RUNTIME_REFUSED where ONNX Runtime cannot load it
  */
 export async function openFile(

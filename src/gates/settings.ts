@@ -44,7 +44,8 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType): string {
 
 /**
  * Reads a YAML (or JSON) settings file and holds it to its schema.
- * @throws badInput FILE_UNREADABLE; SETTINGS_SYNTAX with the line; SETTINGS_INVALID naming the key and the nearest known one
+ * @throws badInput FILE_UNREADABLE; SETTINGS_SYNTAX with the line; SETTINGS_INVALID naming the key and the
+ *   nearest known one
  */
 export function readSettings<T extends z.ZodType>(path: string, schema: T): z.infer<T> {
   let text: string;

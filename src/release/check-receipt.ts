@@ -30,7 +30,8 @@ function holdTo(what: string, receipt: string, named: readonly Resource[], found
 }
 
 /**
- * Holds files to a receipt: it is as it was written, its subject is AFTER, its dependency BEFORE, the reports beside it are unchanged,
+ * Holds files to a receipt: it is as it was written, its subject is AFTER, its dependency BEFORE, the reports
+ * beside it are unchanged,
  * and with the key the data files hold the records it names.
  * @param sets data files by what they were for, such as `forget`
  * @throws verificationFailed (exit 4) at the first thing that does not fit

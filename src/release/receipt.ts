@@ -16,7 +16,8 @@ const namedSet = z.strictObject({
 });
 
 /**
- * An in-toto Statement v1 with a SLSA provenance v1 predicate: subject = the new model, resolved dependency = the old one.
+ * An in-toto Statement v1 with a SLSA provenance v1 predicate: subject = the new model, resolved dependency =
+ * the old one.
  * `integrity` covers every other byte of the receipt.
  */
 export const receiptSchema = z
@@ -136,7 +137,8 @@ const same = (a: string, b: string): boolean =>
 
 /**
  * Reads a receipt and checks it against itself: its form, its own digest and, with the key, its HMAC.
- * @throws badInput RECEIPT_INVALID (exit 2) for what is no receipt; verificationFailed RECEIPT_CHANGED (exit 4)
+ * @throws badInput RECEIPT_INVALID (exit 2) for what is no receipt; verificationFailed RECEIPT_CHANGED (exit
+ *   4)
  */
 export function readReceipt(text: string, path: string, key: Buffer | undefined): Receipt {
   let parsed: unknown;
@@ -152,7 +154,8 @@ export function readReceipt(text: string, path: string, key: Buffer | undefined)
   if (!result.success) {
     const { path: where, message } = result.error.issues[0]!;
     const sentence = `${path} is not a receipt of onnx-unlearn run: at "${where.join(".")}": ${message}`;
-    // A document of another kind is a mistake in the arguments; a receipt with a field out of form was changed.
+    // A document of another kind is a mistake in the arguments; a receipt with a field out of form was
+    // changed.
     const started = typeof parsed === "object" && parsed !== null && "predicate" in parsed;
     throw started ? verificationFailed("RECEIPT_CHANGED", sentence) : badInput("RECEIPT_INVALID", sentence);
   }

@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { elementCount } from "../../converters/dims.ts";
 import { badInput } from "../../converters/errors.ts";
 import type { Dataset } from "../data/types.ts";
 
@@ -41,7 +42,7 @@ function recordHmac(key: Buffer, set: Dataset, index: number): Buffer {
   const hmac = createHmac("sha256", key);
   for (const name of Object.keys(set.inputs).sort()) {
     const { data, dims } = set.inputs[name]!;
-    const width = dims.slice(1).reduce((a, b) => a * b, 1);
+    const width = elementCount(dims.slice(1));
     const part = data.subarray(index * width, (index + 1) * width);
     hmac.update(JSON.stringify([name, dims.slice(1), data instanceof Float32Array ? "float32" : "int32"]));
     hmac.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
@@ -51,7 +52,9 @@ function recordHmac(key: Buffer, set: Dataset, index: number): Buffer {
   return hmac.update(JSON.stringify([dims.length === 0 ? "label" : "targets", ...truth])).digest();
 }
 
-/** Names a set under the key. The set is loaded without preprocessing, so that its name does not depend on it. */
+/**
+ * Names a set under the key. The set is loaded without preprocessing, so that its name does not depend on it.
+ */
 export function nameSet(key: Buffer, set: Dataset, { records }: { readonly records: boolean }): NamedSet {
   const each = Array.from({ length: set.count }, (_, i) => recordHmac(key, set, i));
   const all = createHmac("sha256", key);

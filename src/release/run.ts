@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
-import { refuseBadTarget } from "../../converters/export/write.ts";
+import { refuseBadTarget, refuseUnwritable } from "../../converters/export/write.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import type { DiffDocument } from "../case/compare.ts";
 import { openModel, openReference } from "../case/model.ts";
@@ -20,7 +20,10 @@ import { type NamedSet, nameSet, readKey } from "./records.ts";
 import type { UnlearnRequest } from "./unlearn.ts";
 import type { VerifyDocument } from "./verify.ts";
 
-/** The report of a pipeline run: that of its unlearning, and what the later steps found. `verify --report` takes it. */
+/**
+ * The report of a pipeline run: that of its unlearning, and what the later steps found. `verify --report`
+ * takes it.
+ */
 export interface RunDocument extends UnlearnDocument {
   readonly verdict: "passed" | "failed";
   readonly verify: VerifyDocument;
@@ -93,8 +96,10 @@ const verificationOf = ({ candidate, document }: Scrubbed): VerifyDocument => ({
 });
 
 /**
- * A pipeline file as one step with one verdict: unlearn, verify, compare, judge, report, receipt. Where a gate fails the new file lies at
- * `OUT.rejected`, and the verdict in the report and in the receipt, which are written all the same, is "failed".
+ * A pipeline file as one step with one verdict: unlearn, verify, compare, judge, report, receipt. Where a
+ * gate fails the new file lies at
+ * `OUT.rejected`, and the verdict in the report and in the receipt, which are written all the same, is
+ * "failed".
  * @param options `force` replaces an existing output
  * @throws OnnxUnlearnError with the exit code of the command line
  */
@@ -109,6 +114,7 @@ export async function runPipeline(
   const { opened, sources, settings } = await checkPlan(plan);
   const { model } = opened;
   await refuseBadTarget(model.source, plan.out, options.force);
+  await refuseUnwritable(plan.out);
   const key = plan.receipt.key === undefined ? undefined : readKey(plan.receipt.key, { create: true });
   // Named as they stand in the files; what is read for it is not kept through the training.
   const data = key ? await namedSets(key, sources, model, plan.unlearn.loss) : null;

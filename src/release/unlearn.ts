@@ -1,4 +1,4 @@
-import { refuseBadTarget } from "../../converters/export/write.ts";
+import { refuseBadTarget, refuseUnwritable } from "../../converters/export/write.ts";
 import type { OpenOptions } from "../case/case.ts";
 import { BudgetError } from "../case/guard.ts";
 import { type ModelInput, openModel, openReference } from "../case/model.ts";
@@ -31,7 +31,10 @@ export interface UnlearnRequest
 
 const isPath = (value: unknown): value is string => typeof value === "string";
 
-/** What can be known to be wrong with reports and views before the work. @throws badInput REPORT_FOLDER, REPORT_PATH, VIEW_FOLDER, VIEW_PATH, JUNIT_WITHOUT_GATES */
+/**
+ * What can be known to be wrong with reports and views before the work.
+ * @throws badInput REPORT_FOLDER, REPORT_PATH, VIEW_FOLDER, VIEW_PATH, JUNIT_WITHOUT_GATES
+ */
 function refuseBadReports(request: UnlearnRequest): void {
   const { model, out, report, forget, retain, test, validation, also = {} } = request;
   const inputs = [model, forget, retain, test, validation, ...Object.values(also)].filter(isPath);
@@ -41,7 +44,8 @@ function refuseBadReports(request: UnlearnRequest): void {
 }
 
 /**
- * The whole road with files at both ends: model and sets in, verified model file, report and views out. A failure leaves no model behind.
+ * The whole road with files at both ends: model and sets in, verified model file, report and views out. Where
+ * it fails, no model is written.
  * @throws OnnxUnlearnError with the exit code of the command line
  */
 export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {}): Promise<UnlearnDocument> {
@@ -51,6 +55,7 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
   const gates = isPath(request.gates) ? readGates(request.gates) : request.gates;
   const model = openModel(input, request);
   await refuseBadTarget(model.source, out, force);
+  await refuseUnwritable(out);
   hooks.onPhase?.("reading the data");
   const loss = request.loss ?? request.options?.loss;
   const opened = await openCase(model, await openSources(request), {

@@ -26,7 +26,9 @@ export interface VerifyRequest {
   readonly samples?: string;
   /** The receipt of a pipeline run. */
   readonly receipt?: string;
-  /** The key under which the receipt names data records, and the data files to hold to it, such as `forget`. */
+  /**
+   * The key under which the receipt names data records, and the data files to hold to it, such as `forget`.
+   */
   readonly key?: string;
   readonly data?: Readonly<Record<string, string>>;
   readonly preprocessing?: Preprocessing;
@@ -69,8 +71,10 @@ function readReport(path: string): Reported {
 }
 
 /**
- * Is AFTER what BEFORE and the report say? In order: it parses and ONNX Runtime loads it; everything but float weights is
- * identical; exactly the reported tensors differ; both files are the reported bytes; the receipt fits; outputs agree on the samples.
+ * Is AFTER what BEFORE and the report say? In order: it parses and ONNX Runtime loads it; everything but
+ * float weights is
+ * identical; exactly the reported tensors differ; both files are the reported bytes; the receipt fits;
+ * outputs agree on the samples.
  * @throws verificationFailed (exit 4) at the first step that fails; badInput (exit 2) for unusable arguments
  */
 export async function verify(request: VerifyRequest): Promise<VerifyDocument> {

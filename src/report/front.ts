@@ -5,7 +5,10 @@ const UTILITY = {
   retainAccuracy: "accuracy on retained data, %",
 } as const;
 
-/** The sweep as an SVG picture: every exported run a point, coloured by method, the Pareto front a line, the shipped model and the reference marked. */
+/**
+ * The sweep as an SVG picture: every exported run a point, coloured by method, the Pareto front a line, the
+ * shipped model and the reference marked.
+ */
 export async function frontPicture({
   runs,
   front,

@@ -184,7 +184,8 @@ function settingsSection(document: DiffDocument, run: UnlearnDocument | undefine
 }
 
 /**
- * The report as one file: no network, no script, opens from disk, prints. Every figure in it is one of the JSON document.
+ * The report as one file: no network, no script, opens from disk, prints. Every figure in it is one of the
+ * JSON document.
  * @param run the unlearning that made AFTER, for the plots over its steps
  */
 export function htmlReport(document: DiffDocument, run?: UnlearnDocument): Html {

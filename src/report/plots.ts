@@ -31,7 +31,8 @@ export interface Plot {
   readonly svg: string;
 }
 
-// Dark enough on white for print, apart for every kind of colour vision; shape and dash say the same without colour.
+// Dark enough on white for print, apart for every kind of colour vision; shape and dash say the same without
+// colour.
 const BEFORE = { color: "#b35806", dash: "dashed", symbol: "circle" } as const;
 const AFTER = { color: "#1f4e9c", dash: "solid", symbol: "rect" } as const;
 const REFERENCE = { color: "#444444", dash: "dotted", symbol: "triangle" } as const;

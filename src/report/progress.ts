@@ -7,7 +7,10 @@ export interface ProgressOutput {
   readonly terminal?: NodeJS.WriteStream;
 }
 
-/** Hooks that tell a person how far a run is: a bar on a terminal, else one line per phase and per tenth of the training. */
+/**
+ * Hooks that tell a person how far a run is: a bar on a terminal, else one line per phase and per tenth of
+ * the training.
+ */
 export async function progressHooks(
   output: ProgressOutput,
 ): Promise<Required<Pick<UnlearnHooks, "onPhase" | "onStep">>> {

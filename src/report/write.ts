@@ -52,7 +52,10 @@ export function writeReport(path: string, document: UnlearnDocument): void {
   write(path, { ...document, ledger: { file: basename(beside), steps: document.ledger.length } });
 }
 
-/** The report of a run that found nothing to export: the error, its closest miss, and every look that was taken. */
+/**
+ * The report of a run that found nothing to export: the error, its closest miss, and every look that was
+ * taken.
+ */
 export function writeFailure(path: string, { code, message, exitCode, closest, checks }: BudgetError): void {
   const document = { error: { code, message, exitCode, closest }, checks };
   writeFileSync(path, `${JSON.stringify(document, null, 2)}\n`);

@@ -391,7 +391,8 @@ export const errorDocument = z
   })
   .meta({ title: "What every command prints with --json when it fails" });
 
-// The documents' types and their schemas cannot drift apart: this does not compile where a document breaks its schema.
+// The documents' types and their schemas cannot drift apart: this does not compile where a document breaks
+// its schema.
 type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T;
 type Described<Document, Schema extends z.ZodType> = Mutable<Document> extends z.input<Schema> ? true : never;
 true satisfies Described<UnlearnDocument, typeof unlearnDocument>;
@@ -460,7 +461,10 @@ export const inspectDocument = z
   .meta({ title: "onnx-unlearn inspect" });
 true satisfies Described<InspectDocument, typeof inspectDocument>;
 
-/** Every document the command line prints, by the name its schema is published under (docs/schemas/NAME.schema.json). */
+/**
+ * Every document the command line prints, by the name its schema is published under
+ * (docs/schemas/NAME.schema.json).
+ */
 export const documents: Readonly<Record<string, z.ZodType>> = {
   inspect: inspectDocument,
   unlearn: unlearnDocument,

@@ -107,7 +107,8 @@ export const nameOf = ({ method, knob, value, seed }: Point): string =>
   `${method}_${knob}${value}_seed${seed}`;
 
 /**
- * Indices of the points that no other point dominates: less forget accuracy and more utility are better, equal points stand side by side.
+ * Indices of the points that no other point dominates: less forget accuracy and more utility are better,
+ * equal points stand side by side.
  * @returns by falling forget accuracy
  */
 export function paretoFront(
@@ -126,7 +127,7 @@ export function paretoFront(
     .sort((a, b) => points[b]!.forget - points[a]!.forget || points[a]!.utility - points[b]!.utility);
 }
 
-/** What one run leaves behind. */
+/** The record of one run. */
 interface RunFile {
   readonly signature: readonly string[];
   /** SHA-256 of the gates: other gates are another question. */
@@ -199,9 +200,11 @@ const samplesOf = ({ inputs, truth }: Dataset): Uint8Array[] =>
   );
 
 /**
- * Runs every point that has not been run yet, some at a time, and draws the Pareto front from the files they left: stopping and starting again
+ * Runs every point that has not been run yet, some at a time, and draws the Pareto front from the files they
+ * left: stopping and starting again
  * loses at most the runs that were under way.
- * @throws OnnxUnlearnError INTERRUPTED (exit 130); SWEEP_EMPTY where there is nothing to run; what one run met is in its entry
+ * @throws OnnxUnlearnError INTERRUPTED (exit 130); SWEEP_EMPTY where there is nothing to run; what one run
+ *   met is in its entry
  */
 export async function sweep(request: SweepRequest): Promise<SweepDocument> {
   const { points, folder, jobs = 1, signal } = request;

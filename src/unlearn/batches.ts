@@ -60,7 +60,9 @@ export function mixedBatches(forget: Sample[], retain: Sample[], n: number, draw
   };
 }
 
-/** In the first `forgetEpochs` epochs a pass over the forget side; then one over the retained side, not mixed. */
+/**
+ * In the first `forgetEpochs` epochs a pass over the forget side; then one over the retained side, not mixed.
+ */
 export function forgetThenRetain(
   forget: Sample[],
   retain: Sample[],

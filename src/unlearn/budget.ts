@@ -62,7 +62,9 @@ export const spentOf = ({ unit }: Pick<Budget, "unit">, before: Utility, after: 
 
 export const isWithin = (budget: Budget, spent: number): boolean => spent <= budget.amount + SLACK;
 
-/** What one wrong sample costs the start model on average, in nats: at least log 2, the loss of a coin's toss. */
+/**
+ * What one wrong sample costs the start model on average, in nats: at least log 2, the loss of a coin's toss.
+ */
 export function wrongCosts(start: Utility): number {
   let [sum, wrong] = [0, 0];
   for (let i = 0; i < start.losses.length; i++)

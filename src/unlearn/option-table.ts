@@ -1,25 +1,10 @@
 import { ENGINES } from "../engine/engine.ts";
 import { FORGET_OBJECTIVES, type ForgetObjectiveName, LOSSES, type LossName } from "../tasks/names.ts";
+import { METHODS, type Method, methods } from "./methods/index.ts";
+import type { MethodDefinition } from "./methods/method.ts";
 import type { Kind, ValueOf } from "./option-kind.ts";
 
-// Plain data without the methods themselves, so that the command line prints --help without loading them.
-export const METHODS = [
-  "eupmu",
-  "eupmu-fast",
-  "explicit",
-  "finetune",
-  "gradient-ascent",
-  "neggrad-plus",
-  "random-label",
-  "salun",
-  "l1-sparse",
-  "scrub",
-  "bad-teacher",
-  "pcgrad",
-] as const;
-/** An unlearning method by its name; docs/method.md, "Baselines", has their sources. */
-export type Method = (typeof METHODS)[number];
-
+export { METHODS, type Method };
 export { FORGET_OBJECTIVES, type ForgetObjectiveName, LOSSES, type LossName };
 
 export const LEARNING_RATE_SCHEDULES = ["constant", "cosine"] as const;
@@ -67,8 +52,11 @@ export interface OptionRow {
   readonly section?: Section;
 }
 
-const DUAL_METHODS = ["eupmu", "eupmu-fast"] as const;
-const SURGERY = [...DUAL_METHODS, "explicit"] as const;
+const methodsWith = (has: (method: MethodDefinition) => boolean): readonly Method[] =>
+  METHODS.filter((name) => has(methods[name]));
+/** Methods that carry λ, and those that watch the rise of the utility loss, with λ or without. */
+const DUAL_METHODS = methodsWith(({ dual }) => dual !== undefined);
+const SURGERY = methodsWith(({ dual, rise }) => (dual ?? rise) !== undefined);
 const CLASSIFYING = ["cross-entropy", "binary-cross-entropy"] as const;
 
 type Rows = Readonly<Record<string, OptionRow>>;
@@ -154,7 +142,7 @@ const training = {
     absent: "random-label",
     underBudget: "bounded-ascent",
     underBudgetWhere: "where the goal is gone",
-    heeded: { methods: [...SURGERY, "pcgrad"] },
+    heeded: { methods: methodsWith(({ objective }) => objective === undefined) },
   },
   loss: {
     kind: { is: "choice", of: LOSSES },

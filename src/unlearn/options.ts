@@ -1,6 +1,7 @@
 import { badInput } from "../../converters/errors.ts";
 import { taskOf } from "../tasks/index.ts";
-import { methodOf, methods, objectiveOf } from "./methods/index.ts";
+import { methodOf, objectiveOf } from "./chosen.ts";
+import { methods } from "./methods/index.ts";
 import { accepts, kindText } from "./option-kind.ts";
 import {
   BUDGET_DEFAULTS,
@@ -18,9 +19,11 @@ const defined = <T extends object>(options: T): T =>
 
 /**
  * The options a run takes: those of the request, else the defaults. With a budget the table's `underBudget`
- * takes the place of the default, so that no other number needs tuning. Data that should be gone is driven out
+ * takes the place of the default, so that no other number needs tuning. Data that should be gone is driven
+ * out
  * by bounded ascent; random labels would teach it wrong answers and now and then the right one. The default
- * method then weighs the losses themselves: their logarithms magnify the retain gradient by 1/L_r, thousands of
+ * method then weighs the losses themselves: their logarithms magnify the retain gradient by 1/L_r, thousands
+ * of
  * times on a model that knows its retained data by heart.
  * @param request of which `options`, `budget` and `loss` count
  * @param goal undefined where it is not known yet; the forget objective then stays open

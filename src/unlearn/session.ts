@@ -19,10 +19,10 @@ import {
   type Sample,
   samplesOf,
 } from "./batches.ts";
+import { methodOf, objectiveOf } from "./chosen.ts";
 import { type Feeding, type Forward, prepareForward, type WeightArrays } from "./forward.ts";
 import { prepareAccumulated } from "./gradient-accumulation.ts";
 import { type InputShape, inputColumns, inputShapes, inputSpecs } from "./inputs.ts";
-import { methodOf, objectiveOf } from "./methods/index.ts";
 import { type TrainableGraph, trainableOf } from "./model.ts";
 import { optimizerOf } from "./optimizer.ts";
 import { saliencyMasks } from "./saliency.ts";

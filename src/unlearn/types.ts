@@ -49,7 +49,10 @@ export interface LedgerEntry {
   readonly retainLoss: number | null;
   /** log L_r(θ_{t+1}) − log L_r(θ_t) on the batch; null where it was not measured. */
   readonly batchRise: number | null;
-  /** Utility lost on validation data since the start, in the budget's unit; null where it was not measured after this step. */
+  /**
+   * Utility lost on validation data since the start, in the budget's unit; null where it was not measured
+   * after this step.
+   */
   readonly validationRise: number | null;
   readonly epsilon: number;
   /** max(λ, 0) as used in this step; 0 for methods without one. */
@@ -65,11 +68,17 @@ export interface TrainingResult {
   readonly seconds: number;
   readonly compileSeconds: number;
   readonly samplesPerSecond: number;
-  /** The learning rate that was used, where it was `auto` the one that was found, under a budget the first one. */
+  /**
+   * The learning rate that was used, where it was `auto` the one that was found, under a budget the first
+   * one.
+   */
   readonly lr: number;
   /** What the watched sets said, in order; empty without a watch. */
   readonly checks: readonly WatchFigures[];
-  /** With a budget or limits: states within them that forget enough, the best first, see `forgetsMore`. Without: the last state alone. */
+  /**
+   * With a budget or limits: states within them that forget enough, the best first, see `forgetsMore`.
+   * Without: the last state alone.
+   */
   readonly candidates: readonly Candidate[];
 }
 

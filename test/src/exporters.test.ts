@@ -1,4 +1,5 @@
-// Text and tabular classifiers from PyTorch's current exporter (torch.export) and its legacy one go the whole road.
+// Text and tabular classifiers from PyTorch's current exporter (torch.export) and its legacy one go the whole
+// road.
 // fixtures/exporters/make_exporters.py made the files and recorded what PyTorch measured on the same data.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";

@@ -17,7 +17,10 @@ const isFloat = ({ dataType }: Onnx.ITensorProto) => dataType === 1;
 const floatsOf = ({ rawData }: Onnx.ITensorProto): Float32Array =>
   new Float32Array(new Uint8Array(rawData!).buffer);
 
-/** A form of the digits classifier: the file, and the payload of each float weight as it stands in it, by name. */
+/**
+ * A form of the digits classifier: the file, and the payload of each float weight as it stands in it, by
+ * name.
+ */
 interface Form {
   readonly model: Uint8Array;
   readonly sideFiles?: Readonly<Record<string, Uint8Array>>;

@@ -1,5 +1,3 @@
-import { type ForgetObjective, forgetObjective, ownTargets } from "../objectives.ts";
-import type { Method, NamedOptions, UnlearnOptions } from "../types.ts";
 import { badTeacher } from "./bad-teacher.ts";
 import { eupmu } from "./eupmu.ts";
 import { eupmuFast } from "./eupmu-fast.ts";
@@ -15,7 +13,7 @@ import { salun } from "./salun.ts";
 import { scrub } from "./scrub.ts";
 
 /** Every method that has a name of its own; each says which paper it is from. */
-export const methods: { readonly [M in Method]: MethodDefinition & { readonly source: string } } = {
+const table = {
   eupmu,
   "eupmu-fast": eupmuFast,
   explicit,
@@ -28,35 +26,8 @@ export const methods: { readonly [M in Method]: MethodDefinition & { readonly so
   scrub,
   "bad-teacher": badTeacher,
   pcgrad,
-};
-
-/** A method by its name, or as it is. */
-export const methodOf = (method: Method | MethodDefinition): MethodDefinition =>
-  typeof method === "string" ? methods[method] : method;
-
-/**
- * What is minimised on the forget samples: the method's own objective, else the one the options choose.
- * @throws badInput OBJECTIVE_LOSS where it has no meaning for the loss
- */
-export function objectiveOf(
-  { objective }: MethodDefinition,
-  {
-    forgetObjective: chosen = "random-label",
-    loss = "cross-entropy",
-  }: Pick<UnlearnOptions, "forgetObjective" | "loss">,
-): ForgetObjective {
-  const wanted = objective ?? chosen;
-  if (typeof wanted === "object") return wanted;
-  return wanted === "utility" ? ownTargets(loss) : forgetObjective(wanted, loss);
-}
-
-/** Options as a report shows them: an own method or objective by its name. */
-export const namedOptions = ({
-  method,
-  forgetObjective: chosen,
-  ...options
-}: UnlearnOptions): NamedOptions => ({
-  method: methodOf(method).name,
-  ...options,
-  ...(chosen === undefined ? {} : { forgetObjective: typeof chosen === "string" ? chosen : "own" }),
-});
+} satisfies Readonly<Record<string, MethodDefinition & { readonly source: string }>>;
+/** An unlearning method by its name; docs/method.md, "Baselines", has their sources. */
+export type Method = keyof typeof table;
+export const methods: { readonly [M in Method]: MethodDefinition & { readonly source: string } } = table;
+export const METHODS = Object.keys(table) as readonly Method[];

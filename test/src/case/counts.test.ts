@@ -1,4 +1,5 @@
-// Nothing is done twice in a pipeline run: counters stand in front of the functions that read, import and infer.
+// Nothing is done twice in a pipeline run: counters stand in front of the functions that read, import and
+// infer.
 import { copyFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect, test, vi } from "vitest";

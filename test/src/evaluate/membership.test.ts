@@ -105,7 +105,8 @@ test("modified entropy as Song & Mittal define it, entropy, confidence, correctn
   };
   const values = (feature: MembershipFeature) => [...membershipFeature(set, feature).values];
   const huge = -Math.log(1e-30);
-  // Row 0, y = 1: 0.75 log 4 + 0.5 log 2 + 0.25 log(4/3). Row 1 is certain and right: 0. Row 2: the true class has 0, another 1.
+  // Row 0, y = 1: 0.75 log 4 + 0.5 log 2 + 0.25 log(4/3). Row 1 is certain and right: 0. Row 2: the true
+  // class has 0, another 1.
   const wanted = [0.75 * Math.log(4) + 0.5 * Math.log(2) + 0.25 * Math.log(4 / 3), 0, 2 * huge];
   values("modifiedEntropy").forEach((value, i) => {
     expect(value).toBeCloseTo(wanted[i]!, 10);

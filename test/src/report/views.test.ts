@@ -92,7 +92,8 @@ test("every figure of the JSON stands in the HTML and the Markdown, with its def
 
 test("the HTML is one small file without scripts or network; samples only on request", () => {
   expect(statSync(file("cli.html")).size).toBeLessThan(3e6);
-  // match, not toMatch: a failure shall not print the page. References within the page (#) and namespaces fetch nothing.
+  // match, not toMatch: a failure shall not print the page. References within the page (#) and namespaces
+  // fetch nothing.
   expect(html.match(/<script|<link|@import|url\((?!#)|src="(?!data:)/)).toBeNull();
   expect(html.replace(/xmlns(:\w+)?="[^"]*"/g, "").match(/https?:\/\//)).toBeNull();
   expect(htmlReport(document, unlearned) === html, "the same document gives the same bytes").toBe(true);

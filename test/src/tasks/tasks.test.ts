@@ -25,7 +25,10 @@ const row = (i: number, values: ArrayLike<number> = raw) =>
   Array.from({ length: UNITS }, (_, c) => values[i * UNITS + c]!);
 const average = (values: readonly number[]) => values.reduce((a, b) => a + b) / values.length;
 
-/** Per task: an array `y` of a file, and the formulas of loss and accuracy for outputs z and truth y of one sample. */
+/**
+ * Per task: an array `y` of a file, and the formulas of loss and accuracy for outputs z and truth y of one
+ * sample.
+ */
 const given: {
   readonly [T in TaskName]: {
     readonly y: TruthArray;
