@@ -379,6 +379,7 @@ export const ERRORS = {
     remedy: "Report it, with the model." },
 } as const satisfies Readonly<Record<string, ErrorEntry>>;
 
+/** Code of an error; docs/errors.md says what each means and what to do. */
 export type ErrorCode = keyof typeof ERRORS;
 
 /** The codes of errors that can lead to an exit status. */

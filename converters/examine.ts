@@ -10,6 +10,7 @@ import { findOperator } from "./import/registry.ts";
 import { importModel } from "./importer.ts";
 import type { OnnxModel, OnnxNode, OnnxValueInfo } from "./onnx/model.ts";
 
+/** Why something cannot be done with a file: an error's `code` and its sentence. */
 export interface Refusal {
   readonly code: ErrorCode;
   readonly message: string;

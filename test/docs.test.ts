@@ -12,6 +12,7 @@ const documents = [
   "CONTRIBUTING.md",
   "SECURITY.md",
   "bench/peers/README.md",
+  "examples/README.md",
   "models/README.md",
   ...(existsSync(join(root, "docs")) ? readdirSync(join(root, "docs")) : [])
     .filter((name) => name.endsWith(".md"))

@@ -26,7 +26,7 @@ const texts = [
   ...["src", "converters", "bench", "docs", "examples", "models", "test", ".github"].flatMap((folder) =>
     existsSync(join(root, folder))
       ? readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-          .filter((name) => /\.(ts|js|md|py|ya?ml)$/.test(name))
+          .filter((name) => /\.(ts|m?js|md|py|ya?ml)$/.test(name) && !name.includes("node_modules"))
           .map((name) => join(folder, name))
       : [],
   ),

@@ -1,23 +1,29 @@
 // npm run readme: fills the markers of the README and docs/benchmarks.md, so that no figure there is typed.
-//   <!-- output: onnx-unlearn … --> … <!-- /output -->   what the command prints
+// npm run readme -- PAGE fills one page and draws nothing.
+//   <!-- output: onnx-unlearn … --> … <!-- /output -->   what the command prints; also of node examples/…, after npm run build
 //   docs/front.svg                                     the picture of the front, from `onnx-unlearn sweep`
 //   <!-- file: PATH --> … <!-- /file -->                 a table that a bench script wrote
+import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { main } from "../../src/cli/main.ts";
 import { packageRoot } from "../../src/package.ts";
 
+const fenced = (text: string) => `\`\`\`text\n${text.replaceAll(tmpdir(), "/tmp").trimEnd()}\n\`\`\``;
+
 async function output(command: string): Promise<string> {
   const [name, ...argv] = command.split(/\s+/);
-  if (name !== "onnx-unlearn") throw new Error(`only onnx-unlearn commands can be run: ${command}`);
+  if (name === "node")
+    return fenced(execFileSync(name, argv, { cwd: packageRoot(), encoding: "utf8", stdio: "pipe" }));
+  if (name !== "onnx-unlearn") throw new Error(`only onnx-unlearn and node can be run: ${command}`);
   let text = "";
   const out = (part: string) => {
     text += part;
   };
   const code = await main(argv, { out, err: () => {} });
   if (code !== 0) throw new Error(`${command} ended with exit code ${code}`);
-  return `\`\`\`text\n${text.replaceAll(tmpdir(), "/tmp").trimEnd()}\n\`\`\``;
+  return fenced(text);
 }
 
 const fillers: Readonly<Record<string, (argument: string) => string | Promise<string>>> = {
@@ -49,8 +55,9 @@ async function drawFront(): Promise<void> {
   copyFileSync(join(folder, "front.svg"), join(packageRoot(), "docs/front.svg"));
 }
 
-await drawFront();
-for (const name of ["README.md", "docs/benchmarks.md", "examples/README.md"]) {
+const chosen = process.argv.slice(2);
+if (chosen.length === 0) await drawFront();
+for (const name of chosen.length > 0 ? chosen : ["README.md", "docs/benchmarks.md", "examples/README.md"]) {
   const path = join(packageRoot(), name);
   const page = readFileSync(path, "utf8");
   let filled = "";

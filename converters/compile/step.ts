@@ -1,8 +1,10 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Precursor, VelocityPair } from "./in-place.ts";
 
+/** Tensors by name. */
 export type Tensors = Readonly<Record<string, tf.Tensor>>;
 
+/** Shape and type of a tensor, without its values. */
 export interface TensorSpec {
   readonly shape: readonly number[];
   readonly dtype: "float32" | "int32" | "bool";

@@ -9,6 +9,7 @@ import type { DataType, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor } from "../on
 import { applyEdits, type Edit } from "./edits.ts";
 import { type ElementFormat, formatOf } from "./patch.ts";
 
+/** What happened to the values of one float tensor between two files. */
 export interface TensorChange {
   readonly name: string;
   readonly dtype: DataType;

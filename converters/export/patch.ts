@@ -7,6 +7,7 @@ import type { DataType, OnnxModel } from "../onnx/model.ts";
 import { encodeSigned, encodeVarint, readerOf } from "../onnx/protobuf.ts";
 import { applyEdits, type Edit } from "./edits.ts";
 
+/** A tensor that was written anew. */
 export interface ChangedTensor {
   readonly name: string;
   readonly dtype: DataType;
@@ -17,6 +18,7 @@ export interface ChangedTensor {
   readonly changedBytes: number;
 }
 
+/** The original file with new payload bytes; nothing is written to disk yet. */
 export interface PatchResult {
   /** The model file. */
   readonly bytes: Uint8Array;

@@ -6,6 +6,7 @@ import { badInput } from "../errors.ts";
 import type { OnnxModel } from "../onnx/model.ts";
 import { type PatchResult, patchModel } from "./patch.ts";
 
+/** How an export treats what is already there. */
 export interface ExportOptions {
   /** Replace files that are already there; default false. */
   readonly force?: boolean;
@@ -144,12 +145,11 @@ async function commitFiles(files: readonly (readonly [target: string, bytes: Uin
 }
 
 /**
- * Write the model with new weights to `out`. Every file is complete before it appears under its name; side
- * files come first and the model last. On failure nothing new remains and files that were there before are
- * back.
- * @param weights as for {@link patchModel}
- * @throws badInput (exit 2) "OUTPUT_IS_INPUT", "OUTPUT_EXISTS", "OUTPUT_FOLDER" or "OUTPUT_FAILED", and
- * patchModel's
+ * Write the model with new weights to `out`. Every file is complete before it appears under its name; side files come
+ * first and the model last. On failure nothing new remains and files that were there before are back.
+ * @param weights initializer name or Constant output name → float32 values, row-major, as many as the tensor has
+ * @throws badInput (exit 2) "OUTPUT_IS_INPUT", "OUTPUT_EXISTS", "OUTPUT_FOLDER", "OUTPUT_FAILED", "UNKNOWN_TENSOR",
+ * "NOT_A_FLOAT_TENSOR" or "WEIGHT_SIZE"; verificationFailed (exit 4) "WEIGHT_NOT_FINITE"
  */
 export async function exportModel(
   model: OnnxModel,

@@ -98,6 +98,7 @@ export interface TrainableModel {
   cutAtWeights(): TrainableModel;
 }
 
+/** Which weights are trained, and where the logits are. */
 export interface ImportOptions {
   /** Globs over parameter names; train exactly these. */
   readonly train?: readonly string[];

@@ -44,6 +44,7 @@ export type TensorData =
   | BigUint64Array
   | readonly string[];
 
+/** An initializer or a tensor attribute, decoded. */
 export interface OnnxTensor {
   readonly name: string;
   readonly dtype: DataType;
@@ -51,6 +52,7 @@ export interface OnnxTensor {
   readonly data: TensorData;
 }
 
+/** Value of a node's attribute. */
 export type AttributeValue =
   | number
   | string
@@ -61,6 +63,7 @@ export type AttributeValue =
   | readonly OnnxTensor[]
   | readonly OnnxGraph[];
 
+/** A node of a graph. */
 export interface OnnxNode {
   readonly name: string;
   readonly opType: string;
@@ -89,6 +92,7 @@ export interface OnnxFunction {
   readonly nodes: readonly OnnxNode[];
 }
 
+/** A graph input or output. */
 export interface OnnxValueInfo {
   readonly name: string;
   readonly dtype: DataType | undefined;
@@ -98,6 +102,7 @@ export interface OnnxValueInfo {
   readonly dims: readonly (number | string | undefined)[] | undefined;
 }
 
+/** A decoded graph: nodes in topological order, as the file has them. */
 export interface OnnxGraph {
   readonly name: string;
   readonly nodes: readonly OnnxNode[];
@@ -107,6 +112,7 @@ export interface OnnxGraph {
   readonly outputs: readonly OnnxValueInfo[];
 }
 
+/** A decoded ONNX file beside its original bytes, which the exporter patches. */
 export interface OnnxModel {
   /** Where it was read from; undefined for bytes in memory. */
   readonly path: string | undefined;

@@ -7,6 +7,7 @@ import { type ModelInput, openModel } from "./model.ts";
 
 /** What a long call tells while it works, and how it is asked to stop. */
 export interface Hooks {
+  /** Told in a few words what begins now. */
   readonly onPhase?: (phase: string) => void;
   /** Asks the call to stop: INTERRUPTED (exit 130), nothing half-written. */
   readonly signal?: AbortSignal;

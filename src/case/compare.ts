@@ -29,6 +29,7 @@ import { openReference } from "./model.ts";
 import { type FileIdentity, identify } from "./verification.ts";
 import { type Versions, versions } from "./versions.ts";
 
+/** What a comparison measures beside both files on their sets. */
 export interface CompareOptions {
   /** A model retrained without the forget set: the gold standard (docs/method.md, "Baselines"). */
   readonly reference?: TrainableModel;
@@ -44,6 +45,7 @@ export interface CompareOptions {
   readonly seed?: number;
 }
 
+/** SGD on the forget set alone; default: learning rate 0.01, batches of 64, at most 200 steps. */
 export interface RelearnSettings {
   readonly lr?: number;
   readonly batchSize?: number;

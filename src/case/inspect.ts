@@ -58,6 +58,7 @@ function documentOf(source: OnnxModel, found: Examination, refusal: Refusal | un
     suggestedTrain: found.suggestedTrain,
   };
 }
+/** What a model file is and what of it can be trained; `trainable` says whether it can be unlearned. */
 export type InspectDocument = ReturnType<typeof documentOf>;
 
 /** Why a file cannot be read at all. */

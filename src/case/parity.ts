@@ -7,6 +7,7 @@ import { getEngine } from "../engine/index.ts";
 import { predict } from "../evaluate/predict.ts";
 import { withPrefix } from "../prepare/frozen-prefix.ts";
 
+/** How far ONNX Runtime on the exported file and the trained graph lie apart. */
 export interface Parity {
   /** Largest |a − b| over all outputs of all samples; null where the file hands out labels only. */
   readonly maxAbsDiff: number | null;

@@ -65,6 +65,7 @@ export interface UnlearnSettings extends GuardRequest {
 
 /** What a long run tells while it works. */
 export interface UnlearnHooks extends Hooks {
+  /** Told after every training step. */
   readonly onStep?: (progress: TrainingProgress) => void;
   /** Told where the time of a training step goes, operator by operator. */
   readonly onProfile?: (rows: readonly OperatorTime[]) => void;

@@ -64,7 +64,7 @@ function preprocess(
 }
 
 /**
- * Loads one set from an `.npz` file, see {@link datasetOf}.
+ * Loads one set from an `.npz` file for these model inputs.
  * @throws badInput naming file, sample and remedy
  */
 export const loadDataset = (

@@ -21,6 +21,7 @@ export interface SetInputs {
   readonly loss?: LossName;
 }
 
+/** The samples of a case, preprocessed; undefined where a set was not given. */
 export interface Sets {
   readonly forget: Dataset;
   readonly retain: Dataset;

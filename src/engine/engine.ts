@@ -3,6 +3,7 @@ import type { OperatorTime } from "./profile.ts";
 
 /** Every engine by name, the default first. Types, checks, flags and schemas derive from this list. */
 export const ENGINES = ["onnxruntime", "tensorflow", "cpu"] as const;
+/** What runs the training steps: ONNX Runtime (compiled), TensorFlow (if installed), or plain JavaScript. */
 export type EngineName = (typeof ENGINES)[number];
 
 export type NumberArray = Float32Array | Int32Array | Uint8Array;

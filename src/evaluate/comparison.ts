@@ -15,6 +15,7 @@ export interface Figure {
   readonly reason?: string;
 }
 
+/** Values of both files, and of the reference, by metric. */
 export type Figures = Partial<Record<MetricName, Figure>>;
 
 /** Accuracy of one class on one set. */

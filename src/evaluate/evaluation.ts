@@ -39,6 +39,7 @@ export interface Evaluation {
 }
 
 export const METRICS = ["forgetAccuracy", "retainAccuracy", "testAccuracy", "miaEfficacy"] as const;
+/** The four headline figures. */
 export type Metric = (typeof METRICS)[number];
 
 export interface EvaluateOptions {

@@ -3,6 +3,7 @@ import type { Direction, MetricEntry, Unit } from "../tasks/task.ts";
 
 /** The sets a comparison measures. */
 export const SETS = ["forget", "retain", "test"] as const;
+/** A set of a comparison. */
 export type SetName = (typeof SETS)[number];
 
 export type { Direction, Unit };
@@ -67,6 +68,7 @@ const onEverySet = {
     "Jensen–Shannon divergence between a model's and the reference's class probabilities, mean over samples; 0 = equal, log 2 = disjoint",
   ],
 } as const satisfies Record<string, MetricEntry>;
+/** A metric that is measured on every set. */
 export type SetMetric = keyof typeof onEverySet;
 export type MetricOnSet = `${SetName}${SetMetric}`;
 
@@ -222,6 +224,7 @@ const others = {
   ],
 } as const satisfies Record<string, MetricEntry>;
 export type OtherMetric = keyof typeof others;
+/** A metric by its name in reports and gates; docs/evaluation.md says what each means. */
 export type MetricName = MetricOnSet | OtherMetric;
 
 const define = ([title, unit, good, meaning]: MetricEntry): Definition => ({

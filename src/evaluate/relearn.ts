@@ -21,6 +21,7 @@ export interface RelearnOptions {
   readonly threads?: number;
 }
 
+/** Training a model on the forget set until it knows it again. */
 export interface Relearning {
   /** Steps until the forget accuracy reached the target; null where it did not within `maxSteps`. */
   readonly steps: number | null;

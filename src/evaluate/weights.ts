@@ -13,6 +13,7 @@ export interface WeightChange {
   readonly nonFinite: number;
 }
 
+/** How far the float weights of two files lie apart. */
 export interface WeightChanges {
   /** In the order of the file; only those that changed. */
   readonly tensors: readonly WeightChange[];

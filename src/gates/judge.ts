@@ -5,6 +5,7 @@ import type { WeightChanges } from "../evaluate/weights.ts";
 import { absolute, type Distance, parseDistance } from "./limit.ts";
 import type { Gates, Rule } from "./schema.ts";
 
+/** `skipped`: it could not be measured, which fails the verdict unless that is allowed. */
 export type CheckStatus = "passed" | "failed" | "warned" | "skipped";
 
 /** One check of the gates file. */
@@ -19,6 +20,7 @@ export interface GateCheck {
   readonly sentence: string;
 }
 
+/** Every check of the gates, and the verdict over them. */
 export interface GateReport {
   readonly verdict: "passed" | "failed";
   readonly checks: readonly GateCheck[];

@@ -1,7 +1,7 @@
 import { dirname, resolve } from "node:path";
 import type { SetInput } from "../data/source.ts";
-import { type Gates, gatesSchema } from "./schema.ts";
-import { readSettings } from "./settings.ts";
+import { type Gates, gatesSchema, type WrittenGates } from "./schema.ts";
+import { checkSettings, readSettings } from "./settings.ts";
 
 /** Gates, with their golden samples. */
 export interface GateSettings {
@@ -9,9 +9,17 @@ export interface GateSettings {
   readonly golden: SetInput | undefined;
 }
 
-/** A gates file; paths in it are relative to it. @throws badInput as {@link readSettings} */
-export function readGates(path: string): GateSettings {
-  const gates = readSettings(path, gatesSchema);
+/**
+ * Gates of a file, or as a value; what is left out has its default. Paths in them are relative to the file, or to the
+ * working directory.
+ * @throws badInput FILE_UNREADABLE, SETTINGS_SYNTAX, SETTINGS_INVALID
+ */
+export function readGates(from: string | WrittenGates): GateSettings {
+  const gates =
+    typeof from === "string"
+      ? readSettings(from, gatesSchema)
+      : checkSettings("the value of the gates", from, gatesSchema);
   const samples = gates.structure?.golden?.samples;
-  return { gates, golden: samples === undefined ? undefined : resolve(dirname(path), samples) };
+  const folder = typeof from === "string" ? dirname(from) : "";
+  return { gates, golden: samples === undefined ? undefined : resolve(folder, samples) };
 }

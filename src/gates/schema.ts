@@ -87,4 +87,7 @@ export const gatesSchema = z
       .meta({ description: "Checks that could not run do not fail the verdict." }),
   })
   .meta({ title: "onnx-unlearn gates file" });
+/** Gates with every default filled in. */
 export type Gates = z.infer<typeof gatesSchema>;
+/** Gates as they are written, in a file or as a value; docs/schemas/gates.schema.json lists every key. */
+export type WrittenGates = z.input<typeof gatesSchema>;

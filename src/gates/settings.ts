@@ -65,8 +65,13 @@ export function readSettings<T extends z.ZodType>(path: string, schema: T): z.in
       "SETTINGS_SYNTAX",
       `${path}, line ${lineCounter.linePos(syntax.pos[0]).line}: ${syntax.message.split("\n")[0]}; mend the YAML.`,
     );
-  const result = schema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {});
+  return checkSettings(path, document.toJS({ maxAliasCount: 100 }) ?? {}, schema);
+}
+
+/** Holds settings to their schema and fills in its defaults. @throws badInput SETTINGS_INVALID, see {@link readSettings} */
+export function checkSettings<T extends z.ZodType>(name: string, settings: unknown, schema: T): z.infer<T> {
+  const result = schema.safeParse(settings);
   if (!result.success)
-    throw badInput("SETTINGS_INVALID", `${path} ${describe(result.error.issues[0]!, schema)}`);
+    throw badInput("SETTINGS_INVALID", `${name} ${describe(result.error.issues[0]!, schema)}`);
   return result.data;
 }

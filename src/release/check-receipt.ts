@@ -9,6 +9,7 @@ import { modelResources, resourceOf } from "./files.ts";
 import { type Receipt, type Resource, readReceipt } from "./receipt.ts";
 import { nameSet, readKey } from "./records.ts";
 
+/** What of a receipt was found to fit. */
 export interface ReceiptCheck {
   /** The verdict the receipt carries. */
   readonly verdict: string;

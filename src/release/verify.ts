@@ -18,6 +18,7 @@ import { openSource } from "../data/open-source.ts";
 import { readSet } from "../data/sets.ts";
 import { type ReceiptCheck, verifyReceipt } from "./check-receipt.ts";
 
+/** Two model files, as paths, and what the new one is held to. */
 export interface VerifyRequest {
   readonly after: string;
   readonly before: string;
@@ -25,7 +26,7 @@ export interface VerifyRequest {
   readonly report?: string;
   /** A data file: ONNX Runtime on AFTER must agree with the imported graph on its samples. */
   readonly samples?: string;
-  /** The receipt of a pipeline run; see {@link verifyReceipt}. */
+  /** The receipt of a pipeline run. */
   readonly receipt?: string;
   /**
    * The key under which the receipt names data records, and the data files to hold to it, such as `forget`.
@@ -37,6 +38,7 @@ export interface VerifyRequest {
   readonly threads?: number;
 }
 
+/** What the verification found; a step that fails is thrown instead. */
 export interface VerifyDocument {
   readonly verified: true;
   readonly changedTensors: readonly TensorChange[];

@@ -38,7 +38,8 @@ export interface PointRunner {
   ) => Promise<{ readonly exitCode: number; readonly document: RunOutcome }>;
 }
 
-type RunOutcome = UnlearnDocument | { readonly error: { readonly message: string } };
+/** The report of a run, or the error that ended it. */
+export type RunOutcome = UnlearnDocument | { readonly error: { readonly message: string } };
 
 export interface SweepRequest extends SetInputs, OpenOptions {
   readonly model: ModelInput;
@@ -55,6 +56,7 @@ export interface SweepRequest extends SetInputs, OpenOptions {
   readonly runner?: PointRunner;
   /** Runs at the same time; default 1. Only a runner of one's own gains by more. */
   readonly jobs?: number;
+  /** Told after every run, also of one that was found in the folder. */
   readonly onRun?: (done: number, all: number, run: SweepRun) => void;
   /** Progress of the run under way; heeded by runs in this process. */
   readonly onStep?: UnlearnHooks["onStep"];
@@ -78,6 +80,7 @@ export interface SweepRun extends Point {
   readonly onFront: boolean;
 }
 
+/** All runs of a sweep and the Pareto front among them. */
 export interface SweepDocument {
   readonly before: Evaluation | null;
   /** Which figure stands for utility: never the test set's, which chooses nothing. */

@@ -1,6 +1,7 @@
 import type { Tensors } from "../../converters/compile/step.ts";
 import { tf } from "../../converters/tf.ts";
 
+/** Weights, or something for each of them such as a gradient, by parameter name. */
 export type Weights = Readonly<Record<string, tf.Tensor>>;
 
 /** What an optimiser carries from step to step. */

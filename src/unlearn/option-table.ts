@@ -17,11 +17,11 @@ export type EpsilonSchedule = (typeof EPSILON_SCHEDULES)[number];
 export const OPTIMIZERS = ["sgd", "adamw"] as const;
 export type OptimizerName = (typeof OPTIMIZERS)[number];
 
+export const GOALS = ["unseen", "gone"] as const;
 /**
  * What a forgotten sample should look like. `unseen`: like data the model never saw (a person's samples);
  * `gone`: never predicted as its label again (a class, a poisoned batch).
  */
-export const GOALS = ["unseen", "gone"] as const;
 export type Goal = (typeof GOALS)[number];
 
 /** The part of a pipeline file that holds an option; `none`: the file cannot set it. */
@@ -283,6 +283,7 @@ const only = (field: "default" | "underBudget"): object =>
       return value === undefined ? [] : [[name, value]];
     }),
   );
+/** What a run without a budget takes for options that are not given. */
 export const DEFAULT_OPTIONS = only("default") as OptionValues;
 /**
  * What takes the place of the defaults where a budget is set, for some options only in some cases: see

@@ -31,6 +31,7 @@ export interface NamedOptions extends Omit<UnlearnOptions, "method" | "forgetObj
   readonly forgetObjective?: string;
 }
 
+/** Where a training stands after a step. */
 export interface TrainingProgress {
   /** Steps done, of `steps`. */
   readonly step: number;

@@ -27,6 +27,7 @@ const table = {
   "bad-teacher": badTeacher,
   pcgrad,
 } satisfies Readonly<Record<string, MethodDefinition & { readonly source: string }>>;
+/** An unlearning method by its name; docs/method.md, "Baselines", has their sources. */
 export type Method = keyof typeof table;
 export const methods: { readonly [M in Method]: MethodDefinition & { readonly source: string } } = table;
 export const METHODS = Object.keys(table) as readonly Method[];

@@ -62,6 +62,7 @@ export interface DualVariable {
   /** Start values of its scalars by name; λ itself, which may be negative, under `lambda`. */
   readonly start: (options: DualOptions) => Readonly<Record<string, number>>;
   /**
+   * Moves the scalars after a step.
    * @param error measured rise of log L_r − ε_t
    * @param measured 1 where there was a rise to measure, else 0: then nothing may move
    * @returns the scalars for the next step, by the names of `start`
