@@ -2,7 +2,7 @@
 // bytes come from files of the repository; yours may come from a database, an upload or a network.
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { npzSource, open } from "onnx-unlearn";
+import { open, openSource } from "onnx-unlearn";
 
 const digits = new URL("../models/digits/", import.meta.url);
 const bytes = readFileSync(new URL("digits.onnx", digits));
@@ -12,7 +12,8 @@ const bytes = readFileSync(new URL("digits.onnx", digits));
  * @param {string} name
  */
 async function arraysOf(name) {
-  const arrays = await npzSource(fileURLToPath(new URL(`digits-${name}.npz`, digits))).gather();
+  const source = await openSource(fileURLToPath(new URL(`digits-${name}.npz`, digits)), name);
+  const arrays = await source.gather();
   const [images, labels] = [arrays.get("x"), arrays.get("y")];
   if (!images || !labels) throw new Error(`${name} has no images or no labels`);
   return {

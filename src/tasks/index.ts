@@ -10,6 +10,7 @@ export const tasks = {
   "binary-cross-entropy": multiLabel,
   mse: regression,
 } satisfies Readonly<Record<string, Task>>;
+/** The utility loss, and with it the task: what `y` holds. */
 export type LossName = keyof typeof tasks;
 export const LOSSES = Object.keys(tasks) as readonly LossName[];
 
