@@ -39,18 +39,13 @@ export const defineVerify = (command: Command, io: Io): Command =>
     .action(async (after: string, flags: VerifyFlags) => {
       const { verify } = await import("../release/verify.ts");
       const { before, report, samples, receipt, key, data, logits, threads, scale, mean, std } = flags;
-      const document = await verify({
-        after,
-        before,
-        report,
-        samples,
-        receipt,
-        key,
-        data,
-        logits,
-        threads,
-        preprocessing: { scale, mean, std },
-      });
+      const document = await verify(
+        {
+          ...{ after, before, report, samples, receipt, key, data, logits, threads },
+          preprocessing: { scale, mean, std },
+        },
+        { signal: io.signal },
+      );
       if (flags.json) return printJson(io, document);
       const { changedTensors, parity } = document;
       io.out(`${changedTensors.length} tensors changed; everything else is identical.\n`);

@@ -21,8 +21,7 @@ function rbf(
   i: number,
   b: Float64Array,
   k: number,
-  features: number,
-  gamma: number,
+  { features, gamma }: Pick<Svm, "features" | "gamma">,
 ): number {
   let squared = 0;
   for (let f = 0; f < features; f++) {
@@ -35,10 +34,10 @@ function rbf(
 type Expansion = Pick<Svm, "vectors" | "coefficients" | "features" | "gamma">;
 
 /** Σ_m α_m y_m K(v_m, x_n) */
-function sumAt({ vectors, coefficients, features, gamma }: Expansion, x: Float64Array, n: number): number {
+function sumAt(expansion: Expansion, x: Float64Array, n: number): number {
+  const { vectors, coefficients } = expansion;
   let sum = 0;
-  for (let m = 0; m < coefficients.length; m++)
-    sum += coefficients[m]! * rbf(x, n, vectors, m, features, gamma);
+  for (let m = 0; m < coefficients.length; m++) sum += coefficients[m]! * rbf(x, n, vectors, m, expansion);
   return sum;
 }
 
@@ -86,12 +85,12 @@ function sumsOnLine(expansion: Expansion, x: Float64Array): Float64Array {
 
 /** {@link sumAt} of each of the vectors themselves. */
 function sumsAtVectors(expansion: Expansion): Float64Array {
-  const { vectors, coefficients, features, gamma } = expansion;
+  const { vectors, coefficients, features } = expansion;
   if (features === 1) return sumsOnLine(expansion, vectors);
   const out = coefficients.slice();
   for (let n = 0; n < out.length; n++)
     for (let m = 0; m < n; m++) {
-      const similarity = rbf(vectors, n, vectors, m, features, gamma);
+      const similarity = rbf(vectors, n, vectors, m, expansion);
       out[n]! += coefficients[m]! * similarity;
       out[m]! += coefficients[n]! * similarity;
     }
@@ -115,7 +114,7 @@ function kernelRows(x: Float64Array, count: number, features: number, gamma: num
       kept.delete(oldest);
       row = reused;
     } else row = new Float32Array(count);
-    for (let k = 0; k < count; k++) row[k] = rbf(x, i, x, k, features, gamma);
+    for (let k = 0; k < count; k++) row[k] = rbf(x, i, x, k, { features, gamma });
     kept.set(i, row);
     return row;
   };

@@ -3,6 +3,7 @@ import { badInput } from "../../converters/errors.ts";
 import type { TensorChange } from "../../converters/export/compare.ts";
 import { importModel } from "../../converters/importer.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
+import type { Hooks } from "../case/case.ts";
 import { checkParity, type Parity } from "../case/parity.ts";
 import {
   type FileIdentity,
@@ -16,6 +17,7 @@ import { type Versions, versions } from "../case/versions.ts";
 import type { Preprocessing } from "../data/dataset.ts";
 import { openSource } from "../data/open-source.ts";
 import { readSet } from "../data/sets.ts";
+import { refuseInterrupted } from "../interrupt.ts";
 import { type ReceiptCheck, verifyReceipt } from "./check-receipt.ts";
 
 /** Two model files, as paths, and what the new one is held to. */
@@ -73,13 +75,20 @@ function readReport(path: string): Reported {
 }
 
 /**
- * Is AFTER what BEFORE and the report say? In order: it parses and ONNX Runtime loads it; everything but
- * float weights is
- * identical; exactly the reported tensors differ; both files are the reported bytes; the receipt fits;
- * outputs agree on the samples.
+ * Is AFTER what BEFORE and the report say? In order: it parses and ONNX Runtime loads it; everything but float
+ * weights is identical; exactly the reported tensors differ; both files are the reported bytes; the receipt
+ * fits; outputs agree on the samples.
  * @throws verificationFailed (exit 4) at the first step that fails; badInput (exit 2) for unusable arguments
  */
-export async function verify(request: VerifyRequest): Promise<VerifyDocument> {
+export async function verify(
+  request: VerifyRequest,
+  { onPhase, signal }: Hooks = {},
+): Promise<VerifyDocument> {
+  const phase = (name: string) => {
+    refuseInterrupted(signal);
+    onPhase?.(name);
+  };
+  phase("comparing the files");
   const reported = request.report === undefined ? undefined : readReport(request.report);
   const source = loadModelFile(request.before);
   const changed = verifyReadable(() => loadModelFile(request.after));
@@ -89,6 +98,7 @@ export async function verify(request: VerifyRequest): Promise<VerifyDocument> {
     verifyBytes(request.before, source.bytes, reported.before);
     verifyBytes(request.after, changed.bytes, reported.after);
   }
+  phase("checking the receipt and the data");
   const receipt =
     request.receipt === undefined
       ? null
@@ -99,6 +109,7 @@ export async function verify(request: VerifyRequest): Promise<VerifyDocument> {
         );
   let parity: Parity | null = null;
   if (request.samples !== undefined) {
+    phase("running both on the samples");
     const samples = await openSource(request.samples, "the samples");
     const set = await readSet(samples, importModel(source, request).inputs, {
       preprocessing: request.preprocessing,

@@ -192,11 +192,8 @@ interface HeadAttributes {
 }
 /** softmax(scale · Q Kᵀ + masks) V on [batch, heads, length, size]. */
 function attend(
-  q: tf.Tensor,
-  k: tf.Tensor,
-  v: tf.Tensor,
-  mask: Value | undefined,
-  bias: Value | undefined,
+  { q, k, v }: Readonly<Record<"q" | "k" | "v", tf.Tensor>>,
+  { mask, bias }: Readonly<Record<"mask" | "bias", Value | undefined>>,
   { mask_filter_value = -10000, scale, unidirectional = 0 }: HeadAttributes,
   at: string,
 ): tf.Tensor {
@@ -245,7 +242,7 @@ export function Attention(
     const [pastKeys, pastValues] = tf.unstack(toTensor(past)) as [tf.Tensor, tf.Tensor];
     [k, v] = [tf.concat([pastKeys, k], 2), tf.concat([pastValues, v], 2)];
   }
-  const y = attend(q, k, v, mask, attentionBias, rest, at);
+  const y = attend({ q, k, v }, { mask, bias: attentionBias }, rest, at);
   return node.outputs[1] ? [y, tf.stack([k, v])] : [y];
 }
 Attention.facts = facts({
@@ -279,7 +276,7 @@ export function MultiHeadAttention(
   ) as [tf.Tensor, tf.Tensor, tf.Tensor];
   const k = pastKey ? tf.concat([toTensor(pastKey), newKeys], 2) : newKeys;
   const v = pastValue ? tf.concat([toTensor(pastValue), newValues], 2) : newValues;
-  return [attend(q, k, v, mask, attentionBias, attributes, at), k, v];
+  return [attend({ q, k, v }, { mask, bias: attentionBias }, attributes, at), k, v];
 }
 MultiHeadAttention.facts = facts({
   mixes: alongAxesAfter(0),
