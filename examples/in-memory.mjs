@@ -1,5 +1,6 @@
-// A model and its data in memory, the new model as bytes: nothing is read from or written to a disk on the way. Here the
-// bytes come from files of the repository; yours may come from a database, an upload or a network.
+// A model and its data in memory, the new model as bytes: nothing is read from or written to a disk on the
+// way. Here the bytes come from files of the repository; yours may come from a database, an upload or a
+// network.
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { open, openSource } from "onnx-unlearn";
@@ -8,7 +9,8 @@ const digits = new URL("../models/digits/", import.meta.url);
 const bytes = readFileSync(new URL("digits.onnx", digits));
 
 /**
- * Arrays of all samples together, row-major, the first axis counting samples: images uint8 [N, 1, 8, 8], classes [N].
+ * Arrays of all samples together, row-major, the first axis counting samples: images uint8 [N, 1, 8, 8],
+ * classes [N].
  * @param {string} name
  */
 async function arraysOf(name) {

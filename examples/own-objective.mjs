@@ -1,5 +1,5 @@
-// A forget objective of one's own, as a value: what is minimised on the samples to forget. This one is a hinge: it pushes
-// the logit of a sample's label down to the largest of the other logits, and no further.
+// A forget objective of one's own, as a value: what is minimised on the samples to forget. This one is a
+// hinge: it pushes the logit of a sample's label down to the largest of the other logits, and no further.
 import { fileURLToPath } from "node:url";
 import { open, tf } from "onnx-unlearn";
 
@@ -8,8 +8,8 @@ const digits = new URL("../models/digits/", import.meta.url);
 const set = (name) => fileURLToPath(new URL(`digits-${name}.npz`, digits));
 
 /**
- * max(0, z_y - max of the other z) per sample. It is built of tfjs operators; training differentiates it and compiles it
- * with the rest of the step.
+ * max(0, z_y - max of the other z) per sample. It is built of tfjs operators; training differentiates it and
+ * compiles it with the rest of the step.
  * @type {import("onnx-unlearn").ForgetObjective}
  */
 const hinge = {

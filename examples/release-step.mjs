@@ -1,5 +1,6 @@
-// The release step from code: open, unlearn, compare with the shipped file and with a retrained reference, judge by gates, and
-// put the new file in place only where they hold. The exit status is 0 or 1, as of `onnx-unlearn run`.
+// The release step from code: open, unlearn, compare with the shipped file and with a retrained reference,
+// judge by gates, and put the new file in place only where they hold. The exit status is 0 or 1, as of
+// `onnx-unlearn run`.
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

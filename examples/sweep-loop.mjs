@@ -1,6 +1,6 @@
-// A sweep without the command line: the model is opened once and unlearned by two methods under two budgets. Callbacks tell
-// how far it is, and Ctrl-C stops it between two steps. Runs found in the folder are not run again, so give it a folder that
-// stays in place of this temporary one.
+// A sweep without the command line: the model is opened once and unlearned by two methods under two budgets.
+// Callbacks tell how far it is, and Ctrl-C stops it between two steps. Runs found in the folder are not run
+// again, so give it a folder that stays in place of this temporary one.
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,13 +32,15 @@ const { before, runs, front } = await sweep({
   signal: stop.signal,
 });
 
-// Less accuracy on what should be forgotten and more on validation data is better: the front is what no other run beats.
+// Less accuracy on what should be forgotten and more on validation data is better: the front is what no other
+// run beats.
 console.log(
   `before: forget ${percent(before?.forgetAccuracy)}, validation ${percent(before?.validationAccuracy)}`,
 );
 for (const { name, after, onFront } of runs)
   if (after)
     console.log(
-      `${name}: forget ${percent(after.forgetAccuracy)}, validation ${percent(after.validationAccuracy)}${onFront ? ", on the front" : ""}`,
+      `${name}: forget ${percent(after.forgetAccuracy)},`,
+      `validation ${percent(after.validationAccuracy)}${onFront ? ", on the front" : ""}`,
     );
 console.log(`${front.length} of ${runs.length} runs are on the front`);

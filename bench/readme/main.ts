@@ -1,6 +1,7 @@
 // npm run readme: fills the markers of the README and docs/benchmarks.md, so that no figure there is typed.
 // npm run readme -- PAGE fills one page and draws nothing.
-//   <!-- output: onnx-unlearn … --> … <!-- /output -->   what the command prints; also of node examples/…, after npm run build
+//   <!-- output: onnx-unlearn … --> … <!-- /output -->   what the command prints
+//   … or node examples/…, after npm run build
 //   docs/front.svg                                     the picture of the front, from `onnx-unlearn sweep`
 //   <!-- file: PATH --> … <!-- /file -->                 a table that a bench script wrote
 import { execFileSync } from "node:child_process";

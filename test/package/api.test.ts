@@ -1,4 +1,5 @@
-// docs/api is what typedoc makes of the docstrings: it refuses exports without one, and types that are named but not exported.
+// docs/api is what typedoc makes of the docstrings: it refuses exports without one, and types that are named
+// but not exported.
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";

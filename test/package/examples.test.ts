@@ -1,4 +1,5 @@
-// The programs of examples/ are run as they stand (on the source instead of dist/) and must tell what their page shows.
+// The programs of examples/ are run as they stand (on the source instead of dist/) and must tell what their
+// page shows.
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
@@ -13,7 +14,7 @@ afterEach(() => vi.restoreAllMocks());
 async function outputOf(name: string): Promise<string> {
   const log = vi.spyOn(console, "log").mockImplementation(() => {});
   await import(join(folder, name));
-  return log.mock.calls.map(([line]) => `${line}\n`).join("");
+  return log.mock.calls.map((words) => `${words.join(" ")}\n`).join("");
 }
 
 /** The percentages of the line that begins so. */
