@@ -1,11 +1,12 @@
 import { createRequire } from "node:module";
 import type * as core from "@tensorflow/tfjs-core";
 
-// Loaded by `require`: before an `import`, Node would search the whole CommonJS file for the names it may export, which
-// takes longer than loading it.
+// Loaded by `require`: before an `import`, Node would search the whole CommonJS file for the names it may
+// export, which takes longer than loading it.
 /**
- * tfjs-core (https://js.tensorflow.org/api/latest/): losses and methods of one's own are built of its operators. Take it
- * from here: a second copy of it would not know the kernels and gradients that the engines add.
+ * tfjs-core (https://js.tensorflow.org/api/latest/): losses and methods of one's own are built of its
+ * operators. Take it from here: a second copy of it would not know the kernels and gradients that the engines
+ * add.
  */
 export const tf: typeof core = createRequire(import.meta.url)("@tensorflow/tfjs-core");
 

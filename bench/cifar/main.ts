@@ -1,10 +1,9 @@
 // npm run cifar -- MODELS DATA [--until HH:MM] [--threads N] [--methods a,b] [--scenario random|class]
 // The reproduction on CIFAR-10 and a ResNet-20: MODELS holds cifar-resnet20.onnx and
-// cifar-resnet20-retrain.onnx, DATA the sets cifar10-*.npz. For each method a
-// search over five settings (one epoch, one seed, blind to Retrain), then three seeds of three epochs. One
-// file per run in bench/results/cifar;
-// what is there is not run again. The tables bench/results/cifar.md (final runs) and cifar-search.md are made
-// from these files alone.
+// cifar-resnet20-retrain.onnx, DATA the sets cifar10-*.npz. For each method a search over five settings (one
+// epoch, one seed, blind to Retrain), then three seeds of three epochs. One file per run in
+// bench/results/cifar; what is there is not run again. The tables bench/results/cifar.md (final runs) and
+// cifar-search.md are made from these files alone.
 
 import {
   existsSync,

@@ -24,10 +24,8 @@ const surgery = (...values: number[]): Setting[] => values.map((lr) => ({ lr, ep
 
 /**
  * Five settings a method, tried at one epoch and one seed: half decades of the learning rate. The surgery
- * keeps the
- * authors' ε for random forgetting of a tenth (docs/method.md, "Implicit gradient surgery"); the runs at ε
- * −0.05 in the
- * results come from an earlier search, which also varied ε.
+ * keeps the authors' ε for random forgetting of a tenth (docs/method.md, "Implicit gradient surgery"); the
+ * runs at ε −0.05 in the results come from an earlier search, which also varied ε.
  */
 const SETTINGS: Readonly<Partial<Record<Method, readonly Setting[]>>> = {
   eupmu: surgery(3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
@@ -43,11 +41,10 @@ export const compared = Object.keys(SETTINGS) as Method[];
 
 /**
  * The authors' constants (docs/method.md, "Implicit gradient surgery"). Class-wise, a sample is moved to the
- * most likely
- * other class where a method lets the objective be chosen.
+ * most likely other class where a method lets the objective be chosen.
  * One epoch of eupmu with the two others, tried before: random labels left 5 to 15 % of the class recognised
- * at any rate that kept the rest; bounded
- * ascent left none, but took 4 points of the other classes' test accuracy.
+ * at any rate that kept the rest; bounded ascent left none, but took 4 points of the other classes' test
+ * accuracy.
  */
 function constants(method: Method, scenario: Experiment["scenario"]): Partial<UnlearnOptions> {
   if (scenario === "class")

@@ -28,10 +28,8 @@ export const hasEnded = (run: Result | Diverged): run is Result => !("diverged" 
 
 /**
  * What the search minimises, blind to Retrain (docs/method.md, "How unlearning is judged"). The start state
- * would score
- * best of all, so settings that do not lower forget accuracy are no results. Class-wise: full forgetting at
- * the highest
- * utility, that is forget accuracy left plus what RA and TA lost.
+ * would score best of all, so settings that do not lower forget accuracy are no results. Class-wise: full
+ * forgetting at the highest utility, that is forget accuracy left plus what RA and TA lost.
  */
 export function score({ scenario, before, after }: Result): number {
   const retain = after.retainAccuracy! - before.retainAccuracy!;
@@ -77,8 +75,7 @@ const TITLES = {
 
 /**
  * Per scenario one row a method and setting, means over seeds in percent: the final runs, smallest average
- * gap (class-wise: smallest score) first, or
- * those of the search.
+ * gap (class-wise: smallest score) first, or those of the search.
  */
 export function tables(
   results: readonly (Result | Diverged)[],

@@ -1,9 +1,8 @@
 // npm run digits [-- --table]
 // Every method on the digits classifier that ships with the project, under the same budget and untuned, three
-// seeds each, against the model retrained
-// without the bad batch. Blind to that model: it is only measured. One line per run in
-// bench/results/digits.jsonl; what is there is not run again; --table only
-// makes the table.
+// seeds each, against the model retrained without the bad batch. Blind to that model: it is only measured.
+// One line per run in bench/results/digits.jsonl; what is there is not run again; --table only makes the
+// table.
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,8 +1,7 @@
 // npm run guarantee [-- --runs N]
 // The budget as a guarantee: random short runs on the digits classifier, most with settings no one should
-// use, each exported file
-// measured again here, by ONNX Runtime alone, on the validation data it was never trained on. Stopping and
-// starting again loses one run.
+// use, each exported file measured again here, by ONNX Runtime alone, on the validation data it was never
+// trained on. Stopping and starting again loses one run.
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -22,10 +22,9 @@ const ATOL = 1e-7;
 
 /**
  * How the inputs of a test are given. In these files everything is a graph input, also what a real model
- * keeps in an
- * initializer (axes, shapes, scales). A test is tried with all inputs as tensors first, and goes to the next
- * lane only
- * where an operator *refuses* because an operand must be known while importing; a wrong value fails at once.
+ * keeps in an initializer (axes, shapes, scales). A test is tried with all inputs as tensors first, and goes
+ * to the next lane only where an operator *refuses* because an operand must be known while importing; a wrong
+ * value fails at once.
  */
 export const LANES = [
   "all inputs are tensors",

@@ -31,8 +31,7 @@ const check = (what: string, unit: string, measured: number, bounds: Bounds): Ch
 
 /**
  * Floating-point operations in the convolutions of one step, each counted as the direct convolution it stands
- * for: forward
- * twice, for the weights, and for the activations where these have a gradient.
+ * for: forward twice, for the weights, and for the activations where these have a gradient.
  */
 export function convolutionFlops({ model, sample, batch }: Workload): number {
   const source = readModel(model());

@@ -1,11 +1,9 @@
 // npm run bench [-- --peer PYTHON] [--only NAME,NAME] [--threads N] [--launches N] [--pairs N] [--seconds S]
-// [--job FOLDER] [--jobs N] [--epochs N]
-// Training steps side by side with tfjs `cpu` or, given a Python with torch and onnx, with PyTorch twice (see
-// SECOND_PASS): interleaved runs in processes of
-// their own, started anew five times, and the median of the ratios of 2 pairs of 2 seconds from each start.
-// --job runs the whole job on the models and data of a folder too, in turn, each twice.
-// NAME is a workload, `checks` or `job`. Everything takes some twenty minutes on two cores. Writes
-// bench/results/speed.json and .md.
+// [--job FOLDER] [--jobs N] [--epochs N] Training steps side by side with tfjs `cpu` or, given a Python with
+// torch and onnx, with PyTorch twice (see SECOND_PASS): interleaved runs in processes of their own, started
+// anew five times, and the median of the ratios of 2 pairs of 2 seconds from each start. --job runs the whole
+// job on the models and data of a folder too, in turn, each twice. NAME is a workload, `checks` or `job`.
+// Everything takes some twenty minutes on two cores. Writes bench/results/speed.json and .md.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
@@ -79,8 +77,8 @@ interface Row {
 
 /**
  * Interleaved: ours, theirs, ours, theirs …, in processes started anew for every launch, as how fast one runs
- * also hangs on how its memory came
- * to lie. The first losses are compared before the weights have drifted apart.
+ * also hangs on how its memory came to lie. The first losses are compared before the weights have drifted
+ * apart.
  */
 async function duel(
   start: Readonly<Record<"ours" | "theirs", () => Promise<Contender>>> & {
@@ -155,8 +153,7 @@ const startOurs = (key: string, engine = "onnxruntime") =>
 
 /**
  * With V8's nursery, its compiler threads and libuv's pool as small as they get: each keeps the memory of its
- * first use, which comes at any time in the
- * first thousand steps and is no leak of theirs.
+ * first use, which comes at any time in the first thousand steps and is no leak of theirs.
  */
 const startLean = (key: string) =>
   startContender(

@@ -39,9 +39,8 @@ const together = (runs: readonly WholeJob[]): WholeJob => ({
 
 /**
  * Load, train, export, evaluate both files: the program and, given a Python, the same job there, in turn
- * (ours, theirs, theirs,
- * ours …), so that a machine that grows slower meets both. The third is the peer with a second forward pass
- * over retained rows alone.
+ * (ours, theirs, theirs, ours …), so that a machine that grows slower meets both. The third is the peer with
+ * a second forward pass over retained rows alone.
  * @param shared holds models/cifar-resnet20.onnx and data/cifar10-{forget,retain,test}.npz
  */
 export async function wholeJob(

@@ -65,8 +65,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const seconds = (performance.now() - started) / 1000;
   const { user, system } = process.cpuUsage(cpu);
   // What JavaScript has yet to collect, or to give back to the system some seconds later, is no leak. The
-  // code of what ran once, before the
-  // first step, goes after some collections only.
+  // code of what ran once, before the first step, goes after some collections only.
   for (let i = 0; i < 6; i++) globalThis.gc?.();
   const { rss, heapTotal, heapUsed } = process.memoryUsage();
   say({

@@ -1,8 +1,7 @@
 // npm run strangers -- ZOO DATA [--only TEXT] [--resume] [--threads N]
 // Models that other people shipped, with data: each forgets a tenth of the given training data under one and
-// the same
-// setting, and is measured on its own test data, half of which serve as validation data. ZOO holds index.json
-// and the models, DATA the sets they belong to.
+// the same setting, and is measured on its own test data, half of which serve as validation data. ZOO holds
+// index.json and the models, DATA the sets they belong to.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -26,8 +26,7 @@ const isFloat = (dtype: DataType) => /^b?float/.test(dtype);
 
 /**
  * Concrete shapes: the first dimension of every input is the batch where it is free, other free dimensions
- * are `extent`,
- * equal names getting equal values. A fixed first dimension stays.
+ * are `extent`, equal names getting equal values. A fixed first dimension stays.
  */
 export function concreteDims(
   inputs: readonly OnnxValueInfo[],

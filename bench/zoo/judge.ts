@@ -87,8 +87,7 @@ async function runParts(session: ort.InferenceSession, samples: Samples, parts: 
 
 /**
  * Inputs that ONNX Runtime accepts, and its logits for them. A file with a fixed batch is run piece by piece
- * and the
- * pieces are laid one after the other: what training on several samples at once has to equal.
+ * and the pieces are laid one after the other: what training on several samples at once has to equal.
  */
 async function referenceRun(session: ort.InferenceSession, model: TrainableModel, logits: string) {
   const { inputs } = model.source.graph;
@@ -147,9 +146,8 @@ const top1 = (values: ArrayLike<number>, width: number) =>
 
 /**
  * The training step of the zoo: cross-entropy towards the class now thought least likely where the value
- * looks like
- * classes ([batch, C]), else the mean squared distance to a moved copy of the present output, in units of
- * `scale`; plain gradient descent.
+ * looks like classes ([batch, C]), else the mean squared distance to a moved copy of the present output, in
+ * units of `scale`; plain gradient descent.
  */
 function trainingStep(
   model: TrainableModel,
@@ -198,11 +196,9 @@ const largest = (values: ArrayLike<number>) => {
 
 /**
  * One rule for every file, decided by its output alone: class scores that differ are given the class they now
- * think least likely; any other
- * output is to become half of itself; an output that is one number everywhere (models filled with constants),
- * which moves all together or not at
- * all, is to rise by its size, or by 1; so is that of a quantised model, which moves in steps that hide a
- * smaller aim.
+ * think least likely; any other output is to become half of itself; an output that is one number everywhere
+ * (models filled with constants), which moves all together or not at all, is to rise by its size, or by 1; so
+ * is that of a quantised model, which moves in steps that hide a smaller aim.
  */
 async function trainingGoal(
   values: Float64Array,

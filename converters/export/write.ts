@@ -145,11 +145,13 @@ async function commitFiles(files: readonly (readonly [target: string, bytes: Uin
 }
 
 /**
- * Write the model with new weights to `out`. Every file is complete before it appears under its name; side files come
- * first and the model last. On failure nothing new remains and files that were there before are back.
- * @param weights initializer name or Constant output name → float32 values, row-major, as many as the tensor has
- * @throws badInput (exit 2) "OUTPUT_IS_INPUT", "OUTPUT_EXISTS", "OUTPUT_FOLDER", "OUTPUT_FAILED", "UNKNOWN_TENSOR",
- * "NOT_A_FLOAT_TENSOR" or "WEIGHT_SIZE"; verificationFailed (exit 4) "WEIGHT_NOT_FINITE"
+ * Write the model with new weights to `out`. Every file is complete before it appears under its name; side
+ * files come first and the model last. On failure nothing new remains and files that were there before are
+ * back.
+ * @param weights initializer name or Constant output name → float32 values, row-major, as many as the tensor
+ *   has
+ * @throws badInput (exit 2) "OUTPUT_IS_INPUT", "OUTPUT_EXISTS", "OUTPUT_FOLDER", "OUTPUT_FAILED",
+ *   "UNKNOWN_TENSOR", "NOT_A_FLOAT_TENSOR" or "WEIGHT_SIZE"; verificationFailed (exit 4) "WEIGHT_NOT_FINITE"
  */
 export async function exportModel(
   model: OnnxModel,

@@ -15,8 +15,7 @@ const isReadHere = (node: OnnxNode): boolean =>
  * real-valued ones. Tensors have the names that payloads.ts gives them, so a weight is found again in the
  * file.
  * @param isKnown operators whose function bodies, where the file has some, are not used; by default those
- *   that
- * quantised weights are recognised by
+ *   that quantised weights are recognised by
  * @throws notTrainable FUNCTION_RECURSIVE as {@link inlineFunctions}
  */
 export function normalForm(source: OnnxModel, isKnown: IsKnown = isReadHere): OnnxGraph {

@@ -101,8 +101,7 @@ export function headCandidates(graph: OnnxGraph): Head[] {
  * Finds the logits: the value before a trailing Softmax/LogSoftmax/Sigmoid/ArgMax/ZipMap, or the output
  * itself.
  * @throws notTrainable LOGITS_AMBIGUOUS with the candidates, LOGITS_UNKNOWN for a name that is no value of
- *   the
- * graph, LOGITS_NOT_FOUND where no output holds floats
+ *   the graph, LOGITS_NOT_FOUND where no output holds floats
  */
 export function findHead(graph: OnnxGraph, wanted: string | undefined): Head {
   const candidates = headCandidates(graph);
