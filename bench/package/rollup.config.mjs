@@ -1,5 +1,5 @@
-// Writes what the package shows to TypeScript and to require(): one file of declarations per module system,
-// the types of tfjs beside them, and the CommonJS entry. Run by npm run build, after dist/src is compiled.
+// Writes the parts of the package that TypeScript and require() read: one declaration file per module system,
+// the tfjs types beside them, and the CommonJS entry. Run by npm run build, after dist/src is compiled.
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { dts } from "rollup-plugin-dts";
@@ -8,9 +8,8 @@ const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const TFJS = "@tensorflow/tfjs-core";
 
 /**
- * Types of the browser that tfjs names. They come from lib.dom, from @webgpu/types, which contradicts
- * lib.dom, and from
- * @types/long, which is not installed; a program need not have any of them to use tensors.
+ * Browser types that tfjs names. They come from lib.dom, from `@webgpu/types`, which contradicts lib.dom, and
+ * from `@types/long`, which is not installed. A program that uses tensors need not have any of them.
  */
 const BROWSER =
   `File GPUBuffer HTMLCanvasElement HTMLImageElement HTMLSourceElement HTMLVideoElement ImageBitmap ImageData Long
