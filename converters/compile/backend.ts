@@ -42,17 +42,17 @@ export const ELEMENT_TYPE: Readonly<Record<string, number>> = {
   bool: 9,
 };
 
-/** Equal constants up to this size become one, and so do equal nodes that read them. Larger ones do not. */
+/** Equal constants up to this size are emitted once, and so are equal nodes that read them. */
 const SHARED_BYTES = 2 ** 20;
 
 interface Symbolic {
-  /** Name of the row-major value; "" until something needs it, where one of the other forms exists. */
+  /** Name of the row-major value; "" until it is needed, if another form exists. */
   name: string;
   readonly shape: readonly number[];
   readonly dtype: string;
-  /** The value of all elements, where they are known to be equal. */
+  /** The value of all elements, if they are known to be equal. */
   readonly splat?: number;
-  /** Name of the value in the blocked layout (layout.ts), where it exists. */
+  /** Name of the value in the blocked layout (layout.ts), if it exists. */
   blocked?: string;
   /** The smaller tensor that broadcasts to this one. */
   readonly spread?: tf.TensorInfo;
@@ -71,9 +71,9 @@ const bytesOf = (values: ArrayLike<number>, dtype: string): Uint8Array => {
 };
 
 /**
- * A tfjs backend that computes nothing: its kernels emit ONNX nodes and return symbolic tensors. Calling a
- * step function on it, with tfjs's autodiff inside, records the whole training step as one graph. Its state
- * is one graph under construction; `begin` starts a new one.
+ * A tfjs backend that computes nothing: its kernels emit ONNX nodes and return symbolic tensors. Running a
+ * step function on it, with tfjs's autodiff inside, records the whole training step as one graph. It holds
+ * one graph under construction; `begin` starts a new one.
  */
 export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
   private symbols = new WeakMap<object, Symbolic>();
@@ -398,7 +398,10 @@ export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
     return this.info({ name, shape, dtype });
   }
 
-  /** A name for a graph output, which must be the result of a node and no output yet: else of an Identity. */
+  /**
+   * Returns the name of a graph output. That must be made by a node and be no output already, else an
+   * Identity is added.
+   */
   output(tensor: tf.TensorInfo): string {
     const name = this.nameOf(tensor);
     if (this.producers.has(name) && !this.outputs.has(name)) {
@@ -419,7 +422,7 @@ export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
   }
 
   /**
-   * Runs the passes and serialises the graph, without the nodes that no output needs. The options are for a
+   * Runs the passes and serialises the graph, without nodes that no output depends on. The options are for a
    * graph whose inputs and outputs the caller allocates.
    * @param stop name of the sequence that becomes the first output
    * @param successors for each carry input the output that replaces it in the next step
@@ -604,9 +607,9 @@ export function tracingBackend(): OnnxBackend {
           attrs: (attrs ?? {}) as never,
           graph: created,
         });
-        // A lowering may return its input. tfjs records an output that is a Tensor as it is: on the tape that
-        // input would be both operand and result of the kernel, and the backward pass would add its gradient
-        // twice. A plain TensorInfo with the same data becomes a new tensor instead.
+        // A lowering may return its input. If a kernel returns a Tensor, tfjs records that Tensor: the input
+        // would be both operand and result of the kernel, and the backward pass would add its gradient twice.
+        // A TensorInfo with the same data becomes a new tensor.
         const own = ({ dataId, shape, dtype }: tf.TensorInfo): tf.TensorInfo => ({ dataId, shape, dtype });
         return Array.isArray(lowered) ? lowered.map(own) : own(lowered);
       },

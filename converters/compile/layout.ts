@@ -4,8 +4,8 @@ import type { EmittedAttribute, EmittedNode, GraphBuilder, Operand } from "./gra
 export const channelBlocks = (channels: number, block: number): number => Math.ceil(channels / block);
 
 /**
- * Element-wise operators, which give the same results in any order of the elements. `true`: finite inputs
- * give finite outputs, so the operator may also run over the channels that pad the last block.
+ * Element-wise operators, whose results do not depend on the order of the elements. `true`: finite inputs
+ * give finite outputs, so that the operator may also run on the channels that pad the last block.
  */
 const ELEMENTWISE: Readonly<Record<string, boolean>> = {
   Abs: true,

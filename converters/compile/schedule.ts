@@ -2,17 +2,17 @@ import { elementCount } from "../dims.ts";
 import type { EmittedNode } from "./graph-builder.ts";
 import type { Knowledge } from "./lookups.ts";
 
-/** Fewest elements of a weight whose update is worth scheduling, and fewest such weights. */
+/** Smallest weight, in elements, whose update is scheduled, and fewest such weights. */
 const [MIN_ELEMENTS, MIN_WEIGHTS] = [2 ** 12, 8];
 
 /**
- * Makes ONNX Runtime update the last layers first, by a last node that depends on one element of each updated
- * weight. ONNX Runtime orders the nodes by a depth-first search from the last node of the graph, which at
- * each node visits first the operand that stands last in the graph: here the last layer's weights, whose
+ * Makes ONNX Runtime update the last layers first, by a final node that depends on one element of each
+ * updated weight. ONNX Runtime orders the nodes by a depth-first search from the last node of the graph,
+ * which visits first the operand that comes last in the graph. Here those are the last layer's weights, whose
  * gradients the backward pass computes first.
  *
  * Without this node, the search may start with a second forward pass, and so at the first layers. Their
- * gradients need those of all later layers, whose filter gradients would wait meanwhile, with all operands in
+ * gradients need those of all later layers, whose filter gradients would have to wait, with all operands in
  * memory.
  * @param updated the graph's outputs for the next step, in the order of the layers
  * @param output name of the sequence of those elements, the graph's first output

@@ -3,10 +3,10 @@ import type { OnnxGraph, OnnxNode } from "../onnx/model.ts";
 import { usedValues } from "./subgraphs.ts";
 
 /**
- * The nodes that `targets` need, in an order in which every input is made before it is used.
- * Files whose nodes are not topologically sorted exist and run in ONNX Runtime.
+ * The nodes that `targets` depend on, in topological order. Some files are not sorted, and run in ONNX
+ * Runtime.
  * @param outer values of the surrounding graphs, which a subgraph may use
- * @throws badInput where the graph has a cycle or a value that no node makes
+ * @throws badInput if the graph has a cycle or a value that no node makes
  */
 export function requiredNodes(
   graph: OnnxGraph,

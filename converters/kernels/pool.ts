@@ -8,7 +8,7 @@ import { taps } from "./window.ts";
 
 const LOWEST = -3.4028234663852886e38;
 
-/** Adds dy of each window at the first element that holds its maximum, as ONNX Runtime's indices do. */
+/** Adds dy of each window at its first maximum, as ONNX Runtime's indices do. */
 const maxGradKernel = defineKernel({
   name: "OnnxMaxPoolGrad",
   composed: ([x, y, dy], a) => {
@@ -122,5 +122,5 @@ const sumGradKernel = defineKernel({
 export const maxPool = (x: tf.Tensor, a: PoolAttributes): tf.Tensor => maxKernel([x], a);
 /** Window sums on [N, C, spatial…]. */
 export const sumPool = (x: tf.Tensor, a: PoolAttributes): tf.Tensor => sumKernel([x], a);
-/** Where the maxima of `maxPool` came from. */
+/** Indices of the maxima of `maxPool`. */
 export const maxPoolIndices = (x: tf.Tensor, a: PoolAttributes): tf.Tensor => maxIndicesKernel([x], a);

@@ -15,7 +15,7 @@ import { convAttributes, crop, sumFirst, viewAs } from "./window.ts";
  */
 export type BlockedKind = "dense" | "image" | "depthwise";
 
-/** The kind of a convolution; undefined if the blocked layout has no form of it, or would not pay. */
+/** The kind of a convolution; undefined if the blocked layout cannot express it, or would not pay. */
 export function blockedKind(a: ConvAttributes, block: number): BlockedKind | undefined {
   if (block === 0 || a.kernel.length !== 2 || a.outputShape.length !== 4) return undefined;
   const { group } = a;
@@ -147,7 +147,7 @@ function phasesOf(a: ConvAttributes, axis: number) {
   };
 }
 
-/** dx as a convolution of dy with mirrored weights; undefined if the blocked layout has no form of it. */
+/** dx as a convolution of dy with mirrored weights; undefined if the blocked layout cannot express it. */
 export function blockedInputGrad(
   graph: GraphBuilder,
   kind: BlockedKind,
@@ -287,8 +287,8 @@ function tapWindow(a: ConvAttributes) {
 }
 
 /**
- * dW of a depthwise convolution: a depthwise convolution of x with dy as its kernel, each sample as further
- * channels.
+ * dW of a depthwise convolution: a depthwise convolution of x with dy as its kernel, with each sample's
+ * channels as separate ones.
  */
 export function blockedDepthwiseFilterGrad(
   graph: GraphBuilder,
@@ -350,7 +350,7 @@ export function filterGradByConvolution(
     const apart = graph.emit("Transpose", [blocks], shape, "float32", { perm: { ints: [1, 0, 2] } });
     return filterGradOfImages(graph, apart, dy, a, block);
   }
-  // A single tap reads only every s-th pixel of x: slice those out, and compute without stride.
+  // A single tap reads only every s-th pixel of x: these are sliced out, and the rest is done without stride.
   const spatial = a.outputShape.slice(2);
   const o = a.filterShape[0]!;
   const strided = a.strides.some((s) => s !== 1);
@@ -373,8 +373,8 @@ export function filterGradByConvolution(
       dilations: [1, 1],
       inputShape: [n, c, ...spatial],
     });
-  // dW of each sample is one small matrix product, for which im2col would only cost time. x is read row-major
-  // as it is, or channels-last where that costs nothing.
+  // dW of each sample is one small matrix product, for which im2col would be overhead. x is read row-major as
+  // it is, or channels-last if that is free.
   const rows = viewAs(graph, dy, [n, o, places]);
   const each =
     strided || (graph.isBlocked(x) && c === graph.block)

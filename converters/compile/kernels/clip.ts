@@ -4,8 +4,8 @@ import type { GraphBuilder, KernelLowerings } from "../graph-builder.ts";
 const LARGEST = 3.4028234663852886e38;
 
 /**
- * 1 where sign·(y − bound) > 0, else 0, as floats: a steep HardSigmoid clip(±2ᵏ·y ∓ 2ᵏ·bound, 0, 1), which
- * ONNX Runtime computes in one pass on all threads. The powers of two make it exact at the bound; k keeps the
+ * 1 where sign·(y − bound) > 0, else 0, as floats: a steep HardSigmoid, clip(±2ᵏ·y ∓ 2ᵏ·bound, 0, 1), which
+ * ONNX Runtime computes in one pass on all threads. Powers of two make it exact at the bound; k keeps the
  * products finite.
  */
 function side(graph: GraphBuilder, y: TensorInfo, bound: number, sign: 1 | -1): TensorInfo | undefined {

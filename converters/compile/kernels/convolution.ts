@@ -25,7 +25,7 @@ const padZeros = (graph: GraphBuilder, x: TensorInfo, pads: readonly number[]): 
   );
 };
 
-/** The part of the padded input that one tap meets. */
+/** The part of the padded input that one tap reads. */
 const tapSlice = (
   graph: GraphBuilder,
   padded: TensorInfo,
@@ -248,7 +248,10 @@ export const convolutionLowerings = {
   },
 } satisfies Partial<KernelLowerings>;
 
-/** One node for the forward pass and the gradient, which needs the indices: equal nodes are emitted once. */
+/**
+ * The same node serves the forward pass and the gradient, which needs the indices: equal nodes are emitted
+ * once.
+ */
 function maxPoolWithIndices(graph: GraphBuilder, x: TensorInfo, a: PoolAttributes): TensorInfo[] {
   return graph.emitMany(
     "MaxPool",

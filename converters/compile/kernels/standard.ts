@@ -13,7 +13,7 @@ import {
 const sameShape = (a: readonly number[], b: readonly number[]) =>
   a.length === b.length && a.every((d, i) => d === b[i]);
 
-/** A splat as a scalar, if the other operand has the result's shape, so that it need not be expanded. */
+/** A splat as a scalar if the other operand has the result's shape, so that it need not be expanded. */
 const broadcastOperand = (
   graph: GraphBuilder,
   tensor: TensorInfo,
@@ -32,7 +32,7 @@ export const cast = (graph: GraphBuilder, x: TensorInfo, dtype: string): TensorI
   return graph.emit("Cast", [x], x.shape, dtype, { to: { int: to } });
 };
 
-/** The operand before it was broadcast, if it is known to have been. */
+/** The operand before it was broadcast, if that is known. */
 const narrow = (graph: GraphBuilder, x: TensorInfo): TensorInfo => {
   const splat = graph.splatValue(x);
   return splat === undefined ? (graph.spreadOf(x) ?? x) : graph.splat(splat, [], x.dtype as "float32");
@@ -313,9 +313,9 @@ export const standardLowerings: Readonly<Record<string, Lowering>> = {
   },
   Step: ({ inputs: [x], attrs, graph }) => {
     const alpha = (attrs["alpha"] as number | undefined) ?? 0;
-    // The gradient of a ReLU. It reads the ReLU's output, which exists already, so that the input can be
-    // freed. A steep HardSigmoid clip(3e38·y, 0, 1) makes the mask as floats in one pass; a comparison and a
-    // cast take two.
+    // The gradient of a ReLU. It reads the ReLU's output, which already exists, so that the input can be
+    // freed. A steep HardSigmoid, clip(3e38·y, 0, 1), makes the mask as floats in one pass; a comparison and
+    // a cast would take two.
     if (alpha === 0 && x!.dtype === "float32") {
       const y = graph.emit("Relu", [x!], x!.shape, "float32");
       return graph.emit("HardSigmoid", [y], x!.shape, "float32", {

@@ -13,8 +13,8 @@ export const convAttributes = (
 });
 
 /**
- * Another shape of the same elements, as a node of its own: unlike `reshape` of standard.ts it does not merge
- * with a Reshape before it.
+ * Another shape of the same elements, always as a new node: unlike `reshape` of standard.ts, it does not
+ * merge with a Reshape before it.
  */
 export const viewAs = (graph: GraphBuilder, x: TensorInfo, shape: readonly number[]): TensorInfo =>
   shape.length === x.shape.length && shape.every((d, i) => d === x.shape[i])

@@ -118,8 +118,8 @@ export function winogradForm(a: ConvAttributes): WinogradForm | undefined {
   const direct = 2 * 9 * a.filterShape[1]! * o * elementCount(places) * n;
   const costs = FORMS.map((form) => costOf(a, form));
   const best = Math.min(...costs);
-  // V stays in memory from the forward pass to the filter gradient, so a small gain, which depends on the
-  // machine, is not worth it.
+  // V is kept in memory from the forward pass to the filter gradient, so small gains, which depend on the
+  // machine, are not worth it.
   return best < 0.8 * direct ? FORMS[costs.indexOf(best)] : undefined;
 }
 
@@ -214,7 +214,7 @@ function filters({ tile }: WinogradForm): Matrix {
 }
 
 /**
- * The transforms of both axes as one matrix, frequencies (i, j) before tiles: [f²·tiles, H·W] or [H·W,
+ * The transforms of both axes as one matrix, frequencies (i, j) before tiles: [f²·tiles, H·W], or [H·W,
  * f²·tiles].
  */
 function dense([down, across]: readonly [Axis, Axis], [h, w]: readonly [number, number], f: number): Matrix {
@@ -320,9 +320,8 @@ const spreadGradient = (
 
 /**
  * U = GwGᵀ: [f², O, C], or [f, 1, f, O, C], the same for every tile row.
- * @param recomputed computes U once more, for the backward pass, instead of holding the first in memory
- * meanwhile.
- *   Equal nodes are emitted once, so this emits a different one: Gᵀ as constant, transposed in the product
+ * @param recomputed computes U again for the backward pass instead of keeping the first in memory. Equal
+ *   nodes are emitted once, so the node must differ: the constant is Gᵀ, transposed in the product
  */
 function spreadFilter(
   graph: GraphBuilder,

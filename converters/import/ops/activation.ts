@@ -29,16 +29,16 @@ const bounded: OperatorFacts = {
 
 const [LOWEST, HIGHEST] = [-3.4028234663852886e38, 3.4028234663852886e38];
 const unary = (f: (x: tf.Tensor) => tf.Tensor) => operator(plain, ([x]: Inputs): Value => f(toTensor(x!)));
-/** 1 where x > 0, else 0; tfjs gives comparisons no gradient at all, and `step` a zero one. */
+/** 1 where x > 0, else 0, with gradient 0: `step` has one, tfjs's comparisons have none at all. */
 const positive = (x: tf.Tensor) => tf.step(x);
-/** max(x, 0) and min(x, 0): their sum is x, their gradients are 1 on one side only. */
+/** max(x, 0) and min(x, 0): their sum is x, and each has a gradient on one side only. */
 const above = (x: tf.Tensor) => tf.relu(x);
 const below = (x: tf.Tensor) => tf.neg(tf.relu(tf.neg(x)));
 const scaled = (x: tf.Tensor, factor: number) => (factor === 1 ? x : tf.mul(x, tf.scalar(factor)));
 /**
- * x inside, the bound outside; the gradient passes to whichever was taken (at a bound itself: to x where the
- * bound is a tensor, to nothing where it is a number). A choice, not a product with a mask: ±∞ · 0 would be
- * NaN. Where low > high, high wins.
+ * Clips x; where low > high, high wins. The gradient passes to the value that was taken; at a bound it passes
+ * to x if the bound is a tensor, to nothing if it is a number. Uses a choice, not a product with a mask, as
+ * ±∞ · 0 would be NaN.
  */
 export const clip = (
   x: tf.Tensor,
@@ -63,7 +63,7 @@ export const clip = (
   return y;
 };
 
-/** Also on the host: counting loops clamp their number of turns with it. */
+/** Also on the host: exported loops clamp their trip count with it. */
 export const Relu = ([x]: Inputs): Value =>
   isHost(x) ? hostUnary(x, (v) => Math.max(v, 0)) : tf.relu(toTensor(x!));
 Relu.facts = facts({ ...plain, integers: "keeps" });
@@ -90,7 +90,7 @@ export function PRelu([x, slope]: Inputs, _: object, { opset }: OperatorContext)
 }
 PRelu.facts = plain;
 
-/** x > 0 ? x : alpha (eˣ − 1); the exponent is capped at 0 so that the unused side cannot overflow. */
+/** x > 0 ? x : alpha (eˣ − 1); the exponent is capped at 0, so that the unused side cannot overflow. */
 const elu = (x: tf.Tensor, alpha: number, width = 1) =>
   tf.add(above(x), scaled(tf.sub(tf.exp(scaled(below(x), 1 / width)), tf.scalar(1)), alpha));
 export const Elu = ([x]: Inputs, { alpha = 1 }: { alpha?: number }): Value => elu(toTensor(x!), alpha);
@@ -133,8 +133,8 @@ export const Clip = ([x]: Inputs, { min = LOWEST, max = HIGHEST }: { min?: numbe
   isHost(x) ? hostUnary(x, (v) => Math.min(max, Math.max(min, v))) : clip(toTensor(x!), min, max);
 Clip.facts = bounded;
 /**
- * Bounds are scalars that may depend on the data, and may be trained. Floats without a bound end at the
- * largest finite one.
+ * Bounds are scalars that may depend on the data and may be trained. A missing bound of a float is the
+ * largest finite number.
  */
 export function Clip_11([x, min, max]: Inputs): Value {
   if (isHost(x) && (!min || isHost(min)) && (!max || isHost(max))) {
@@ -153,7 +153,7 @@ Clip_11.facts = bounded;
 
 const softmaxAt = (x: tf.Tensor, axis: number, log: boolean): tf.Tensor =>
   softmax(x, positiveAxis(axis, x.rank), log);
-/** Before opset 13 the input is seen as a matrix split at `axis`. */
+/** Before opset 13, softmax works on the rows of a matrix: the axes before `axis`, and the rest. */
 const asMatrix = (x: tf.Tensor, axis: number, f: (matrix: tf.Tensor) => tf.Tensor): tf.Tensor => {
   const rows = elementCount(x.shape.slice(0, positiveAxis(axis, x.rank)));
   return tf.reshape(f(tf.reshape(x, [rows, x.size / rows])), x.shape);
@@ -209,9 +209,8 @@ Swish.facts = plain;
 export const Identity = ([x]: Inputs): Value => x!;
 Identity.facts = facts({ ...plain, integers: "keeps", tail: "transparent" });
 /**
- * Inference: the identity. The mask is all true; before opset 12 its content was left open (ONNX Runtime
- * hands out zeros), before opset 10 it had the data's type. A file that drops at random even in production is
- * refused.
+ * Inference only: the identity; a Dropout that draws a random mask is refused. The mask is all true from opset 12 on.
+ * Before, its content was undefined (ONNX Runtime returns zeros), and before opset 10 it had the data's type.
  */
 export function Dropout(
   [x, ratio, training]: Inputs,
@@ -270,8 +269,8 @@ function convert(x: Value, dtype: DataType): Value {
   return t.dtype === "bool" ? cast : storedTensor(cast, dtype);
 }
 /**
- * Float → float keeps the float32 master; toward integers truncates and wraps around; toward bool asks "not
- * zero".
+ * Between float types the float32 values are unchanged; to integers they are truncated and wrap around; to
+ * bool they become x ≠ 0.
  */
 export function Cast([x]: Inputs, { to }: { to: number | string }, { where }: OperatorContext): Value {
   const dtype = dataTypeOf(to);

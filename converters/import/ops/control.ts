@@ -15,10 +15,10 @@ import {
   type Value,
 } from "../value.ts";
 
-/** More turns than this make a graph no compiler finishes. */
+/** Most iterations that are unrolled; a larger graph could not be compiled in reasonable time. */
 const MOST_TURNS = 10_000;
 
-/** Values laid side by side along a new axis. */
+/** Stacks values along a new axis. */
 function stack(values: readonly Value[], axis = 0): Value {
   const [first] = values;
   if (first === undefined) throw new Error("a scan output of a loop without turns has no known shape");
@@ -34,7 +34,7 @@ function stack(values: readonly Value[], axis = 0): Value {
   return tf.stack(values.map(toTensor), axis < 0 ? axis + dims.length + 1 : axis);
 }
 
-/** The branch is chosen while the graph is imported: the condition must follow from shapes and constants. */
+/** The branch is chosen during import, so the condition must follow from shapes and constants. */
 export function If([condition]: Inputs, _: object, context: OperatorContext): Value[] {
   const [chosen] = toNumbers(condition, "cond", context);
   return context.subgraph!(chosen ? "then_branch" : "else_branch", []);

@@ -7,7 +7,7 @@ import { tf } from "../../tf.ts";
 import { along, alongAxesAfter, alongAxesFrom, alongAxis, facts, plain } from "../operator.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 
-/** A per-channel vector as [C,1,1,…], to stand beside [N,C,spatial…]. */
+/** A per-channel vector as [C,1,1,…], to broadcast with [N,C,spatial…]. */
 const perChannel = (v: tf.Tensor, rank: number) =>
   tf.reshape(v, [v.size, ...Array(Math.max(0, rank - 2)).fill(1)]);
 /** The axes from `first` on. */
@@ -19,9 +19,9 @@ interface BatchAttributes {
   readonly training_mode?: number;
 }
 /**
- * Inference form: frozen running statistics; scale and bias may be trained. `spatial=0` (before opset 9)
- * keeps statistics of every place, not only of every channel. Before opset 14 further outputs are what asks
- * for training, as ONNX Runtime reads it.
+ * Inference only: running statistics are frozen; scale and bias may be trained. `spatial=0` (before opset 9)
+ * has statistics per element, not per channel. Before opset 14, ONNX Runtime takes further outputs as
+ * training mode.
  */
 export function BatchNormalization(
   [x, scale, bias, mean, variance]: Inputs,
@@ -104,7 +104,7 @@ export function LayerNormalization(
 }
 LayerNormalization.facts = facts({ mixes: alongAxesFrom(-1) });
 
-/** x / √(mean(x²) + ε) · scale, and the factor's root. */
+/** x / √(mean(x²) + ε) · scale, and the root. */
 const rootMeanSquare = (x: tf.Tensor, scale: tf.Tensor, axis: number, epsilon: number) => {
   const axes = axesFrom(x, positiveAxis(axis, x.rank));
   const root = tf.sqrt(tf.add(tf.mean(tf.mul(x, x), axes, true), tf.scalar(epsilon)));
@@ -145,7 +145,7 @@ export function LRN(
   const t = toTensor(x!);
   const [n, c] = t.shape as [number, number];
   const places = t.size / (n * c);
-  // The channels become the first axis of a plane that a window of size × 1 slides over.
+  // Channels become the first spatial axis, over which a window of size × 1 slides.
   const plane = tf.reshape(tf.mul(t, t), [n, 1, c, places]);
   const before = Math.floor((size - 1) / 2);
   const sums = sumPool(plane, {
@@ -176,7 +176,7 @@ MeanVarianceNormalization.facts = facts({
   mixes: along(({ axes = [0, 2, 3] }) => axes as readonly number[]),
 });
 
-/** x / ‖x‖; a vector of zeros stays one. */
+/** x / ‖x‖; a zero vector stays zero. */
 export function LpNormalization([x]: Inputs, { axis = -1, p = 2 }: { axis?: number; p?: number }): Value {
   const t = toTensor(x!);
   const at = positiveAxis(axis, t.rank);

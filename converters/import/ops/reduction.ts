@@ -25,13 +25,13 @@ interface ReductionAttributes {
   readonly noop_with_empty_axes?: number;
 }
 
-/** The reduced axes have length 1. */
+/** The shape with reduced axes of length 1. */
 const keptShape = (dims: readonly number[], axes: readonly number[]) =>
   dims.map((d, i) => (axes.includes(i) ? 1 : d));
 const droppedShape = (dims: readonly number[], axes: readonly number[]) =>
   dims.filter((_, i) => !axes.includes(i));
 
-/** The values that meet in each place of the result, in row-major order of the places. */
+/** The values that are reduced to each element of the result, in row-major order. */
 function groups({ array }: HostTensor, axes: readonly number[]): number[][] {
   const dims = array.shape;
   const kept = keptShape(dims, axes);
@@ -58,9 +58,7 @@ interface Reduction extends Partial<OperatorFacts> {
 }
 const sumOf = (v: readonly number[]) => v.reduce((a, b) => a + b, 0);
 
-/**
- * Axes come as an attribute (old opsets) or as the second input; none means all, unless told to do nothing.
- */
+/** Axes are an attribute (old opsets) or the second input. No axes means all, unless noop_with_empty_axes. */
 const reduction = ({ onFloats, onIntegers, onHost, ...own }: Reduction) =>
   operator(
     { ...plain, ...own },
@@ -72,7 +70,7 @@ const reduction = ({ onFloats, onIntegers, onHost, ...own }: Reduction) =>
       const dims = dimsOf(x!);
       const given = axesInput === undefined ? [...(axes ?? [])] : toNumbers(axesInput, "axes", context);
       const all = given.length === 0 && noop_with_empty_axes === 0 ? dims.map((_, i) => i) : given;
-      // Where nothing is reduced, what goes with the sum (square, log …) still happens.
+      // Without axes to reduce, the element-wise part (square, log …) still applies.
       const wanted = all.map((a) => positiveAxis(a, dims.length));
       const shape = keepdims ? keptShape(dims, wanted) : droppedShape(dims, wanted);
       if (isHost(x)) {
@@ -107,13 +105,13 @@ const reduction = ({ onFloats, onIntegers, onHost, ...own }: Reduction) =>
 const sum = (x: tf.Tensor, axes: number[]) => tf.sum(x, axes, true);
 const square = (x: tf.Tensor) => tf.mul(x, x);
 const magnitude = (x: tf.Tensor) => (x.dtype === "float32" ? absolute(x) : tf.maximum(x, tf.neg(x)));
-/** log Σ eˣ with the largest x taken out. */
+/** log Σ eˣ, stable: the largest x is subtracted first. */
 const logSumExp = (x: tf.Tensor, axes: number[]) => {
   const top = peak(x, axes);
   return tf.add(tf.log(sum(tf.exp(tf.sub(x, top)), axes)), top);
 };
 
-/** The part of x from `start` on along one axis. */
+/** A slice of x along one axis. */
 const partOf = (x: tf.Tensor, axis: number, start: number, length: number) =>
   slice(
     x,
@@ -121,7 +119,7 @@ const partOf = (x: tf.Tensor, axis: number, start: number, length: number) =>
     x.shape.map((d, i) => (i === axis ? length : d)),
     x.shape.map(() => 1),
   );
-/** Halves each axis until one slice is left: differentiable at zeros too, where Π·1/x is not. */
+/** Product by halving each axis: its gradient is right at zeros too, unlike that of Π·1/x. */
 const multiplied = (x: tf.Tensor, axes: number[]) => {
   let y = x;
   for (const axis of axes)
@@ -256,9 +254,7 @@ export function CumSum(
 }
 CumSum.facts = facts({ mixes: alongInput(1), note: "the axis is a constant" });
 
-/**
- * Π along the axis: each pass multiplies by the entries 1, 2, 4 … places before. Differentiable at zeros too.
- */
+/** Cumulative product: pass i multiplies by the entries 2ⁱ places before. Differentiable at zeros too. */
 export function CumProd(
   [x, axis]: Inputs,
   { exclusive = 0, reverse = 0 }: CumulativeAttributes,

@@ -54,7 +54,7 @@ export function ConstantOfShape(
 ): Value {
   const dims = toNumbers(shape, "shape", context);
   const fill = value ? Number((value.data as ArrayLike<number | bigint>)[0]) : 0;
-  // Whole weight tensors are no shapes: while compiling, a filled tensor is one number.
+  // Filled weight tensors are no shape arithmetic: as a tf.fill they cost the compiler a single number.
   const elements = elementCount(dims);
   if (elements > 4096 && isFloatType(value?.dtype ?? "float32")) return tf.fill(dims, fill);
   return host(value?.dtype ?? "float32", dims, new Float64Array(elements).fill(fill));
@@ -76,10 +76,7 @@ export function Range([start, limit, delta]: Inputs, _: object, context: Operato
 }
 Range.facts = facts({ ...zero, frozen: { 0: "bound of Range", 1: "bound of Range", 2: "step of Range" } });
 
-/**
- * values = [off, on]; negative indices count from the end, what lies outside [−depth, depth) is off
- * everywhere.
- */
+/** values = [off, on]. Negative indices count from the end; indices outside [−depth, depth) give all off. */
 export function OneHot(
   [indices, depth, values]: Inputs,
   { axis = -1 }: { axis?: number },
