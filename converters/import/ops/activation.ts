@@ -209,7 +209,8 @@ Swish.facts = plain;
 export const Identity = ([x]: Inputs): Value => x!;
 Identity.facts = facts({ ...plain, integers: "keeps", tail: "transparent" });
 /**
- * Inference only: the identity; a Dropout that draws a random mask is refused. The mask is all true from opset 12 on.
+ * Inference only: the identity; a Dropout that draws a random mask is refused. The mask is all true from opset 12
+ * on.
  * Before, its content was undefined (ONNX Runtime returns zeros), and before opset 10 it had the data's type.
  */
 export function Dropout(
