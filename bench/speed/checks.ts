@@ -46,7 +46,7 @@ export function convolutionFlops({ model, sample, batch }: Workload): number {
   return total;
 }
 
-/** Median of how often the second goes into the first, run in turn. */
+/** Median ratio of the first time to the second, measured alternately. */
 async function ratio(longer: () => Promise<number>, shorter: () => Promise<number>): Promise<number> {
   const ratios: number[] = [];
   for (let round = 0; round < 7; round++) {

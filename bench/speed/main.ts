@@ -37,7 +37,7 @@ const worker = join(import.meta.dirname, "worker.js");
 const peer = "bench/peers/pytorch.py";
 
 /**
- * Warms up and finds how many steps take the wished time, in whole rounds of a frozen prefix and the steps
+ * Warms up and finds how many steps fill the measuring time, in whole rounds of a frozen prefix and the steps
  * that share it.
  */
 async function calibrate(contender: Contender): Promise<number> {
