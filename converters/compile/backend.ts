@@ -8,6 +8,7 @@ import {
   type EmittedAttribute,
   type EmittedNode,
   type GraphBuilder,
+  type GraphValue,
   MICROSOFT,
   NCHWC,
   type Operand,
@@ -23,7 +24,7 @@ import {
 } from "./in-place.ts";
 import { lowerings } from "./kernels/index.ts";
 import { channelBlocks, lowerBlocked } from "./layout.ts";
-import { alive, type Knowledge } from "./lookups.ts";
+import { alive, type Knowledge, nodeOf } from "./lookups.ts";
 import { orient } from "./orient.ts";
 import { permute } from "./permute.ts";
 import { releaseEarly } from "./release.ts";
@@ -34,7 +35,7 @@ import { untranspose } from "./untranspose.ts";
 /** Name of the tracing backend in tfjs's registry. */
 export const BACKEND = "onnx";
 /** Opset of the emitted graph. No emitted operator needs a newer one. */
-export const EMITTED_OPSET = 21;
+const EMITTED_OPSET = 21;
 export const ELEMENT_TYPE: Readonly<Record<string, number>> = {
   float32: 1,
   int32: 6,
@@ -408,17 +409,9 @@ export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
       this.outputs.add(name);
       return name;
     }
-    const node: EmittedNode = {
-      opType: "Identity",
-      domain: "",
-      inputs: [name],
-      outputs: [this.fresh()],
-      shapes: [tensor.shape],
-      dtypes: [tensor.dtype],
-      attributes: {},
-    };
-    this.nodes.push(node);
-    return node.outputs[0]!;
+    const copy = this.fresh();
+    this.nodes.push(nodeOf("Identity", [name], { name: copy, shape: tensor.shape, dtype: tensor.dtype }));
+    return copy;
   }
 
   /**
@@ -429,8 +422,8 @@ export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
    * @param batchInputs the inputs that are never overwritten
    */
   finish(
-    inputs: readonly { name: string; shape: readonly number[]; dtype: string }[],
-    outputs: readonly { name: string; shape: readonly number[]; dtype: string }[],
+    inputs: readonly GraphValue[],
+    outputs: readonly GraphValue[],
     {
       stop,
       successors = new Map(),
@@ -499,15 +492,7 @@ export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
     const read = new Set(nodes.flatMap((node) => node.inputs));
     const nodeCounts: Record<string, number> = {};
     for (const { opType } of nodes) nodeCounts[opType] = (nodeCounts[opType] ?? 0) + 1;
-    const valueInfo = ({
-      name,
-      shape,
-      dtype,
-    }: {
-      name: string;
-      shape: readonly number[];
-      dtype: string;
-    }) => ({
+    const valueInfo = ({ name, shape, dtype }: GraphValue) => ({
       name,
       type: {
         tensorType: { elemType: ELEMENT_TYPE[dtype]!, shape: { dim: shape.map((d) => ({ dimValue: d })) } },

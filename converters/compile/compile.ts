@@ -2,6 +2,7 @@ import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { BACKEND, type OnnxBackend, tracingBackend } from "./backend.ts";
 import { registerGradients } from "./gradients.ts";
+import type { GraphValue } from "./graph-builder.ts";
 import { overwritable } from "./in-place.ts";
 import type { CompiledGraph, StepFunction, StepSignature, TensorSpec, Tensors } from "./step.ts";
 
@@ -77,7 +78,7 @@ export function compileStep(
 ): CompiledGraph {
   registerGradients();
   return whileTracing({ block }, (builder) => {
-    const graphInputs: { name: string; shape: readonly number[]; dtype: string }[] = [];
+    const graphInputs: GraphValue[] = [];
     const bind = (specs: Readonly<Record<string, TensorSpec>>, prefix: string) => {
       const tensors: Record<string, tf.Tensor> = {};
       const names: Record<string, string> = {};
@@ -93,7 +94,7 @@ export function compileStep(
     const batch = bind(signature.batch, "batch");
     const out = step(carry.tensors, batch.tensors);
 
-    const graphOutputs: { name: string; shape: readonly number[]; dtype: string }[] = [];
+    const graphOutputs: GraphValue[] = [];
     const collect = (tensors: Readonly<Record<string, tf.Tensor>>) =>
       Object.fromEntries(
         Object.entries(tensors).map(([key, tensor]) => {

@@ -1,7 +1,7 @@
 import { elementCount } from "../dims.ts";
 import { type EmittedNode, MICROSOFT } from "./graph-builder.ts";
 import { overwritable } from "./in-place.ts";
-import { alive, type Knowledge, type Lookups, lookups, reshapeNode } from "./lookups.ts";
+import { alive, type Knowledge, type Lookups, lookups, nodeOf, reshapeNode } from "./lookups.ts";
 
 /** From this many elements on, a pass over memory costs more than the additional nodes. */
 const MIN_ELEMENTS = 2 ** 14;
@@ -78,15 +78,7 @@ export function fuseSums(
     const output = `${row}minus`;
     if (negatives.has(output)) return output;
     negatives.add(output);
-    result.push({
-      opType: "Neg",
-      domain: "",
-      inputs: [row],
-      outputs: [output],
-      shapes: [[1, 1, 1]],
-      dtypes: ["float32"],
-      attributes: {},
-    });
+    result.push(nodeOf("Neg", [row], { name: output, shape: [1, 1, 1] }));
     return output;
   };
   /** Emits a node's value as sum + Σ factors · scaled, over the channels of `scaled`. */

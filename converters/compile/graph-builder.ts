@@ -19,6 +19,13 @@ export type EmittedAttribute =
   | { readonly floats: readonly number[] }
   | { readonly string: string };
 
+/** A graph input or output. */
+export interface GraphValue {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+}
+
 /** One node of the graph under construction. */
 export interface EmittedNode {
   readonly opType: string;

@@ -1,5 +1,5 @@
 import { elementCount } from "../dims.ts";
-import type { EmittedNode } from "./graph-builder.ts";
+import type { EmittedNode, GraphValue } from "./graph-builder.ts";
 import { type Knowledge, makersOf, readersOf } from "./lookups.ts";
 
 /** Index of FusedConv's operand `Sum`, which it adds the convolution to, in place. */
@@ -98,11 +98,8 @@ export function precursors(
 }
 
 /** The first rows of a graph input: the beginning of its memory, so they need no copy. */
-export interface LeadingRows {
-  readonly name: string;
+export interface LeadingRows extends GraphValue {
   readonly of: string;
-  readonly shape: readonly number[];
-  readonly dtype: string;
 }
 
 /** From this many elements on, a copy costs more than another graph input. */

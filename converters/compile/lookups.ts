@@ -1,4 +1,4 @@
-import type { EmittedNode } from "./graph-builder.ts";
+import type { EmittedNode, GraphValue } from "./graph-builder.ts";
 
 /** What a pass can ask about graph inputs and constants, and the constants it can add. */
 export interface Knowledge {
@@ -110,18 +110,21 @@ export const permOf = ({ opType, domain, attributes }: EmittedNode): readonly nu
 export const flagOf = ({ attributes }: EmittedNode, name: string): boolean =>
   ((attributes[name] as { readonly int: number } | undefined)?.int ?? 0) !== 0;
 
+/** A node of ai.onnx with one output, which is float32 unless stated. */
+export const nodeOf = (
+  opType: string,
+  inputs: readonly string[],
+  output: Omit<GraphValue, "dtype"> & { readonly dtype?: string },
+  attributes: EmittedNode["attributes"] = {},
+): EmittedNode => ({
+  ...{ opType, domain: "", inputs, outputs: [output.name] },
+  ...{ shapes: [output.shape], dtypes: [output.dtype ?? "float32"], attributes },
+});
+
 /** A Reshape node from one value to another. */
 export const reshapeNode = (
-  [from, to]: readonly [string, string],
-  dims: readonly number[],
+  [from, name]: readonly [string, string],
+  shape: readonly number[],
   dtype: string,
   { ints }: Knowledge,
-): EmittedNode => ({
-  opType: "Reshape",
-  domain: "",
-  inputs: [from, ints(dims)],
-  outputs: [to],
-  shapes: [dims],
-  dtypes: [dtype],
-  attributes: {},
-});
+): EmittedNode => nodeOf("Reshape", [from, ints(shape)], { name, shape, dtype });

@@ -1,6 +1,6 @@
 import { elementCount } from "../dims.ts";
 import type { EmittedNode } from "./graph-builder.ts";
-import { type Knowledge, lookups } from "./lookups.ts";
+import { type Knowledge, lookups, nodeOf } from "./lookups.ts";
 
 /** From this many elements on, freeing a value's memory early is worth another node. */
 const MIN_ELEMENTS = 2 ** 18;
@@ -42,7 +42,11 @@ export function releaseEarly(
     const source = before ? before.inputs[0]! : operand;
     const view = `${output}open`;
     return [
-      plain("Reshape", [source, hiding.get(dims.join())!.outputs[0]!], view, dims, node.dtypes[0]!),
+      nodeOf("Reshape", [source, hiding.get(dims.join())!.outputs[0]!], {
+        name: view,
+        shape: dims,
+        dtype: node.dtypes[0]!,
+      }),
       { ...node, inputs: [view, ...others] },
     ];
   });
@@ -50,8 +54,8 @@ export function releaseEarly(
   const needed = new Set([...graphOutputs, ...changed.flatMap(({ inputs }) => inputs)]);
   return [
     // A zero that ONNX Runtime does not fold into a constant: the length of an empty sequence.
-    plain("SequenceEmpty", [], EMPTY, [], "float32"),
-    plain("SequenceLength", [EMPTY], ZERO, [], "int64"),
+    nodeOf("SequenceEmpty", [], { name: EMPTY, shape: [] }),
+    nodeOf("SequenceLength", [EMPTY], { name: ZERO, shape: [], dtype: "int64" }),
     ...hiding.values(),
     ...changed.filter(({ opType, outputs }) => opType !== "Reshape" || needed.has(outputs[0]!)),
   ];
@@ -62,20 +66,4 @@ const ZERO = "zero";
 
 /** Numbers that ONNX Runtime knows only when it runs the graph. */
 const hidden = (values: readonly number[], name: string, { ints }: Knowledge): EmittedNode =>
-  plain("Add", [ints(values), ZERO], name, [values.length], "int64");
-
-const plain = (
-  opType: string,
-  inputs: readonly string[],
-  output: string,
-  shape: readonly number[],
-  dtype: string,
-): EmittedNode => ({
-  opType,
-  domain: "",
-  inputs,
-  outputs: [output],
-  shapes: [shape],
-  dtypes: [dtype],
-  attributes: {},
-});
+  nodeOf("Add", [ints(values), ZERO], { name, shape: [values.length], dtype: "int64" });

@@ -1,6 +1,6 @@
 import { elementCount } from "../dims.ts";
-import type { EmittedNode } from "./graph-builder.ts";
-import type { Knowledge } from "./lookups.ts";
+import type { EmittedNode, GraphValue } from "./graph-builder.ts";
+import { type Knowledge, nodeOf } from "./lookups.ts";
 
 /** Smallest weight, in elements, whose update is scheduled, and fewest such weights. */
 const [MIN_ELEMENTS, MIN_WEIGHTS] = [2 ** 12, 8];
@@ -18,39 +18,19 @@ const [MIN_ELEMENTS, MIN_WEIGHTS] = [2 ** 12, 8];
  * @param output name of the sequence of those elements, the graph's first output
  */
 export function lastLayersFirst(
-  updated: readonly { readonly name: string; readonly shape: readonly number[]; readonly dtype: string }[],
+  updated: readonly GraphValue[],
   output: string,
   { ints }: Knowledge,
 ): readonly EmittedNode[] {
-  const node = (
-    opType: string,
-    inputs: readonly string[],
-    to: string,
-    shape: readonly number[],
-  ): EmittedNode => ({
-    opType,
-    domain: "",
-    inputs,
-    outputs: [to],
-    shapes: [shape],
-    dtypes: ["float32"],
-    attributes: {},
-  });
   const large = updated.filter(
     ({ shape, dtype }) => dtype === "float32" && elementCount(shape) >= MIN_ELEMENTS,
   );
-  if (large.length < MIN_WEIGHTS) return [node("SequenceEmpty", [], output, [])];
+  if (large.length < MIN_WEIGHTS) return [nodeOf("SequenceEmpty", [], { name: output, shape: [] })];
   const numbers = large.map(({ name, shape }) => {
     const ones = shape.map(() => 1);
-    return node("Slice", [name, ints(shape.map(() => 0)), ints(ones)], `${name}number`, ones);
+    const inputs = [name, ints(shape.map(() => 0)), ints(ones)];
+    return nodeOf("Slice", inputs, { name: `${name}number`, shape: ones });
   });
-  return [
-    ...numbers,
-    node(
-      "SequenceConstruct",
-      numbers.flatMap(({ outputs }) => outputs),
-      output,
-      [],
-    ),
-  ];
+  const names = numbers.flatMap(({ outputs }) => outputs);
+  return [...numbers, nodeOf("SequenceConstruct", names, { name: output, shape: [] })];
 }

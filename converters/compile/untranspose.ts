@@ -1,7 +1,16 @@
 import { elementCount } from "../dims.ts";
 import type { EmittedNode } from "./graph-builder.ts";
 import { isElementwise } from "./layout.ts";
-import { alive, type Knowledge, type Lookups, lookups, makersOf, permOf, reshapeNode } from "./lookups.ts";
+import {
+  alive,
+  type Knowledge,
+  type Lookups,
+  lookups,
+  makersOf,
+  nodeOf,
+  permOf,
+  reshapeNode,
+} from "./lookups.ts";
 
 /** An order of a value's elements: the value reshaped to `view`, with its axes then permuted by `perm`. */
 interface Order {
@@ -291,15 +300,8 @@ function inOrder(
   return alive(result, graphOutputs);
 }
 
-const transposeNode = ([from, to]: readonly [string, string], order: Order, dtype: string): EmittedNode => ({
-  opType: "Transpose",
-  domain: "",
-  inputs: [from],
-  outputs: [to],
-  shapes: [permuted(order)],
-  dtypes: [dtype],
-  attributes: { perm: { ints: order.perm } },
-});
+const transposeNode = ([from, name]: readonly [string, string], order: Order, dtype: string): EmittedNode =>
+  nodeOf("Transpose", [from], { name, shape: permuted(order), dtype }, { perm: { ints: order.perm } });
 
 /**
  * Recognises a reduction over the pixels of a blocked value (layout.ts), reshaped to `view`

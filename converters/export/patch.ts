@@ -37,7 +37,7 @@ export interface ElementFormat {
   readonly write: (view: DataView, at: number, value: number) => void;
 }
 
-export const floatFormats: { readonly [type in DataType]?: ElementFormat } = {
+const floatFormats: { readonly [type in DataType]?: ElementFormat } = {
   float32: {
     width: 4,
     read: (view, at) => view.getFloat32(at, true),
@@ -61,7 +61,7 @@ export const floatFormats: { readonly [type in DataType]?: ElementFormat } = {
 };
 
 /** Integer types of the codes of quantised weights. */
-export const codeFormats: { readonly [type in DataType]?: ElementFormat } = {
+const codeFormats: { readonly [type in DataType]?: ElementFormat } = {
   int8: {
     width: 1,
     read: (view, at) => view.getInt8(at),

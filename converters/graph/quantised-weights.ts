@@ -1,6 +1,7 @@
-import { elementCount } from "../dims.ts";
+import { elementCount, positiveAxis } from "../dims.ts";
 import { type DataType, isFloatType, type OnnxGraph, type OnnxNode, type OnnxTensor } from "../onnx/model.ts";
 import { constantsOf } from "./constants.ts";
+import { producersOf } from "./order.ts";
 import { allNodes } from "./subgraphs.ts";
 
 /** An integer tensor that holds a quantised weight: (code − zero point) · scale, as in DequantizeLinear. */
@@ -27,7 +28,8 @@ export const WEIGHT_CODES: { readonly [type in DataType]?: readonly [number, num
   int32: [-2147483648, 2147483647],
 };
 
-const roundHalfEven = (x: number): number => {
+/** Rounds to the nearest integer, ties to even. */
+export const roundHalfEven = (x: number): number => {
   const r = Math.round(x);
   return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r;
 };
@@ -41,7 +43,7 @@ function weight(
   const codes = tensor.data as ArrayLike<number>;
   const scales = scale.data as ArrayLike<number>;
   const zeros = zero ? (zero.data as ArrayLike<number>) : undefined;
-  const at = axis < 0 ? axis + tensor.dims.length : axis;
+  const at = positiveAxis(axis, tensor.dims.length);
   const inner = elementCount(tensor.dims.slice(at + 1));
   const slice = (i: number) => (scales.length === 1 ? 0 : Math.floor(i / inner) % (tensor.dims[at] ?? 1));
   const zeroAt = (i: number) => (zeros ? Number(zeros[zeros.length === 1 ? 0 : slice(i)]) : 0);
@@ -91,7 +93,7 @@ function scaleOf(
 export function quantisedWeights(graph: OnnxGraph): Map<string, QuantisedWeight> {
   const constants = constantsOf(graph);
   const nodes = allNodes(graph.nodes);
-  const producers = new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+  const producers = producersOf(nodes);
   const found = new Map<string, QuantisedWeight>();
   const refused = new Set(graph.outputs.map(({ name }) => name));
   for (const node of nodes) {

@@ -1,4 +1,5 @@
 import { notTrainable } from "../errors.ts";
+import { producersOf } from "../graph/order.ts";
 import { isFloatType, type OnnxGraph, type OnnxNode } from "../onnx/model.ts";
 import type { Head } from "./model.ts";
 import type { Tail } from "./operator.ts";
@@ -13,12 +14,6 @@ const tailOf = (node: OnnxNode): Tail | undefined =>
   node.opType === "ZipMap" ? "probabilities" : factsOf(node)?.tail;
 
 type Producers = ReadonlyMap<string, OnnxNode>;
-
-export function producersOf(graph: OnnxGraph): Producers {
-  const producers = new Map<string, OnnxNode>();
-  for (const node of graph.nodes) for (const output of node.outputs) if (output) producers.set(output, node);
-  return producers;
-}
 
 /** Goes back from a graph output over Softmax, ArgMax, ZipMap … to the logits. */
 function tapBeforeTail(
@@ -81,7 +76,7 @@ const RANK: readonly Head["outputKind"][] = [
  * the output with the most information is taken.
  */
 export function headCandidates(graph: OnnxGraph): Head[] {
-  const producers = producersOf(graph);
+  const producers = producersOf(graph.nodes);
   const best = new Map<string, Head>();
   const rank = (head: Head & { readonly isMap?: boolean }) =>
     head.isMap ? RANK.length : RANK.indexOf(head.outputKind);
@@ -106,7 +101,7 @@ export function headCandidates(graph: OnnxGraph): Head[] {
 export function findHead(graph: OnnxGraph, wanted: string | undefined): Head {
   const candidates = headCandidates(graph);
   if (wanted !== undefined) {
-    const producers = producersOf(graph);
+    const producers = producersOf(graph.nodes);
     if (!producers.has(wanted))
       throw notTrainable(
         "LOGITS_UNKNOWN",

@@ -1,5 +1,5 @@
+import { positiveAxis } from "../dims.ts";
 import { expand } from "../kernels/movement.ts";
-import { positiveAxis } from "../kernels/shape.ts";
 import type { AttributeValue, OnnxNode } from "../onnx/model.ts";
 import type { Head } from "./model.ts";
 import { dimsOf, host, type Inputs, isHost, type OperatorContext, toTensor, type Value } from "./value.ts";

@@ -30,7 +30,7 @@ const barrier = (allowed: tf.Tensor) =>
 const column = (length: number) => tf.reshape(tf.range(0, length, 1, "int32"), [length, 1]);
 const row = (length: number) => tf.range(0, length, 1, "int32");
 /** Keys j ≤ i + offset; an offset per batch has shape [batch, 1, 1, 1]. */
-export const causal = (queries: number, keys: number, offset: tf.Tensor | number) =>
+const causal = (queries: number, keys: number, offset: tf.Tensor | number) =>
   barrier(
     tf.lessEqual(
       row(keys),

@@ -6,7 +6,7 @@ import { sample } from "../../kernels/sample.ts";
 import { scatterRows } from "../../kernels/scatter.ts";
 import { outputSpatial, resolveWindow, taps, type WindowAttributes } from "../../kernels/window.ts";
 import { tf } from "../../tf.ts";
-import { alongAxesAfter, facts, unlessBatchIn } from "../operator.ts";
+import { alongAxesAfter, axesFrom, facts, unlessBatchIn } from "../operator.ts";
 import { type Inputs, type OperatorContext, toNumbers, toTensor, type Value } from "../value.ts";
 import { matMul } from "./linalg.ts";
 
@@ -270,7 +270,7 @@ export function AveragePool([x]: Inputs, attributes: PoolingAttributes): Value {
 }
 AveragePool.facts = facts({ mixes: alongAxesAfter(1) });
 
-const spatialAxes = (x: tf.Tensor) => x.shape.map((_, i) => i).slice(2);
+const spatialAxes = (x: tf.Tensor) => axesFrom(2, x.rank);
 export const GlobalAveragePool = ([x]: Inputs): Value =>
   tf.mean(toTensor(x!), spatialAxes(toTensor(x!)), true);
 GlobalAveragePool.facts = facts({ mixes: alongAxesAfter(1) });

@@ -1,4 +1,5 @@
 import { notTrainable } from "../../errors.ts";
+import { roundHalfEven } from "../../graph/quantised-weights.ts";
 import {
   absolute,
   bitwiseAnd,
@@ -187,11 +188,6 @@ const unary = (
     const t = x as tf.Tensor;
     return t.dtype === "float32" ? onFloats(t) : onIntegers(t);
   });
-
-const roundHalfEven = (x: number) => {
-  const r = Math.round(x);
-  return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r;
-};
 
 export const Sqrt = unary(plain, Math.sqrt, tf.sqrt);
 export const Exp = unary(plain, Math.exp, tf.exp);

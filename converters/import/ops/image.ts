@@ -1,9 +1,8 @@
-import { elementCount } from "../../dims.ts";
+import { elementCount, LARGEST_FLOAT32, positiveAxis } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { gather } from "../../kernels/movement.ts";
 import { resize } from "../../kernels/resize.ts";
 import { type Padding, sample } from "../../kernels/sample.ts";
-import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
 import {
   along,
@@ -71,7 +70,7 @@ function resized(
       "RESIZE_COORDINATES",
       `${where}: coordinate_transformation_mode "${coordinates}" is not one of ${COORDINATES.join(", ")}.`,
     );
-  const axes = (attributes.axes ?? x.shape.map((_, i) => i)).map((a) => (a < 0 ? a + x.rank : a));
+  const axes = (attributes.axes ?? x.shape.map((_, i) => i)).map((a) => positiveAxis(a, x.rank));
   const wanted = given.sizes ?? given.scales;
   if (!wanted || wanted.length !== axes.length)
     throw notTrainable(
@@ -183,8 +182,6 @@ Resize_11.facts = facts({
   },
   note: "as ONNX Runtime where that departs from ONNX: align_corners counts whole output positions",
 });
-
-const LOWEST = -3.4028234663852886e38;
 
 const INTERPOLATION: Readonly<Record<string, "nearest" | "linear" | "cubic">> = {
   nearest: "nearest",
@@ -360,7 +357,9 @@ function roiAlign(
  */
 export function firstMaxima(values: tf.Tensor, used: readonly number[]): tf.Tensor {
   const [bins, entries, c] = values.shape as [number, number, number];
-  const beyond = used.flatMap((count) => Array.from({ length: entries }, (_, i) => (i < count ? 0 : LOWEST)));
+  const beyond = used.flatMap((count) =>
+    Array.from({ length: entries }, (_, i) => (i < count ? 0 : -LARGEST_FLOAT32)),
+  );
   const bounded = tf.add(values, tf.tensor3d(Float32Array.from(beyond), [bins, entries, 1]));
   const int = (v: number) => tf.scalar(v, "int32");
   const bin = tf.reshape(tf.range(0, bins, 1, "int32"), [bins, 1]);

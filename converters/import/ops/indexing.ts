@@ -1,7 +1,6 @@
-import { elementCount } from "../../dims.ts";
+import { elementCount, positiveAxis, sameDims } from "../../dims.ts";
 import { expand, gather, where } from "../../kernels/movement.ts";
 import { COMBINE, type Reduction, scatterRows, topKIndices, topPlaces } from "../../kernels/scatter.ts";
-import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
 import { along, alongAxis, always, axesFrom, facts, type Mixing, plain } from "../operator.ts";
 import {
@@ -123,7 +122,7 @@ export function GatherElements([data, indices]: Inputs, { axis = 0 }: { axis?: n
 GatherElements.facts = facts({ mixes: addressed, integers: "keeps" });
 export function GatherND([data, indices]: Inputs, { batch_dims = 0 }: { batch_dims?: number }): Value {
   const [dims, places] = [dimsOf(data!), dimsOf(indices!)];
-  if (!sameShape(dims.slice(0, batch_dims), places.slice(0, batch_dims)))
+  if (!sameDims(dims.slice(0, batch_dims), places.slice(0, batch_dims)))
     throw new Error(`data [${dims}] and indices [${places}] do not share their first ${batch_dims} axes`);
   const rest = dims.slice(batch_dims + places[places.length - 1]!);
   return takeRows(data!, tuplePlaces(indices!, dims, batch_dims), elementCount(rest), [
@@ -136,12 +135,10 @@ GatherND.facts = facts({
   integers: "keeps",
 });
 
-const sameShape = (a: readonly number[], b: readonly number[]) =>
-  a.length === b.length && a.every((d, i) => d === b[i]);
 /** Checked here, as a wrong number of updates would fail only when the compiled graph runs. */
 function checkUpdates(updates: Value, wanted: readonly number[]): void {
   const dims = dimsOf(updates);
-  if (!sameShape(dims, wanted))
+  if (!sameDims(dims, wanted))
     throw new Error(`the updates have shape [${dims}], but the indices ask for [${wanted}]`);
 }
 

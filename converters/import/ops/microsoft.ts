@@ -1,3 +1,4 @@
+import { LARGEST_FLOAT32 } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { gather, where } from "../../kernels/movement.ts";
 import { softmax } from "../../kernels/reduction.ts";
@@ -39,9 +40,9 @@ function activated(
     case "Relu":
       return activation.Relu([x]);
     case "Sigmoid":
-      return activation.Sigmoid([x]);
+      return activation.Sigmoid([x], {});
     case "Tanh":
-      return activation.Tanh([x]);
+      return activation.Tanh([x], {});
     case "LeakyRelu":
       return activation.LeakyRelu([x], given);
     case "Elu":
@@ -49,9 +50,9 @@ function activated(
     case "HardSigmoid":
       return activation.HardSigmoid([x], given);
     case "Softplus":
-      return activation.Softplus([x]);
+      return activation.Softplus([x], {});
     case "Softsign":
-      return activation.Softsign([x]);
+      return activation.Softsign([x], {});
     case "Clip":
       return activation.clip(toTensor(x), alpha, beta);
     default:
@@ -159,7 +160,7 @@ EmbedLayerNormalization.facts = facts({
 });
 
 /** Added to a score to mask it: the lowest finite number, as −∞ could give NaN. */
-const FORBIDDEN = -3.4028234663852886e38;
+const FORBIDDEN = -LARGEST_FLOAT32;
 
 /** A key mask as numbers to add to scores [batch, heads, queries, keys]. */
 function maskBias(mask: tf.Tensor, batch: number, keys: number, filter: number, at: string): tf.Tensor {

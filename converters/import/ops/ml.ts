@@ -67,7 +67,7 @@ export function FeatureVectorizer(
     const rows = t.shape[0] ?? 1;
     const flat = tf.reshape(t, [rows, t.size / rows]);
     const [width, wanted] = [flat.shape[1]!, inputdimensions[i] ?? flat.shape[1]!];
-    if (width >= wanted) return slice(flat, [0, 0], [rows, wanted], [1, 1]);
+    if (width >= wanted) return slice(flat, [0, 0], [rows, wanted]);
     return tf.concat([flat, tf.zeros([rows, wanted - width])], 1);
   });
   return columns.length === 1 ? columns[0]! : tf.concat(columns, 1);
@@ -124,7 +124,7 @@ export function LinearRegressor(
       `${all.size} coefficients are fewer than ${targets} rows for the ${width} columns of the input need`,
     );
   const flat = tf.reshape(all, [all.size]);
-  const weights = tf.reshape(all.size === used ? flat : slice(flat, [0], [used], [1]), [targets, width]);
+  const weights = tf.reshape(all.size === used ? flat : slice(flat, [0], [used]), [targets, width]);
   const y = tf.matMul(t, weights as tf.Tensor2D, false, true);
   const bias = b ? toTensor(b) : intercepts && tf.tensor1d(Float32Array.from(intercepts));
   return bias ? tf.add(y, bias) : y;

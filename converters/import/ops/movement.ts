@@ -1,7 +1,6 @@
-import { elementCount } from "../../dims.ts";
+import { elementCount, positiveAxis, sameDims } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { expand, gather, slice, where } from "../../kernels/movement.ts";
-import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
 import {
   along,
@@ -326,7 +325,7 @@ function broadcastShapes(shapes: readonly (readonly number[])[]): number[] {
 function expandTo(x: Value, shape: readonly number[]): Value {
   if (!isHost(x)) return expand(x, shape);
   const dims = x.array.shape;
-  if (dims.length === shape.length && dims.every((d, i) => d === shape[i])) return x;
+  if (sameDims(dims, shape)) return x;
   const lifted = host(x.dtype, [...Array(shape.length - dims.length).fill(1), ...dims], x.array.data);
   return pick(lifted, shape, (at) => at.map((v, i) => (lifted.array.shape[i] === 1 ? 0 : v)));
 }
@@ -425,7 +424,6 @@ function padded(x: Value, pads: readonly number[], mode: string, value: number, 
           y,
           y.shape.map((_, i) => (i === axis ? first : 0)),
           y.shape.with(axis, count),
-          y.shape.map(() => 1),
         );
     } else y = gather(y, tf.tensor1d(Int32Array.from(taken), "int32"), axis);
     const low = Math.max(0, mode === "constant" ? pads[axis]! : 0);

@@ -1,17 +1,15 @@
+import { positiveAxis } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { absolute, normRoot } from "../../kernels/arithmetic.ts";
 import { inverseDeviation, standardize } from "../../kernels/normalization.ts";
 import { sumPool } from "../../kernels/pool.ts";
-import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
-import { along, alongAxesAfter, alongAxesFrom, alongAxis, facts, plain } from "../operator.ts";
+import { along, alongAxesAfter, alongAxesFrom, alongAxis, axesFrom, facts, plain } from "../operator.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 
 /** A per-channel vector as [C,1,1,…], to broadcast with [N,C,spatial…]. */
 const perChannel = (v: tf.Tensor, rank: number) =>
   tf.reshape(v, [v.size, ...Array(Math.max(0, rank - 2)).fill(1)]);
-/** The axes from `first` on. */
-const axesFrom = (x: tf.Tensor, first: number) => x.shape.map((_, i) => i).slice(first);
 
 interface BatchAttributes {
   readonly epsilon?: number;
@@ -100,13 +98,13 @@ export function LayerNormalization(
   const scaled = tf.mul(standardize(t, first, epsilon), toTensor(scale!));
   const y = bias ? tf.add(scaled, toTensor(bias)) : scaled;
   if (outputs.length < 2) return [y];
-  return [y, tf.mean(t, axesFrom(t, first), true), inverseDeviation(t, first, epsilon)];
+  return [y, tf.mean(t, axesFrom(first, t.rank), true), inverseDeviation(t, first, epsilon)];
 }
 LayerNormalization.facts = facts({ mixes: alongAxesFrom(-1) });
 
 /** x / √(mean(x²) + ε) · scale, and the root. */
 const rootMeanSquare = (x: tf.Tensor, scale: tf.Tensor, axis: number, epsilon: number) => {
-  const axes = axesFrom(x, positiveAxis(axis, x.rank));
+  const axes = axesFrom(positiveAxis(axis, x.rank), x.rank);
   const root = tf.sqrt(tf.add(tf.mean(tf.mul(x, x), axes, true), tf.scalar(epsilon)));
   return { y: tf.mul(tf.div(x, root), scale), root };
 };

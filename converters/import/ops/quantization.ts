@@ -1,4 +1,4 @@
-import { elementCount } from "../../dims.ts";
+import { elementCount, positiveAxis } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { WEIGHT_CODES } from "../../graph/quantised-weights.ts";
 import { gather } from "../../kernels/movement.ts";
@@ -34,7 +34,7 @@ interface QuantizationAttributes {
  */
 function spread(parameter: Value, dims: readonly number[], axis: number, block: number): Value {
   const own = dimsOf(parameter);
-  const at = axis < 0 ? axis + dims.length : axis;
+  const at = positiveAxis(axis, dims.length);
   if (block === 0) {
     const shape = elementCount(own) === 1 ? [] : dims.map((d, i) => (i === at ? d : 1));
     return isHost(parameter)

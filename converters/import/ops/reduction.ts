@@ -1,8 +1,7 @@
-import { elementCount } from "../../dims.ts";
+import { elementCount, positiveAxis } from "../../dims.ts";
 import { absolute, integerDivide, integerMultiply, normRoot } from "../../kernels/arithmetic.ts";
 import { slice } from "../../kernels/movement.ts";
 import { cumulativeSum, peak, reduceMax, reduceMin } from "../../kernels/reduction.ts";
-import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
 import { alongInput, facts, type OperatorFacts, operator, plain } from "../operator.ts";
 import {
@@ -117,7 +116,6 @@ const partOf = (x: tf.Tensor, axis: number, start: number, length: number) =>
     x,
     x.shape.map((_, i) => (i === axis ? start : 0)),
     x.shape.map((d, i) => (i === axis ? length : d)),
-    x.shape.map(() => 1),
   );
 /** Product by halving each axis: its gradient is right at zeros too, unlike that of Π·1/x. */
 const multiplied = (x: tf.Tensor, axes: number[]) => {
@@ -138,20 +136,16 @@ export const ReduceMean = reduction({
     integerDivide(sum(x, axes), tf.scalar(elementCount(axes.map((a) => x.shape[a]!)), "int32")),
   onHost: (v) => sumOf(v) / v.length,
 });
-export const ReduceMax = reduction({
-  integers: "keeps",
-  note: "equal extremes share the gradient",
-  onFloats: reduceMax,
-  onIntegers: reduceMax,
-  onHost: (v) => v.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
-});
-export const ReduceMin = reduction({
-  integers: "keeps",
-  note: "equal extremes share the gradient",
-  onFloats: reduceMin,
-  onIntegers: reduceMin,
-  onHost: (v) => v.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
-});
+const extreme = (reduce: Reduction["onFloats"], pick: (a: number, b: number) => number, none: number) =>
+  reduction({
+    integers: "keeps",
+    note: "equal extremes share the gradient",
+    onFloats: reduce,
+    onIntegers: reduce,
+    onHost: (v) => v.reduce((a, b) => pick(a, b), none),
+  });
+export const ReduceMax = extreme(reduceMax, Math.max, Number.NEGATIVE_INFINITY);
+export const ReduceMin = extreme(reduceMin, Math.min, Number.POSITIVE_INFINITY);
 export const ReduceProd = reduction({
   note: "differentiable at zeros too",
   onFloats: multiplied,

@@ -1,3 +1,4 @@
+import { positiveAxis } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { alongAxis, facts, plain } from "../operator.ts";
 import { dimsOf, host, type Inputs, type OperatorContext, toNumbers, type Value } from "../value.ts";
@@ -65,7 +66,7 @@ export function SplitToSequence(
   context: OperatorContext,
 ): Value {
   const dims = dimsOf(x!);
-  const at = axis < 0 ? axis + dims.length : axis;
+  const at = positiveAxis(axis, dims.length);
   const given = split ? toNumbers(split, "split", context) : [1];
   const one = !split || dimsOf(split).length === 0;
   const sizes = one

@@ -1,4 +1,4 @@
-import { elementCount } from "../../dims.ts";
+import { elementCount, positiveAxis } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import type { OnnxTensor } from "../../onnx/model.ts";
 import { tf } from "../../tf.ts";
@@ -95,7 +95,7 @@ export function OneHot(
   const number = dtype === "float32" ? "float32" : "int32";
   const scaled = tf.add(tf.mul(tf.cast(hot, number), tf.scalar(on - off, number)), tf.scalar(off, number));
   const y = dtype === "bool" ? tf.cast(scaled, "bool") : scaled;
-  const at = axis < 0 ? axis + index.rank + 1 : axis;
+  const at = positiveAxis(axis, index.rank + 1);
   const order = [...index.shape.keys()];
   order.splice(at, 0, index.rank);
   return at === index.rank ? y : tf.transpose(y, order);

@@ -1,3 +1,4 @@
+import { positiveAxis } from "../../dims.ts";
 import { gather } from "../../kernels/movement.ts";
 import { tf } from "../../tf.ts";
 import { along, alongAxesAfter, facts, numbersOf, operator, plain } from "../operator.ts";
@@ -124,7 +125,7 @@ function transformed(
   onesided: boolean,
 ): tf.Tensor {
   const rank = x.rank;
-  const at = axis < 0 ? axis + rank : axis;
+  const at = positiveAxis(axis, rank);
   const [entries, channels] = [x.shape[at]!, x.shape[rank - 1]!];
   const length = dftLength ?? (inverse && onesided ? 2 * (entries - 1) : entries);
   // The transformed axis moves next to the channels.
