@@ -147,8 +147,7 @@ async function commitFiles(files: readonly (readonly [target: string, bytes: Uin
 /**
  * Writes the model with new weights to `out`. Every file is complete before it gets its name; side files come
  * first and the model last. On failure no new file remains and replaced files are restored.
- * @param weights initializer name or Constant output name → float32 values, row-major, as many as the tensor
- *   has
+ * @param weights initializer name or Constant output name → one float32 value per element, row-major
  * @throws badInput (exit 2) "OUTPUT_IS_INPUT", "OUTPUT_EXISTS", "OUTPUT_FOLDER", "OUTPUT_FAILED",
  *   "UNKNOWN_TENSOR", "NOT_A_FLOAT_TENSOR" or "WEIGHT_SIZE"; verificationFailed (exit 4) "WEIGHT_NOT_FINITE"
  */
