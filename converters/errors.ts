@@ -2,12 +2,12 @@ import type { CodeOf, ErrorCode, ExitCode } from "./error-codes.ts";
 
 export type { ErrorCode, ExitCode } from "./error-codes.ts";
 
-/** A code goes only with an exit status that the table of codes gives it. */
+/** A code can only be thrown with an exit status that the table of codes lists for it. */
 type Thrown = { [Exit in ExitCode]: [code: CodeOf<Exit>, message: string, exitCode: Exit] }[ExitCode];
 
 /**
- * An error meant for the user: one sentence that says what was wrong, where (file, node, sample) and what to
- * do.
+ * An error meant for the user. The message says in one sentence what was wrong, where (file, node, sample)
+ * and what to do.
  * `code` is stable across versions and safe to match on; docs/errors.md lists them all.
  */
 export class OnnxUnlearnError extends Error {

@@ -16,7 +16,7 @@ export interface Refusal {
   readonly message: string;
 }
 
-/** Whether a refusal says more about a file than that ONNX Runtime cannot load it either. */
+/** Whether a refusal is more informative than "ONNX Runtime cannot load the file". */
 export const saysMore = ({ code }: Refusal): boolean =>
   code === "TRAINING_GRAPH" || code === "NO_WEIGHTS" || code === "LOGITS_NOT_FOUND";
 
@@ -24,37 +24,37 @@ export interface OperatorUse {
   readonly domain: string;
   readonly operator: string;
   readonly count: number;
-  /** "trainable": gradients pass; "frozen": runs without one; "refused": cannot be run here. */
+  /** "trainable": differentiated in training; "frozen": needs no gradient; "refused": cannot be imported. */
   readonly mark: "trainable" | "frozen" | "refused";
   readonly because: string | undefined;
 }
 
-/** What a model holds and whether it can be trained; everything `inspect` tells. */
+/** The contents of a model and whether it can be trained: everything that `inspect` prints. */
 export interface Examination {
   readonly inputs: readonly OnnxValueInfo[];
   readonly outputs: readonly OnnxValueInfo[];
-  /** What could be the logits, by the output each leads to. */
+  /** Every value that could be the logits, and the output it leads to. */
   readonly candidates: readonly Head[];
   readonly operators: readonly OperatorUse[];
-  /** Why the model cannot be trained; undefined where it can. */
+  /** Why the model cannot be trained; undefined if it can. */
   readonly refusal: Refusal | undefined;
-  /** The imported model; undefined where it is refused. */
+  /** The imported model; undefined if it is refused. */
   readonly model: TrainableModel | undefined;
   readonly batching: Batching | undefined;
-  /** Shape of the logits for one sample; undefined where open dimensions hide it. */
+  /** Shape of the logits for one sample; undefined if it depends on open dimensions. */
   readonly logitsShape: readonly number[] | undefined;
   /**
-   * Bytes of one training step, estimated: masters, gradients and momentum, and every activation with its
-   * gradient.
+   * Estimated bytes of a training step: `weights` for weights, gradients and momentum; `perSample` for the
+   * activations of one sample and their gradients.
    */
   readonly memory: { readonly weights: number; readonly perSample: number | undefined } | undefined;
-  /** Weights to start with on a large model: those of the last layers. Empty: all of them. */
+  /** Weights to try first on a large model: those of the last layers. Empty: all weights. */
   readonly suggestedTrain: readonly string[];
 }
 
-/** Above this many weights, the last layers alone are worth a first try. */
+/** From this many weights on, training the last layers alone is suggested. */
 const LARGE = 1_000_000;
-/** Share of all weights that a suggestion holds at most. */
+/** Largest share of all weights that is suggested. */
 const SHARE = 0.2;
 
 function operatorsOf(
@@ -102,7 +102,7 @@ function operatorsOf(
 }
 
 /**
- * Shapes for one sample, or for the file's own batch; undefined where a dimension besides the first is open.
+ * Input shapes for one sample, or for the fixed batch of the file; undefined if another dimension is open.
  */
 function oneSample(model: TrainableModel): Record<string, readonly number[]> | undefined {
   const shapes: Record<string, readonly number[]> = {};
@@ -113,7 +113,7 @@ function oneSample(model: TrainableModel): Record<string, readonly number[]> | u
   return shapes;
 }
 
-/** The weights nearest to the logits, layer by layer, as long as they are a small share of a large model. */
+/** The weights nearest to the logits, layer by layer, up to SHARE of all; none for a small model. */
 function lastLayers(model: TrainableModel, nodes: readonly OnnxNode[]): string[] {
   const sizes = new Map(
     model.parameters.filter((p) => p.trainable).map(({ name, dims }) => [name, elementCount(dims)]),
@@ -133,8 +133,8 @@ function lastLayers(model: TrainableModel, nodes: readonly OnnxNode[]): string[]
 }
 
 /**
- * Looks at a model without computing anything. Never throws for a model that cannot be trained: that is its
- * finding.
+ * Inspects a model without computing anything. A model that cannot be trained does not throw: `refusal` says
+ * why.
  */
 export function examine(source: OnnxModel, options: ImportOptions = {}): Examination {
   const refusalOf = (error: unknown): Refusal => {
@@ -171,7 +171,7 @@ export function examine(source: OnnxModel, options: ImportOptions = {}): Examina
         options.logits ? [options.logits] : candidates.map((head) => head.logits),
       );
     } catch {
-      // A damaged graph: the refusal says so.
+      // The graph is damaged, which the refusal says.
     }
     const operators = operatorsOf(source, graph.nodes, new Set(allNodes(needed)), new Set(), false);
     return { ...nothing, candidates, operators, refusal: refusalOf(error) };
@@ -205,7 +205,7 @@ export function examine(source: OnnxModel, options: ImportOptions = {}): Examina
       return { ...nothing, candidates, operators, refusal: refusalOf(error) };
     }
   }
-  // The rest is told all the same: another value of the graph may do.
+  // The rest is reported all the same: the user may choose another value as the logits.
   if (logitsShape)
     try {
       requireClasses(logitsShape, model.head.logits);

@@ -1,12 +1,11 @@
 import { createRequire } from "node:module";
 import type * as core from "@tensorflow/tfjs-core";
 
-// Loaded by `require`: before an `import`, Node would search the whole CommonJS file for the names it may
-// export, which takes longer than loading it.
+// Loaded by `require`: an `import` would first make Node search the whole CommonJS file for export names,
+// which takes longer than loading it.
 /**
- * tfjs-core (https://js.tensorflow.org/api/latest/): losses and methods of one's own are built of its
- * operators. Take it from here: a second copy of it would not know the kernels and gradients that the engines
- * add.
+ * tfjs-core (https://js.tensorflow.org/api/latest/), whose operators custom losses and methods are built of.
+ * Take it from here: a second copy would lack the kernels and gradients that the engines register.
  */
 export const tf: typeof core = createRequire(import.meta.url)("@tensorflow/tfjs-core");
 

@@ -1,10 +1,9 @@
 // npm run cifar -- MODELS DATA [--until HH:MM] [--threads N] [--methods a,b] [--scenario random|class]
 // The reproduction on CIFAR-10 and a ResNet-20: MODELS holds cifar-resnet20.onnx and
-// cifar-resnet20-retrain.onnx, DATA the sets cifar10-*.npz. For each method a
-// search over five settings (one epoch, one seed, blind to Retrain), then three seeds of three epochs. One
-// file per run in bench/results/cifar;
-// what is there is not run again. The tables bench/results/cifar.md (final runs) and cifar-search.md are made
-// from these files alone.
+// cifar-resnet20-retrain.onnx, DATA the sets cifar10-*.npz. For each method a search over five settings (one
+// epoch, one seed, without looking at the retrained model), then three seeds of three epochs. Each run writes
+// a file in bench/results/cifar; runs with a file are skipped. The tables bench/results/cifar.md (final runs)
+// and cifar-search.md are made from these files alone.
 
 import {
   existsSync,
@@ -38,7 +37,7 @@ import { compared, type Experiment, finals, searches } from "./plan.ts";
 import { type Diverged, hasEnded, type Result, score, tables } from "./table.ts";
 
 const RESULTS = join(packageRoot(), "bench/results/cifar");
-/** The class that goes in class-wise forgetting: cats. */
+/** The class that class-wise forgetting removes: cats. */
 const CLASS = 3;
 const preprocessing: Preprocessing = {
   scale: 255,
@@ -72,8 +71,8 @@ const late = (): boolean => {
 const set = (name: string) => join(data, `cifar10-${name}.npz`);
 
 /**
- * Files of a scenario: as given, or class 3 of all training images against the rest; T then excludes the
- * class, which is tested apart.
+ * Data files of a scenario: for "random" those in DATA; for "class" all training images of class 3 against
+ * all others, and a test set without the class, which is tested separately.
  */
 function filesOf(scenario: Experiment["scenario"]): Readonly<Record<"forget" | "retain" | "test", string>> & {
   readonly also: Readonly<Record<string, string>>;
@@ -124,7 +123,7 @@ async function accuracyOnClass(path: string): Promise<number> {
   return mean(set.task.measure(outputs, set.truth).accuracy!);
 }
 
-/** Retrain exists for the random scenario only. */
+/** A retrained model exists for the random scenario only. */
 async function referenceOf(): Promise<Evaluation | null> {
   if (scenario === "class") return null;
   const path = join(RESULTS, "random_reference.json");
@@ -142,7 +141,7 @@ async function referenceOf(): Promise<Evaluation | null> {
   return evaluation;
 }
 
-/** Processor time that `work` takes, in seconds. */
+/** CPU seconds that `work` takes. */
 async function timed<T>(work: () => Promise<T>): Promise<{ value: T; seconds: number }> {
   const started = process.cpuUsage();
   const value = await work();
@@ -155,12 +154,12 @@ const imported = importModel(source);
 const sets = await readSets(await openSources(paths), imported.inputs, { preprocessing });
 const measured = async (file: TrainableModel, seed = 0): Promise<Evaluation> =>
   evaluationOf(await answersOf(file, sets, { threads }), { seed });
-/** The shipped file is the same in every run: measured once, its time counted in each. */
+/** The original file is the same in every run: it is measured once, and the time counted in each run. */
 let shipped: Promise<{ value: Evaluation; seconds: number }> | undefined;
 
 /**
- * What `unlearn` does with these options and no watch, step by step, so that the file before is not measured
- * fifty times.
+ * The steps of `unlearn` with these options and no progress display, except that the original file is
+ * measured once for all runs.
  */
 async function run(
   experiment: Experiment,
@@ -218,7 +217,7 @@ try {
       const result = await run(experiment, reference);
       if (result) tried.push(result);
     }
-    // A setting is chosen only when all of them were tried: the same effort for all.
+    // A setting is chosen only after all were tried, so that every method gets the same effort.
     if (tried.length < searches(scenario, method).length) continue;
     const ended = tried.filter(hasEnded);
     const forgot = ended.filter(({ before, after }) => after.forgetAccuracy! < before.forgetAccuracy!);

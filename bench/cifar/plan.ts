@@ -12,10 +12,10 @@ export interface Experiment {
   readonly options: Partial<UnlearnOptions> & { readonly lr: number; readonly epochs: number };
 }
 
-/** What the search varies. */
+/** The hyper-parameters that the search varies. */
 export interface Setting {
   readonly lr: number;
-  /** Only where the method has a step budget that moves it. */
+  /** Only for methods with a step budget ε. */
   readonly epsilon?: number;
 }
 const rates = (...values: number[]): Setting[] => values.map((lr) => ({ lr }));
@@ -23,11 +23,9 @@ const rates = (...values: number[]): Setting[] => values.map((lr) => ({ lr }));
 const surgery = (...values: number[]): Setting[] => values.map((lr) => ({ lr, epsilon: -0.01 }));
 
 /**
- * Five settings a method, tried at one epoch and one seed: half decades of the learning rate. The surgery
- * keeps the
- * authors' ε for random forgetting of a tenth (docs/method.md, "Implicit gradient surgery"); the runs at ε
- * −0.05 in the
- * results come from an earlier search, which also varied ε.
+ * Five settings a method, tried at one epoch and one seed: learning rates half a decade apart. The surgery
+ * uses the authors' ε for random forgetting of a tenth (docs/method.md, "Implicit gradient surgery"); the
+ * runs at ε −0.05 in the results come from an earlier search, which also varied ε.
  */
 const SETTINGS: Readonly<Partial<Record<Method, readonly Setting[]>>> = {
   eupmu: surgery(3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
@@ -42,12 +40,9 @@ const SETTINGS: Readonly<Partial<Record<Method, readonly Setting[]>>> = {
 export const compared = Object.keys(SETTINGS) as Method[];
 
 /**
- * The authors' constants (docs/method.md, "Implicit gradient surgery"). Class-wise, a sample is moved to the
- * most likely
- * other class where a method lets the objective be chosen.
- * One epoch of eupmu with the two others, tried before: random labels left 5 to 15 % of the class recognised
- * at any rate that kept the rest; bounded
- * ascent left none, but took 4 points of the other classes' test accuracy.
+ * The authors' constants (docs/method.md, "Implicit gradient surgery"). Class-wise, methods with a free
+ * objective move a sample to its most likely other class. In trials of eupmu, random labels left part of the
+ * class recognised, and bounded ascent cost the other classes more test accuracy.
  */
 function constants(method: Method, scenario: Experiment["scenario"]): Partial<UnlearnOptions> {
   if (scenario === "class")
@@ -76,8 +71,8 @@ export const searches = (scenario: Experiment["scenario"], method: Method): Expe
 const EPOCHS = { random: 3, class: 1 } as const;
 
 /**
- * Three seeds under the setting that a search chose: three epochs; one where a class goes, as by then it is
- * gone.
+ * Three seeds under the setting that the search chose, for three epochs; class-wise for one, after which the
+ * class is forgotten.
  */
 export const finals = ({ scenario, method, setting, options }: Experiment): Experiment[] =>
   [0, 1, 2].map((seed) => ({

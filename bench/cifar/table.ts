@@ -5,21 +5,18 @@ import { compared, type Experiment } from "./plan.ts";
 export interface Result extends Experiment {
   readonly before: Evaluation;
   readonly after: Evaluation;
-  /** To Retrain, a fraction; null where there is none. */
+  /** Average gap to the retrained model, as a fraction; null where there is no retrained model. */
   readonly averageGap: number | null;
   /** Class-wise: accuracy on the test images of the class. */
   readonly classTestAccuracy?: { readonly before: number; readonly after: number };
-  /**
-   * Time of the processor, seconds, for the whole road: measuring before, training, exporting, measuring
-   * after.
-   */
+  /** CPU seconds of the whole job: measuring before, training, exporting, measuring after. */
   readonly cpuSeconds: number;
   readonly samplesPerSecond: number;
   readonly parity: number | null;
   readonly threads: number;
 }
 
-/** Of a run that ended with a loss that is no longer finite: a setting that was tried and is none. */
+/** A run whose loss was no longer finite. Its setting counts as tried but cannot be chosen. */
 export interface Diverged extends Experiment {
   readonly diverged: string;
 }
@@ -27,11 +24,9 @@ export interface Diverged extends Experiment {
 export const hasEnded = (run: Result | Diverged): run is Result => !("diverged" in run);
 
 /**
- * What the search minimises, blind to Retrain (docs/method.md, "How unlearning is judged"). The start state
- * would score
- * best of all, so settings that do not lower forget accuracy are no results. Class-wise: full forgetting at
- * the highest
- * utility, that is forget accuracy left plus what RA and TA lost.
+ * What the search minimises, without looking at the retrained model (docs/method.md, "How unlearning is
+ * judged"). Settings that do not lower forget accuracy are excluded: the unchanged weights would score best
+ * of all. Class-wise the score is the remaining forget accuracy plus the losses of RA and TA.
  */
 export function score({ scenario, before, after }: Result): number {
   const retain = after.retainAccuracy! - before.retainAccuracy!;
@@ -43,7 +38,8 @@ export function score({ scenario, before, after }: Result): number {
 
 const mean = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;
 /**
- * Mean, and ± the sample standard deviation where there are several; values are fractions, shown in percent.
+ * Mean, and ± the sample standard deviation if there are several values. Values are fractions, shown in
+ * percent.
  */
 function percent(values: readonly number[]): string {
   const centre = mean(values);
@@ -77,8 +73,7 @@ const TITLES = {
 
 /**
  * Per scenario one row a method and setting, means over seeds in percent: the final runs, smallest average
- * gap (class-wise: smallest score) first, or
- * those of the search.
+ * gap first (class-wise: smallest score first), or the runs of the search.
  */
 export function tables(
   results: readonly (Result | Diverged)[],

@@ -1,9 +1,8 @@
 // npm run digits [-- --table]
-// Every method on the digits classifier that ships with the project, under the same budget and untuned, three
-// seeds each, against the model retrained
-// without the bad batch. Blind to that model: it is only measured. One line per run in
-// bench/results/digits.jsonl; what is there is not run again; --table only
-// makes the table.
+// Every method on the digits classifier of this package, under one budget and with default settings, three
+// seeds each, compared with the model retrained without the bad batch. The retrained model is only measured,
+// never used for choices. Each run adds a line to bench/results/digits.jsonl; runs with a line are skipped.
+// --table only rewrites the table.
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,7 +22,7 @@ const TABLE = join(packageRoot(), "bench/results/digits.md");
 interface Run {
   readonly method: Method;
   readonly seed: number;
-  /** Null where no state kept to the budget and forgot. */
+  /** Null if no state of the run both kept within the budget and forgot enough. */
   readonly after: Evaluation | null;
   readonly lr: number | null;
   readonly seconds: number;

@@ -1,8 +1,7 @@
 // npm run guarantee [-- --runs N]
-// The budget as a guarantee: random short runs on the digits classifier, most with settings no one should
-// use, each exported file
-// measured again here, by ONNX Runtime alone, on the validation data it was never trained on. Stopping and
-// starting again loses one run.
+// Tests the budget as a guarantee: random short runs on the digits classifier, most with settings that nobody
+// should use. Every exported file is measured again here, by ONNX Runtime alone, on validation data it was
+// not trained on. A stopped script resumes; it loses one run at most.
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,8 +22,7 @@ import { withhold } from "../../src/unlearn/validation.ts";
 const STATE = join(packageRoot(), "bench/results/guarantee.jsonl");
 const TABLE = join(packageRoot(), "bench/results/guarantee.md");
 /**
- * Of each ten runs, three are as a careful person would set them: method, seed and budget at random, the rest
- * left alone.
+ * Of each ten runs, three use recommended settings: method, seed and budget are random, all else is default.
  */
 const SANE = (index: number) => index % 10 < 3;
 
@@ -33,12 +31,12 @@ interface Run {
   readonly sane: boolean;
   readonly method: Method;
   readonly seed: number;
-  /** Points. */
+  /** Percentage points of accuracy. */
   readonly budget: number;
   readonly lr: number | "auto";
   readonly epochs: number;
   readonly exported: boolean;
-  /** Points of accuracy lost on validation data, measured here; null where nothing was exported. */
+  /** Percentage points of accuracy lost on validation data, measured here; null if nothing was exported. */
   readonly lost: number | null;
   readonly forgetAccuracy: number | null;
 }
@@ -77,7 +75,7 @@ async function attempt(index: number): Promise<Run> {
   const sane = SANE(index);
   const method = METHODS[draw(0, METHODS.length - 1)]!;
   const seed = draw(0, 1_000_000);
-  // 0.1 to 3 points; 1e-5 to 1e3.
+  // Budget 0.1 to 3 points; learning rate 1e-5 to 1e3.
   const budget = draw(1, 30) / 10;
   const lr: Run["lr"] = sane ? "auto" : Number((10 ** (draw(-500, 300) / 100)).toPrecision(3));
   const epochs = sane ? 10 : draw(1, 3);

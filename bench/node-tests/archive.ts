@@ -2,19 +2,14 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { gunzipSync } from "node:zlib";
 
-/**
- * One test of ONNX's backend test suite: a model and the tensors that must go in and come out, as protobuf
- * bytes.
- */
+/** A test of ONNX's backend test suite: a model, and its input and output tensors, as protobuf bytes. */
 export interface NodeTest {
   readonly name: string;
   readonly model: Uint8Array;
   readonly dataSets: readonly { readonly inputs: Uint8Array[]; readonly outputs: Uint8Array[] }[];
 }
 
-/**
- * Path → contents of the plain files of a tar archive (POSIX ustar, names up to 255 bytes, GNU long names).
- */
+/** The plain files of a tar archive (POSIX ustar, names up to 255 bytes, GNU long names): path → contents. */
 function untar(bytes: Uint8Array): Map<string, Uint8Array> {
   const files = new Map<string, Uint8Array>();
   const text = (from: number, length: number) =>

@@ -21,19 +21,18 @@ const RTOL = 1e-3;
 const ATOL = 1e-7;
 
 /**
- * How the inputs of a test are given. In these files everything is a graph input, also what a real model
- * keeps in an
- * initializer (axes, shapes, scales). A test is tried with all inputs as tensors first, and goes to the next
- * lane only
- * where an operator *refuses* because an operand must be known while importing; a wrong value fails at once.
+ * Which inputs of a test are imported as constants. The tests make every value a graph input, even axes,
+ * shapes and scales, which real models hold in initializers. Each test is first tried with all inputs as
+ * tensors. The next entry is tried only if an operator *refuses* an operand that is not constant; a wrong
+ * value fails the test at once.
  */
 export const LANES = [
   "all inputs are tensors",
   "integers are constants",
-  "integers, and vectors and scalars behind the first input, are constants",
+  "integers, and vectors and scalars after the first input, are constants",
   "all inputs are constants",
 ] as const;
-/** Codes of refusals that say "must be known while importing". */
+/** Error codes that mean "this operand must be a constant". */
 const KNOWN_ONLY: ReadonlySet<string> = new Set(["OPERAND_NOT_CONSTANT", "BITCAST"]);
 export type Lane = (typeof LANES)[number];
 
@@ -44,7 +43,10 @@ export type Outcome =
 
 export interface TestResult {
   readonly name: string;
-  /** Operator under test; for a function body expanded into nodes the one that it spells out. */
+  /**
+   * The operator under test; if its function body was expanded into nodes, the operator that the body
+   * defines.
+   */
   readonly operator: string;
   readonly outcome: Outcome;
 }
@@ -65,7 +67,8 @@ const typeName = (code: number) =>
 const LISTED_CODES = new Set([1, 6, 7, 9]);
 
 /**
- * Why a test stands outside "uses only float32, bool, int32 and int64 tensors"; undefined where it is inside.
+ * Why a test is excluded from the set of tests with only float32, bool, int32 and int64 tensors; undefined if
+ * it belongs to it.
  */
 function exclusion(proto: Onnx.ModelProto, tensors: readonly Onnx.TensorProto[]): string | undefined {
   const graph = proto.graph!;
@@ -100,7 +103,7 @@ function nodesOf(graph: Onnx.IGraphProto): Onnx.INodeProto[] {
   ]);
 }
 
-/** Dropout with ratio > 0 in training mode draws its mask. */
+/** Whether a Dropout with ratio > 0 is in training mode and so draws a random mask. */
 function drawsMask(graph: OnnxGraph, inputs: ReadonlyMap<string, OnnxTensor>): boolean {
   return graph.nodes.some(({ opType, inputs: names }) => {
     if (opType !== "Dropout" || !names[2]) return false;
@@ -112,7 +115,7 @@ function drawsMask(graph: OnnxGraph, inputs: ReadonlyMap<string, OnnxTensor>): b
   });
 }
 
-/** Decodes a TensorProto by way of a model that holds nothing else, so that one decoder serves all. */
+/** Decodes a TensorProto by wrapping it in a model, so that the tests use the product's own decoder. */
 function decodeTensors(protos: readonly Onnx.TensorProto[]): OnnxTensor[] {
   const initializer = protos.map((proto, i) => onnx.TensorProto.create({ ...proto, name: `t${i}` }));
   const bytes = onnx.ModelProto.encode(
@@ -121,7 +124,7 @@ function decodeTensors(protos: readonly Onnx.TensorProto[]): OnnxTensor[] {
   return [...readModel(bytes).graph.initializers.values()];
 }
 
-/** Everything a graph's outputs need, run on the current tfjs backend. */
+/** The outputs of a graph, run on the current tfjs backend. */
 function evaluate(model: OnnxModel, inputs: ReadonlyMap<string, Value>): Value[] {
   const graph = normalizeGraph(model);
   const wanted = graph.outputs.map(({ name }) => name);
@@ -240,7 +243,8 @@ const message = (error: unknown) => (error as Error).message.split("\n")[0]!;
 async function outcomeOf(test: NodeTest): Promise<Outcome> {
   const proto = onnx.ModelProto.decode(test.model);
   if (test.dataSets.length === 0) return { kind: "not listed", why: "no data set" };
-  // Values of other types are other messages: their types stand in the model, so that is asked first.
+  // Values that are not tensors are other protobuf messages, so the model's types are checked before
+  // decoding.
   const early = exclusion(proto, []);
   if (early) return { kind: "not listed", why: early };
   let lane = 0;
@@ -275,7 +279,7 @@ async function outcomeOf(test: NodeTest): Promise<Outcome> {
 const bareName = (name: string) => name.replace(/_expanded(_ver\d+)?$/, "");
 
 /**
- * Runs every test: imported, forward on tfjs's `cpu` backend and compiled in ONNX Runtime, both against the
+ * Imports every test and runs it on tfjs's `cpu` backend and compiled in ONNX Runtime, both against the
  * stored outputs.
  */
 export async function runTests(tests: readonly NodeTest[]): Promise<TestResult[]> {

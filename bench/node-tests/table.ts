@@ -28,9 +28,7 @@ export function summary(results: readonly TestResult[]): string {
   );
 }
 
-/**
- * The whole account as Markdown: per operator, every failure with its cause, every exclusion with its reason.
- */
+/** The results as Markdown: per operator every failure with its cause and every exclusion with its reason. */
 export function markdown(title: string, results: readonly TestResult[]): string {
   const lines = [
     `## ${title}`,

@@ -1,5 +1,5 @@
-// Writes what the package shows to TypeScript and to require(): one file of declarations per module system,
-// the types of tfjs beside them, and the CommonJS entry. npm run declarations runs it, after npm run build.
+// Writes the parts of the package that TypeScript and require() read: one declaration file per module system,
+// the tfjs types beside them, and the CommonJS entry. Run by npm run build, after dist/src is compiled.
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { dts } from "rollup-plugin-dts";
@@ -8,12 +8,12 @@ const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const TFJS = "@tensorflow/tfjs-core";
 
 /**
- * Names of the browser in the types of tfjs. They come from lib.dom, from a @webgpu/types that contradicts
- * lib.dom, and from the types of long, which are not installed; tensors need none of them.
+ * Browser types that tfjs names. They come from lib.dom, from `@webgpu/types`, which contradicts lib.dom, and
+ * from `@types/long`, which is not installed. A program that uses tensors need not have any of them.
  */
 const BROWSER =
-  `File GPUBuffer HTMLCanvasElement HTMLImageElement HTMLSourceElement HTMLVideoElement ImageBitmap ImageData
-  Long Navigator ReadableStream RequestInit Response WebGLContextAttributes WebGLTexture fetch`.split(/\s+/);
+  `File GPUBuffer HTMLCanvasElement HTMLImageElement HTMLSourceElement HTMLVideoElement ImageBitmap ImageData Long
+  Navigator ReadableStream RequestInit Response WebGLContextAttributes WebGLTexture fetch`.split(/\s+/);
 
 const withoutBrowser = {
   name: "without-browser",
@@ -34,7 +34,7 @@ const commonJs = {
     const names = (entries) => JSON.stringify(entries.map(([name]) => name));
     writeFileSync(
       at("dist/index.cjs"),
-      `// Written by npm run declarations.
+      `// Written by npm run build.
 "use strict";
 try {
   module.exports = require("./src/index.js");
@@ -46,8 +46,7 @@ try {
   for (const name of ${names(values.filter((value) => !isAsync(value)))})
     Object.defineProperty(exports, name, {
       get() {
-        const need = \`require("onnx-unlearn").\${name} needs Node 20.19 or 22.12\`;
-        throw new Error(\`\${need}; on this one write await import("onnx-unlearn").\`);
+        throw new Error(\`require("onnx-unlearn").\${name} needs Node 20.19 or 22.12; on this one write await import("onnx-unlearn").\`);
       },
     });
 }

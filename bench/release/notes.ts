@@ -1,6 +1,6 @@
 /**
- * The section of a changelog in keep-a-changelog form that belongs to a version, without its heading.
- * @throws Error where there is none, or nothing in it
+ * The section of a changelog (keep-a-changelog form) for a version, without its heading.
+ * @throws Error if there is none, or it is empty
  */
 export function releaseNotes(changelog: string, version: string): string {
   const section = changelog.split(/^## /m).find((part) => part.startsWith(`[${version}]`));

@@ -5,12 +5,11 @@ import { drawing, mixedBatches, retainedIn, samplesOf } from "../../src/unlearn/
 
 /** Share of the samples that are to be forgotten. */
 export const FORGOTTEN = 0.3;
-/** Full batches of an imagined run. */
+/** Full batches of the simulated run. */
 const BATCHES = 300;
 
 /**
- * The most retained samples that a batch of a run has, where they are drawn from both sides: more than a
- * batch has on average.
+ * The most retained samples that a batch has when batches are drawn from both sets: more than the average.
  */
 export function mostRetained(batch: number): number {
   const all = BATCHES * batch;

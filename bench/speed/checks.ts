@@ -30,9 +30,8 @@ const check = (what: string, unit: string, measured: number, bounds: Bounds): Ch
 });
 
 /**
- * Floating-point operations in the convolutions of one step, each counted as the direct convolution it stands
- * for: forward
- * twice, for the weights, and for the activations where these have a gradient.
+ * Floating-point operations in the convolutions of one step, each counted as a direct convolution: forward
+ * twice, for the weights, and for the activations if these have a gradient.
  */
 export function convolutionFlops({ model, sample, batch }: Workload): number {
   const source = readModel(model());
@@ -47,7 +46,7 @@ export function convolutionFlops({ model, sample, batch }: Workload): number {
   return total;
 }
 
-/** Median of how often the second goes into the first, run in turn. */
+/** Median ratio of the first time to the second, measured alternately. */
 async function ratio(longer: () => Promise<number>, shorter: () => Promise<number>): Promise<number> {
   const ratios: number[] = [];
   for (let round = 0; round < 7; round++) {
@@ -68,10 +67,10 @@ function helpMilliseconds(): number {
 }
 
 /**
- * @param start a worker on a workload
- * @param startLean the same, with as little memory as can be that belongs to Node and not to the steps
- * @param rates samples per second and compile time of ResNet-18, FLOP/s of the machine's own matrix product,
- *   from this run
+ * @param start starts a worker on a workload
+ * @param startLean the same, with Node's own memory as small as possible, so that a leak of the steps shows
+ * @param rates samples per second and compile time of ResNet-18, FLOP/s of a matrix product on this machine,
+ *   all from this run
  */
 export async function runChecks(
   start: (workload: string) => Promise<Contender>,

@@ -23,10 +23,7 @@ const attribute = (name: string, value: Attribute) =>
       ? { name, type: 1, f: value.float }
       : { name, type: 7, ints: [...value] };
 
-/**
- * Writes one ONNX graph (opset 17, dynamic batch) with seeded weights, so that no Python is needed to have a
- * model.
- */
+/** Writes an ONNX graph (opset 17, dynamic batch) with seeded weights, so that benchmarks need no Python. */
 export function graphWriter(seed: number) {
   const nodes: proto.INodeProto[] = [];
   const initializers: proto.ITensorProto[] = [];

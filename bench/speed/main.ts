@@ -1,11 +1,9 @@
 // npm run bench [-- --peer PYTHON] [--only NAME,NAME] [--threads N] [--launches N] [--pairs N] [--seconds S]
 // [--job FOLDER] [--jobs N] [--epochs N]
-// Training steps side by side with tfjs `cpu` or, given a Python with torch and onnx, with PyTorch twice (see
-// SECOND_PASS): interleaved runs in processes of
-// their own, started anew five times, and the median of the ratios of 2 pairs of 2 seconds from each start.
-// --job runs the whole job on the models and data of a folder too, in turn, each twice.
-// NAME is a workload, `checks` or `job`. Everything takes some twenty minutes on two cores. Writes
-// bench/results/speed.json and .md.
+// Training steps side by side with tfjs `cpu` or, with --peer (a Python with torch and onnx), with PyTorch
+// twice (see SECOND_PASS). Both sides run in their own processes and alternate; every launch starts them
+// anew, and the result is the median of the ratios of all pairs. --job also runs the whole job on the models
+// and data of a folder. NAME is a workload, `checks` or `job`. Writes bench/results/speed.json and .md.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
@@ -39,8 +37,8 @@ const worker = join(import.meta.dirname, "worker.js");
 const peer = "bench/peers/pytorch.py";
 
 /**
- * Warms up and finds how many steps fill the wished time: whole rounds of a frozen prefix and the steps that
- * share it.
+ * Warms up and finds how many steps fill the measuring time, in whole rounds of a frozen prefix and the steps
+ * that share it.
  */
 async function calibrate(contender: Contender): Promise<number> {
   await contender.run(2);
@@ -78,9 +76,8 @@ interface Row {
 }
 
 /**
- * Interleaved: ours, theirs, ours, theirs …, in processes started anew for every launch, as how fast one runs
- * also hangs on how its memory came
- * to lie. The first losses are compared before the weights have drifted apart.
+ * Interleaved: ours, theirs, ours, theirs … Every launch starts new processes, as speed also depends on where
+ * their memory happens to lie. The first losses are compared, before the weights drift apart.
  */
 async function duel(
   start: Readonly<Record<"ours" | "theirs", () => Promise<Contender>>> & {
@@ -141,8 +138,8 @@ async function duel(
 }
 
 /**
- * The model file that we and the peer read: whoever made the weights in its own process would pay for that in
- * memory.
+ * The model file that both sides read. It is made in a process of its own, so that its memory counts for
+ * neither.
  */
 function fileOf(key: string): string {
   const file = join(folder, `${key}.onnx`);
@@ -154,9 +151,8 @@ const startOurs = (key: string, engine = "onnxruntime") =>
   startContender(process.execPath, ["--expose-gc", worker, key, String(threads), fileOf(key), engine]);
 
 /**
- * With V8's nursery, its compiler threads and libuv's pool as small as they get: each keeps the memory of its
- * first use, which comes at any time in the
- * first thousand steps and is no leak of theirs.
+ * With V8's nursery, its compiler threads and libuv's pool as small as possible: each retains the memory of
+ * its first use, at any time in the first thousand steps, which would look like a leak.
  */
 const startLean = (key: string) =>
   startContender(
@@ -167,9 +163,7 @@ const startLean = (key: string) =>
     },
   );
 
-/**
- * PyTorch's users take channels_last where that is faster: so does the peer, after a trial of a few steps.
- */
+/** The peer uses channels_last if that is faster in a trial of a few steps, as PyTorch's users would. */
 async function layoutOf(
   start: (layout: string) => Promise<Contender>,
   { sample }: Workload,
@@ -187,8 +181,8 @@ async function layoutOf(
 }
 
 /**
- * @param python runs the peer; without one a workload is measured beside tfjs, where that is bearable, or
- *   alone
+ * @param python runs the peer; without it a workload is compared with tfjs if that is not too slow, or
+ *   measured alone
  */
 async function measure(key: string, workload: Workload, python?: string): Promise<Row> {
   const start = (engine: string) => startOurs(key, engine);
@@ -353,7 +347,7 @@ const document = {
   version: versions.version,
   node: process.version,
   machine: { cpu: cpus()[0]?.model.trim(), cores: cpus().length, memoryBytes: totalmem(), threads },
-  // A busy machine makes the figures noisy: read them with this.
+  // The load of the machine, as a busy machine makes the figures noisy.
   loadAverage: { before, after: loadavg()[0] },
   matmulFlopsPerSecond: rate,
   launches: Number(values.launches),

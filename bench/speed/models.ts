@@ -94,7 +94,7 @@ export function resnet(widths: readonly number[], blocks: number, norm = false):
       const name = `layer${stage + 1}.${block}`;
       const stride = stage > 0 && block === 0 ? 2 : 1;
       const inner = g.node("Relu", [convolution(g, x, `${name}.conv1`, { from, to, stride, norm })]);
-      // A small second convolution keeps the sum of many blocks in range.
+      // Small weights in the second convolution keep the sum of many blocks in range.
       const outer = convolution(g, inner, `${name}.conv2`, { from: to, to, gain: 0.3, norm });
       const shortcut =
         stride === 1 && from === to
@@ -146,7 +146,7 @@ export function mobilenet(): Uint8Array {
   return g.finish([3, 96, 96], CLASSES);
 }
 
-/** Post-norm transformer encoder over given vectors [sequence, width], as opset 17 exporters write it. */
+/** Post-norm transformer encoder on vectors [sequence, width], in the form of opset 17 exports. */
 export function transformer(layers = 2, width = 128, heads = 4, sequence = 64): Uint8Array {
   const g = graphWriter(4);
   const head = width / heads;

@@ -9,7 +9,7 @@ export interface Measured {
   readonly losses: readonly number[];
 }
 
-/** A worker or peer process that answers every line on its stdin with one line of JSON. */
+/** A worker or peer process that answers each line on its stdin with one line of JSON. */
 export interface Contender {
   readonly hello: { readonly engine: string; readonly compileSeconds?: number };
   run(steps: number): Promise<Measured>;

@@ -4,11 +4,11 @@ import { join } from "node:path";
 
 export interface WholeJob {
   readonly seconds: number;
-  /** High-water mark of the resident set; 0 where /proc does not tell. */
+  /** Peak resident set size in bytes; 0 where /proc is not available. */
   readonly peakBytes: number;
 }
 
-/** Runs a program to its end and watches its memory from outside. */
+/** Runs a program to its end and measures its memory from outside. */
 async function watched(command: string, args: readonly string[]): Promise<WholeJob> {
   const started = performance.now();
   const child = spawn(command, [...args], { stdio: ["ignore", "ignore", "pipe"] });
@@ -31,17 +31,16 @@ async function watched(command: string, args: readonly string[]): Promise<WholeJ
   return { seconds: (performance.now() - started) / 1000, peakBytes };
 }
 
-/** Of several runs: seconds on average, memory at its highest. */
+/** Over several runs: mean seconds, peak memory. */
 const together = (runs: readonly WholeJob[]): WholeJob => ({
   seconds: runs.reduce((sum, { seconds }) => sum + seconds, 0) / runs.length,
   peakBytes: Math.max(...runs.map(({ peakBytes }) => peakBytes)),
 });
 
 /**
- * Load, train, export, evaluate both files: the program and, given a Python, the same job there, in turn
- * (ours, theirs, theirs,
- * ours …), so that a machine that grows slower meets both. The third is the peer with a second forward pass
- * over retained rows alone.
+ * Load, train, export, evaluate both files: this program and, if there is a Python with PyTorch, the same job
+ * there. Runs alternate (ours, theirs, theirs, ours …), so a machine that slows down affects both alike. The
+ * third job is the peer with a second forward pass over retained rows alone.
  * @param shared holds models/cifar-resnet20.onnx and data/cifar10-{forget,retain,test}.npz
  */
 export async function wholeJob(

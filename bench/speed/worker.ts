@@ -1,6 +1,5 @@
 // One process per workload, so that its peak memory is its own. Each line on stdin is a number of steps to
-// run;
-// each line on stdout answers with what they took.
+// run; each line on stdout reports what they took.
 
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -16,8 +15,8 @@ import { depths, EPOCHS, workloads } from "./workloads.ts";
 const [key, threads, file, engineName = "onnxruntime", method = "eupmu"] = process.argv.slice(2);
 const workload = { ...workloads, ...depths }[key!]!;
 /**
- * In a function of its own, so that nobody keeps the model file and the start values once the engine has its
- * copies.
+ * A separate function, so that the model file and the initial values can be garbage-collected once the engine
+ * has copied them.
  */
 async function prepare() {
   const { model, step, carry, batchSpecs } = jobOf(workload, file!, method as Method);
@@ -64,9 +63,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   for (let i = 0; i < steps; i++) losses = await step();
   const seconds = (performance.now() - started) / 1000;
   const { user, system } = process.cpuUsage(cpu);
-  // What JavaScript has yet to collect, or to give back to the system some seconds later, is no leak. The
-  // code of what ran once, before the
-  // first step, goes after some collections only.
+  // Memory that JavaScript has not collected yet, or returns to the system seconds later, is not a leak. Code
+  // that ran only before the first step is collected after several collections.
   for (let i = 0; i < 6; i++) globalThis.gc?.();
   const { rss, heapTotal, heapUsed } = process.memoryUsage();
   say({

@@ -14,8 +14,8 @@ export interface Workload {
 }
 
 /**
- * A frozen prefix is computed once per sample, so its cost per step depends on how many epochs a run has:
- * this many here.
+ * A frozen prefix is computed once per sample, so its cost per step depends on the number of epochs: here
+ * this many.
  */
 export const EPOCHS = 3;
 

@@ -1,8 +1,7 @@
 // npm run strangers -- ZOO DATA [--only TEXT] [--resume] [--threads N]
-// Models that other people shipped, with data: each forgets a tenth of the given training data under one and
-// the same
-// setting, and is measured on its own test data, half of which serve as validation data. ZOO holds index.json
-// and the models, DATA the sets they belong to.
+// Models published by others, with their data sets: each forgets a tenth of the training data passed in, all
+// under the same setting, and is measured on its own test data, half of which serves as validation data. ZOO
+// holds index.json and the models, DATA the data sets.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,12 +13,12 @@ import { type UnlearnRequest, unlearn } from "../../src/release/unlearn.ts";
 import { verify } from "../../src/release/verify.ts";
 
 const OUTPUT = "bench/results/strangers.md";
-/** Rows of finished files, so that an interrupted run goes on; not committed. */
+/** Rows of finished files, so that an interrupted run can resume; not committed. */
 const STATE = "build/strangers-rows.json";
-/** An entry counts where the index says its accuracy is above chance: ten classes. */
+/** Entries are used if the index reports an accuracy above chance, which is 0.1 with ten classes. */
 const ABOVE_CHANCE = 0.2;
 
-/** The one setting for all of them: a budget in the user's own terms chooses the rest. */
+/** The one setting for all models: a budget, which needs no knowledge of the model. */
 const GUARD = { budget: "0.5pp", minForgetting: 0.2, goal: "gone" } as const;
 const OPTIONS: UnlearnRequest["options"] = { epochs: 3, batchSize: 128, seed: 0 };
 
@@ -29,7 +28,7 @@ interface Entry {
   readonly preprocessing?: string;
 }
 
-/** preprocessing names of the index → x' = (x / scale − mean) / std */
+/** The preprocessing names of the index, as x' = (x / scale − mean) / std. */
 const SCALINGS: Readonly<Record<string, NonNullable<UnlearnRequest["preprocessing"]>>> = {
   raw: { scale: 1, mean: [0], std: [1] },
   "255": { scale: 255, mean: [0], std: [1] },
@@ -114,8 +113,8 @@ async function scrub(
       model: path,
       forget: put("forget", given, 0, used / 10),
       retain: put("retain", given, used / 10, used),
-      // Half of the held-out data choose, the other half are only measured: a budget on data the model was
-      // trained on is easily kept.
+      // Half of the held-out data select the weights to export, the other half only measure them. Training
+      // data would not do for the selection: accuracy on them hardly falls.
       validation: put("validation", held, 0, heldOut / 2),
       test: put("test", held, heldOut / 2, heldOut),
       out,

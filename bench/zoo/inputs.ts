@@ -11,7 +11,7 @@ export interface Sample {
 }
 export type Samples = Readonly<Record<string, Sample>>;
 
-/** mulberry32: synthetic inputs only. */
+/** The generator mulberry32; used for synthetic inputs only. */
 export function random(seed: number): () => number {
   let state = seed;
   return () => {
@@ -25,9 +25,8 @@ export function random(seed: number): () => number {
 const isFloat = (dtype: DataType) => /^b?float/.test(dtype);
 
 /**
- * Concrete shapes: the first dimension of every input is the batch where it is free, other free dimensions
- * are `extent`,
- * equal names getting equal values. A fixed first dimension stays.
+ * Concrete input shapes. A free first dimension becomes the batch, any other free dimension `extent`;
+ * dimensions of one name become equal. A fixed first dimension is kept.
  */
 export function concreteDims(
   inputs: readonly OnnxValueInfo[],
@@ -52,7 +51,7 @@ export function concreteDims(
   );
 }
 
-/** Floats uniform in ±1; integers 0 or 1, which token ids, masks, segments and positions all allow. */
+/** Floats uniform in ±1; integers 0 or 1, which are valid token ids, masks, segments and positions. */
 export function synthesize(
   inputs: readonly OnnxValueInfo[],
   shapes: ReadonlyMap<string, readonly number[]>,
@@ -90,7 +89,7 @@ export const rows = (samples: Samples, part: number, parts: number): Samples =>
     }),
   );
 
-/** Several samples of one shape, one after the other along the first axis. */
+/** Concatenates samples of one shape along the first axis. */
 export const stack = (samples: readonly Samples[]): Samples =>
   Object.fromEntries(
     Object.entries(samples[0]!).map(([name, sample]) => {

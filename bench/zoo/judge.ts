@@ -24,14 +24,14 @@ import { concreteDims, random, rows, type Samples, stack, synthesize, toOrt } fr
 
 export interface Verdict {
   readonly verdict: "trainable" | "refused" | "failed";
-  /** Refused: the sentence the user gets. Failed: what went wrong, a defect. */
+  /** For "refused" the error message of the product; for "failed" what went wrong, a defect. */
   readonly reason?: string;
   readonly code?: string;
   readonly logits?: string;
   readonly batch?: number;
-  /** Largest |a − b| against ONNX Runtime on the shipped file over max(1, max |b|). */
+  /** max |a − b| / max(1, max |b|) between the imported graph and ONNX Runtime on the original file. */
   readonly parity?: number;
-  /** Share of equal top-1, for quantised models. */
+  /** Share of samples with the same top-1 class, for quantised models. */
   readonly agreement?: number;
   readonly lossBefore?: number;
   readonly lossAfter?: number;
@@ -40,19 +40,18 @@ export interface Verdict {
   readonly writtenParity?: number;
 }
 
-/** A gate of the zoo that was not passed: a defect of this program, not a property of the file. */
+/** A check of the zoo that failed: a defect of this program, not a property of the file. */
 class Failure extends Error {}
 
 const THREADS = 1;
-/** Lengths tried for the one step. */
+/** Step lengths tried for the one training step. */
 const STEPS = 20;
 const EXTENTS = [16, 32, 64, 128, 224, 256, 512, 8, 4, 2, 1];
-/** Samples at a time: enough to tell a re-batched graph from a wrong one, and cheap. */
+/** Batch size: enough to tell a correctly re-batched graph from a wrong one, and cheap. */
 const batchesFor = (elements: number) => (elements > 200_000 ? [1] : elements > 20_000 ? [2, 1] : [4, 2, 1]);
 
 /**
- * ONNX Runtime on a model whose `logits` can be fetched as well; without optimisation, which would fuse them
- * away.
+ * An ONNX Runtime session with `logits` as a further output. Not optimised: fusion could remove that value.
  */
 async function openRuntime(source: OnnxModel, logits: string, folder: string): Promise<ort.InferenceSession> {
   const known = source.graph.outputs.some(({ name }) => name === logits);
@@ -72,7 +71,7 @@ const runRuntime = async (session: ort.InferenceSession, samples: Samples, logit
   return { values: Float64Array.from(fromRuntime(out)), dims: out.dims };
 };
 
-/** Piece by piece, the outputs laid one after the other. */
+/** Runs the pieces of a batch one by one and concatenates the outputs. */
 async function runParts(session: ort.InferenceSession, samples: Samples, parts: number, logits: string) {
   const outs: Float64Array[] = [];
   for (let i = 0; i < parts; i++)
@@ -86,9 +85,8 @@ async function runParts(session: ort.InferenceSession, samples: Samples, parts: 
 }
 
 /**
- * Inputs that ONNX Runtime accepts, and its logits for them. A file with a fixed batch is run piece by piece
- * and the
- * pieces are laid one after the other: what training on several samples at once has to equal.
+ * Inputs that ONNX Runtime accepts, and its logits for them. A file with a fixed batch size is run piece by
+ * piece and the outputs are concatenated; a training step on several samples at once must give the same.
  */
 async function referenceRun(session: ort.InferenceSession, model: TrainableModel, logits: string) {
   const { inputs } = model.source.graph;
@@ -97,7 +95,7 @@ async function referenceRun(session: ort.InferenceSession, model: TrainableModel
   for (const extent of EXTENTS) {
     const one = [...concreteDims(inputs, 1, extent).values()];
     const elements = one.reduce((sum, dims) => sum + elementCount(dims), 0);
-    // Cut into pieces, a batch costs a copy of the graph for each of them.
+    // A batch cut into pieces costs a copy of the graph for each of them.
     const pieces =
       model.batching.kind === "split" && inputs.length > 0
         ? [model.source.graph.nodes.length < 300 ? 2 : 1, 1]
@@ -146,10 +144,9 @@ const top1 = (values: ArrayLike<number>, width: number) =>
   });
 
 /**
- * The training step of the zoo: cross-entropy towards the class now thought least likely where the value
- * looks like
- * classes ([batch, C]), else the mean squared distance to a moved copy of the present output, in units of
- * `scale`; plain gradient descent.
+ * The training step of the zoo, plain gradient descent. If the output looks like class scores ([batch, C]),
+ * the loss is the cross-entropy towards the least likely class; else the mean squared distance to a changed
+ * copy of the present output, divided by `scale`.
  */
 function trainingStep(
   model: TrainableModel,
@@ -164,14 +161,16 @@ function trainingStep(
       logits = tf.keep(y.clone());
       const target = batch["target"]!;
       if (scale !== undefined) {
-        // (y − t)² / scale: of the order of the output, so that no gradient leaves float32 at either end.
+        // (y − t)² / scale is of the order of the output, so gradients neither overflow nor underflow
+        // float32.
         const gap = tf.sub(y, target);
         return tf.mean(tf.mul(tf.div(gap, tf.scalar(scale)), gap)) as tf.Scalar;
       }
       const flat = tf.reshape(y, target.shape);
       return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(flat, -1), target), -1))) as tf.Scalar;
     })(names.map((name) => carry[name]!));
-    // ‖g‖² = peak² · squares: models filled with constants have gradients whose square leaves float32.
+    // ‖g‖² = peak² · squares: the squared gradients of models filled with constants can leave float32's
+    // range.
     const peak = grads.map((g) => tf.max(tf.abs(g))).reduce((a, b) => tf.maximum(a, b));
     const scaled = grads.map((g) => tf.div(g, tf.maximum(peak, tf.scalar(1e-37))));
     const squares = tf.addN(scaled.map((g) => tf.sum(tf.square(g))));
@@ -182,9 +181,9 @@ function trainingStep(
   };
 }
 
-/** What a training step of the zoo steers towards. */
+/** The target of a training step. */
 interface Goal {
-  /** Unit of the squared distance; undefined for class scores, which take cross-entropy. */
+  /** Divisor of the squared distance; undefined for class scores, which take cross-entropy. */
   readonly scale: number | undefined;
   readonly target: Float32Array;
   readonly dims: readonly number[];
@@ -197,12 +196,10 @@ const largest = (values: ArrayLike<number>) => {
 };
 
 /**
- * One rule for every file, decided by its output alone: class scores that differ are given the class they now
- * think least likely; any other
- * output is to become half of itself; an output that is one number everywhere (models filled with constants),
- * which moves all together or not at
- * all, is to rise by its size, or by 1; so is that of a quantised model, which moves in steps that hide a
- * smaller aim.
+ * The target follows from the output alone. Class scores that differ: the least likely class. A constant
+ * output (models filled with constants), whose elements can only change together, and the output of a
+ * quantised model, which changes in large steps: raised by its largest magnitude, or by 1. Any other output:
+ * half of itself.
  */
 async function trainingGoal(
   values: Float64Array,
@@ -235,8 +232,8 @@ const spec = (dims: readonly number[], dtype: TensorSpec["dtype"]): TensorSpec =
 });
 
 /**
- * A value of the file that tells what the logits are: they themselves, or, where the importer wrote them out,
- * what follows.
+ * A value of the original file from which the logits can be checked: the logits themselves or, where the
+ * importer has replaced the node that makes them, what follows.
  */
 function observable(source: OnnxModel, { logits, output, outputKind }: Head): string {
   const inFile = new Set(source.graph.nodes.flatMap((node) => node.outputs));
@@ -296,7 +293,7 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
   );
   const data = Object.fromEntries(Object.entries(xs).map(([key, s]) => [key, s.data]));
 
-  // Forward first: a wrong output is a clearer finding than a wrong step.
+  // The forward pass is checked first: a wrong output explains more than a wrong step.
   const forward = await engine.prepare(
     (weights, given) => ({
       carry: weights,
@@ -352,8 +349,8 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
       if (![lossBefore, peak, squares].every(Number.isFinite))
         throw new Failure(`the loss (${lossBefore}) or its gradient (largest element ${peak}) is not finite`);
       if (peak === 0) throw new Failure("the gradient of the loss is zero everywhere");
-      // Polyak's step L/‖g‖² · g, halved until the loss falls: on a quantised grid a short step changes
-      // nothing and a long one overshoots.
+      // Polyak's step L/‖g‖² · g, halved until the loss falls. Quantised weights need several lengths: a
+      // short step rounds to no change, a long one overshoots.
       let length = (0.5 * lossBefore) / (peak * squares);
       for (let attempt = 0; attempt < STEPS; attempt++, length /= 2) {
         await runner.write(start);
@@ -383,7 +380,7 @@ async function judgeHead(source: OnnxModel, wanted: string | undefined, folder: 
   const after = verifyReadable(() => loadModelFile(path));
   await verifyLoads(after);
   verifyStructure(source, after, changedNames);
-  // The written file against the graph with the weights as written (rounded to their own type).
+  // The written file against the graph with the weights as written, that is rounded to their own type.
   const again = importModel(after, { logits });
   const writtenSession = await openRuntime(after, logits, join(folder, "out"));
   const parts = model.fixedBatch === undefined ? 1 : batch;
@@ -451,8 +448,8 @@ async function outputDims(
 }
 
 /**
- * Everything the zoo asks of one file. Files with several heads are tried head by head: one that trains is
- * enough.
+ * All checks of the zoo on one file. If several outputs could be the logits, each is tried; one that can be
+ * trained is enough.
  */
 export async function judge(path: string): Promise<Verdict> {
   const refusal = (error: unknown): Verdict => {
@@ -471,7 +468,7 @@ export async function judge(path: string): Promise<Verdict> {
   try {
     await (await ort.InferenceSession.create(path, { logSeverityLevel: 4 })).release();
   } catch (error) {
-    // The importer's own reason first, where it says more than that the file is broken.
+    // The importer's reason comes first, if it says more than that the file is broken.
     const own = examine(source).refusal;
     if (own && saysMore(own)) return { verdict: "refused", code: own.code, reason: own.message };
     return {

@@ -1,5 +1,5 @@
-// npm run zoo -- FOLDER [--only TEXT] [--resume] [--timeout SECONDS]: every .onnx file below a folder,
-// trainable or refused.
+// npm run zoo -- FOLDER [--only TEXT] [--resume] [--timeout SECONDS]
+// Tries to import and train every .onnx file below a folder, or checks the reason of its refusal.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { judge, type Verdict } from "./judge.ts";
 import { markdown, summary } from "./table.ts";
 
 const OUTPUT = "bench/results/zoo.md";
-/** Rows of finished files, so that an interrupted run goes on; not committed. */
+/** Rows of finished files, so that an interrupted run can resume; not committed. */
 const STATE = "build/zoo-rows.json";
 const MARK = "zoo-verdict:";
 
@@ -88,7 +88,7 @@ if (values.judge !== undefined) {
       `${index + 1}/${files.length} ${row.verdict} ${file} ${row.seconds.toFixed(1)} s ${row.code ?? ""} ${row.reason ?? ""}`.trimEnd(),
     );
   }
-  // The folder is this machine's; the reasons are about the files.
+  // The folder differs from machine to machine, so it is removed from the reasons.
   const rows = files.map((file): Row => {
     const row = done[file]!;
     return row.reason ? { ...row, reason: row.reason.replaceAll(join(folder, "/"), "") } : row;

@@ -8,6 +8,7 @@ import {
   type EmittedAttribute,
   type EmittedNode,
   type GraphBuilder,
+  type GraphValue,
   MICROSOFT,
   NCHWC,
   type Operand,
@@ -23,7 +24,7 @@ import {
 } from "./in-place.ts";
 import { lowerings } from "./kernels/index.ts";
 import { channelBlocks, lowerBlocked } from "./layout.ts";
-import { alive, type Knowledge } from "./lookups.ts";
+import { alive, type Knowledge, nodeOf } from "./lookups.ts";
 import { orient } from "./orient.ts";
 import { permute } from "./permute.ts";
 import { releaseEarly } from "./release.ts";
@@ -34,7 +35,7 @@ import { untranspose } from "./untranspose.ts";
 /** Name of the tracing backend in tfjs's registry. */
 export const BACKEND = "onnx";
 /** Opset of the emitted graph. No emitted operator needs a newer one. */
-export const EMITTED_OPSET = 21;
+const EMITTED_OPSET = 21;
 export const ELEMENT_TYPE: Readonly<Record<string, number>> = {
   float32: 1,
   int32: 6,
@@ -42,17 +43,17 @@ export const ELEMENT_TYPE: Readonly<Record<string, number>> = {
   bool: 9,
 };
 
-/** Equal constants up to this size become one, and so do equal nodes that read them. Larger ones do not. */
+/** Equal constants up to this size are emitted once, and so are equal nodes that read them. */
 const SHARED_BYTES = 2 ** 20;
 
 interface Symbolic {
-  /** Name of the row-major value; "" until something needs it, where one of the other forms exists. */
+  /** Name of the row-major value; "" until it is needed, if another form exists. */
   name: string;
   readonly shape: readonly number[];
   readonly dtype: string;
-  /** The value of all elements, where they are known to be equal. */
+  /** The value of all elements, if they are known to be equal. */
   readonly splat?: number;
-  /** Name of the value in the blocked layout (layout.ts), where it exists. */
+  /** Name of the value in the blocked layout (layout.ts), if it exists. */
   blocked?: string;
   /** The smaller tensor that broadcasts to this one. */
   readonly spread?: tf.TensorInfo;
@@ -71,9 +72,9 @@ const bytesOf = (values: ArrayLike<number>, dtype: string): Uint8Array => {
 };
 
 /**
- * A tfjs backend that computes nothing: its kernels emit ONNX nodes and return symbolic tensors. Calling a
- * step function on it, with tfjs's autodiff inside, records the whole training step as one graph. Its state
- * is one graph under construction; `begin` starts a new one.
+ * A tfjs backend that computes nothing: its kernels emit ONNX nodes and return symbolic tensors. Running a
+ * step function on it, with tfjs's autodiff inside, records the whole training step as one graph. It holds
+ * one graph under construction; `begin` starts a new one.
  */
 export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
   private symbols = new WeakMap<object, Symbolic>();
@@ -398,36 +399,31 @@ export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
     return this.info({ name, shape, dtype });
   }
 
-  /** A name for a graph output, which must be the result of a node and no output yet: else of an Identity. */
+  /**
+   * Returns the name of a graph output. That must be made by a node and be no output already, else an
+   * Identity is added.
+   */
   output(tensor: tf.TensorInfo): string {
     const name = this.nameOf(tensor);
     if (this.producers.has(name) && !this.outputs.has(name)) {
       this.outputs.add(name);
       return name;
     }
-    const node: EmittedNode = {
-      opType: "Identity",
-      domain: "",
-      inputs: [name],
-      outputs: [this.fresh()],
-      shapes: [tensor.shape],
-      dtypes: [tensor.dtype],
-      attributes: {},
-    };
-    this.nodes.push(node);
-    return node.outputs[0]!;
+    const copy = this.fresh();
+    this.nodes.push(nodeOf("Identity", [name], { name: copy, shape: tensor.shape, dtype: tensor.dtype }));
+    return copy;
   }
 
   /**
-   * Runs the passes and serialises the graph, without the nodes that no output needs. The options are for a
+   * Runs the passes and serialises the graph, without nodes that no output depends on. The options are for a
    * graph whose inputs and outputs the caller allocates.
    * @param stop name of the sequence that becomes the first output
    * @param successors for each carry input the output that replaces it in the next step
    * @param batchInputs the inputs that are never overwritten
    */
   finish(
-    inputs: readonly { name: string; shape: readonly number[]; dtype: string }[],
-    outputs: readonly { name: string; shape: readonly number[]; dtype: string }[],
+    inputs: readonly GraphValue[],
+    outputs: readonly GraphValue[],
     {
       stop,
       successors = new Map(),
@@ -496,15 +492,7 @@ export class OnnxBackend extends tf.KernelBackend implements GraphBuilder {
     const read = new Set(nodes.flatMap((node) => node.inputs));
     const nodeCounts: Record<string, number> = {};
     for (const { opType } of nodes) nodeCounts[opType] = (nodeCounts[opType] ?? 0) + 1;
-    const valueInfo = ({
-      name,
-      shape,
-      dtype,
-    }: {
-      name: string;
-      shape: readonly number[];
-      dtype: string;
-    }) => ({
+    const valueInfo = ({ name, shape, dtype }: GraphValue) => ({
       name,
       type: {
         tensorType: { elemType: ELEMENT_TYPE[dtype]!, shape: { dim: shape.map((d) => ({ dimValue: d })) } },
@@ -604,9 +592,9 @@ export function tracingBackend(): OnnxBackend {
           attrs: (attrs ?? {}) as never,
           graph: created,
         });
-        // A lowering may return its input. tfjs records an output that is a Tensor as it is: on the tape that
-        // input would be both operand and result of the kernel, and the backward pass would add its gradient
-        // twice. A plain TensorInfo with the same data becomes a new tensor instead.
+        // A lowering may return its input. If a kernel returns a Tensor, tfjs records that Tensor: the input
+        // would be both operand and result of the kernel, and the backward pass would add its gradient twice.
+        // A TensorInfo with the same data becomes a new tensor.
         const own = ({ dataId, shape, dtype }: tf.TensorInfo): tf.TensorInfo => ({ dataId, shape, dtype });
         return Array.isArray(lowered) ? lowered.map(own) : own(lowered);
       },

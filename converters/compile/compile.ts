@@ -2,6 +2,7 @@ import { elementCount } from "../dims.ts";
 import { tf } from "../tf.ts";
 import { BACKEND, type OnnxBackend, tracingBackend } from "./backend.ts";
 import { registerGradients } from "./gradients.ts";
+import type { GraphValue } from "./graph-builder.ts";
 import { overwritable } from "./in-place.ts";
 import type { CompiledGraph, StepFunction, StepSignature, TensorSpec, Tensors } from "./step.ts";
 
@@ -9,8 +10,8 @@ const STOP = "stop";
 
 export interface CompileOptions {
   /**
-   * Channels per block of ONNX Runtime's blocked convolution layout on the machine that will run the graph; 0
-   * (default) compiles row-major only. A wrong number gives wrong results: probe it (src/engine/block.ts).
+   * Channels per block of ONNX Runtime's blocked convolution layout on the machine that runs the graph; 0
+   * (default) compiles row-major only. A wrong number gives wrong results: detect it (src/engine/block.ts).
    */
   readonly block?: number;
   /**
@@ -66,9 +67,9 @@ export const traceShapes = (
   });
 
 /**
- * Records one call of a step function, with the autodiff and the optimiser update in it, as one ONNX graph.
+ * Records one call of a step function, including autodiff and optimiser update, as one ONNX graph.
  * @throws Error if the step reads a tensor's value, or uses a kernel without a lowering (the message names
- * it)
+ *   it)
  */
 export function compileStep(
   step: StepFunction,
@@ -77,7 +78,7 @@ export function compileStep(
 ): CompiledGraph {
   registerGradients();
   return whileTracing({ block }, (builder) => {
-    const graphInputs: { name: string; shape: readonly number[]; dtype: string }[] = [];
+    const graphInputs: GraphValue[] = [];
     const bind = (specs: Readonly<Record<string, TensorSpec>>, prefix: string) => {
       const tensors: Record<string, tf.Tensor> = {};
       const names: Record<string, string> = {};
@@ -93,7 +94,7 @@ export function compileStep(
     const batch = bind(signature.batch, "batch");
     const out = step(carry.tensors, batch.tensors);
 
-    const graphOutputs: { name: string; shape: readonly number[]; dtype: string }[] = [];
+    const graphOutputs: GraphValue[] = [];
     const collect = (tensors: Readonly<Record<string, tf.Tensor>>) =>
       Object.fromEntries(
         Object.entries(tensors).map(([key, tensor]) => {
@@ -122,13 +123,13 @@ export function compileStep(
     );
     const written = [...graphOutputs, ...precursors].map(({ name }) => name);
     const overwrites = overwritable(nodes, new Set(written));
-    /** The first value that is written into the memory of an output. */
+    /** The first value written into the memory of an output. */
     const firstIn = (output: string) => precursors.find((value) => value.output === output)?.name ?? output;
     const inPlace = keys.filter((key) => overwrites(carry.names[key]!, firstIn(outputs.carry[key]!)));
     for (const { weight } of velocityPairs)
       if (!inPlace.some((key) => carry.names[key] === weight))
         throw new Error(`"${weight}" lies beside its velocity, but cannot be written in place`);
-    // Inputs that no node reads are left out of such a graph.
+    // A preallocated graph has no inputs that no node reads.
     const read = new Set(nodes.flatMap((node) => node.inputs));
     const used = (names: Readonly<Record<string, string>>) =>
       preallocated ? Object.fromEntries(Object.entries(names).filter(([, name]) => read.has(name))) : names;

@@ -70,7 +70,9 @@ function fuseNormalization(
   return rewritten(nodes, gone, replaced);
 }
 
-/** From so many rows on, the bias stays a separate Add: Gemm first copies it to every row, on one thread. */
+/**
+ * From this many rows on, the bias stays a separate Add: Gemm first copies it to every row, on one thread.
+ */
 const MANY_ROWS = 1024;
 
 /**
@@ -97,7 +99,7 @@ function fuseBias(
       const flat = product.inputs.every((name) => shape(name)?.length === 2);
       const wide = shape(bias);
       if (!flat || wide?.length !== 1 || wide[0] !== length) continue;
-      // Whole rows plus the bias: nothing else broadcasts.
+      // The sum must have the product's shape: nothing else broadcasts.
       const before = (reshape ?? product).shapes[0]!;
       if (before.at(-1) !== length || before.join() !== node.shapes[0]!.join()) continue;
       if (rows >= MANY_ROWS) {
@@ -141,7 +143,9 @@ function fuseConvolutions(
 ): readonly EmittedNode[] {
   const { scalarOf } = knowledge;
   const { maker, shape, once } = lookups(nodes, graphOutputs, knowledge);
-  /** Whether a value was transposed: untranspose.ts may want to add it before the transposition instead. */
+  /**
+   * Whether a value was transposed: untranspose.ts may move the addition before the transposition instead.
+   */
   const transposed = (name: string): boolean => {
     const node = maker.get(name);
     if (!node) return false;

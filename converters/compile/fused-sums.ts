@@ -1,37 +1,37 @@
 import { elementCount } from "../dims.ts";
 import { type EmittedNode, MICROSOFT } from "./graph-builder.ts";
 import { overwritable } from "./in-place.ts";
-import { alive, type Knowledge, type Lookups, lookups, reshapeNode } from "./lookups.ts";
+import { alive, type Knowledge, type Lookups, lookups, nodeOf, reshapeNode } from "./lookups.ts";
 
-/** Fewest elements of a sum for which a pass over memory costs more than the further nodes. */
+/** From this many elements on, a pass over memory costs more than the additional nodes. */
 const MIN_ELEMENTS = 2 ** 14;
 
-/** Most elements of a weight that is paired with its velocity, which then takes a second buffer. */
+/** Largest weight that is stored next to its velocity, which then takes a second buffer. */
 const MAX_PAIRED = 2 ** 20;
 
 /** sum ± factor · scaled */
 interface ScaledSum {
-  /** What is added to, in place. */
+  /** The operand that is added to, in place. */
   readonly sum: string;
   readonly scaled: string;
   readonly factor: string;
   readonly negative: boolean;
-  /** The node that makes factor · scaled, where there is one. */
+  /** The node that makes factor · scaled, if there is one. */
   readonly product?: EmittedNode;
 }
 
 /**
- * Computes a + s·b in one pass over memory instead of two, and in place of a, as ONNX Runtime's FusedConv:
- * the convolution of b with a kernel of the single number s, added to the operand `Sum` = a. No other node
- * may need a or s·b. Weight decay and momentum are sums of this kind. The result is the same to the last bit.
+ * Computes a + s·b in one pass over memory instead of two, in the memory of a, by ONNX Runtime's FusedConv: a
+ * convolution of b with a kernel of the single number s, added to the operand `Sum` = a. No other node may
+ * read a or s·b. Weight decay and momentum are such sums. Results are the same to the last bit.
  *
- * A carry output that overwrites a carry input must be computed where that input lies, or it would be copied
- * at the end. So a is chosen to lie there: for the new weight p − s·v the old weight p; for the new velocity
- * s·v + g the product s·v, itself computed in place, to which g is added with factor 1.
+ * A carry output should be computed in the memory of the carry input that it replaces, or it must be copied
+ * at the end. Therefore a is chosen to be in that memory: for the new weight p − s·v, a is the old weight p;
+ * for the new velocity s·v + g, a is the product s·v, computed in place, to which g is added with factor 1.
  *
- * The new velocity s·v + (g + d·p) takes one pass for both products where v and p lie side by side
- * (in-place.ts, VelocityPair): a convolution of two channels added to g. This adds in another order, so the
- * last bits may differ.
+ * The new velocity with weight decay, s·v + (g + d·p), takes one pass for both products if v and p are
+ * adjacent in memory (in-place.ts, VelocityPair): a convolution of two channels added to g. Its additions
+ * have another order, so the last bits may differ.
  */
 export function fuseSums(
   nodes: readonly EmittedNode[],
@@ -78,15 +78,7 @@ export function fuseSums(
     const output = `${row}minus`;
     if (negatives.has(output)) return output;
     negatives.add(output);
-    result.push({
-      opType: "Neg",
-      domain: "",
-      inputs: [row],
-      outputs: [output],
-      shapes: [[1, 1, 1]],
-      dtypes: ["float32"],
-      attributes: {},
-    });
+    result.push(nodeOf("Neg", [row], { name: output, shape: [1, 1, 1] }));
     return output;
   };
   /** Emits a node's value as sum + Σ factors · scaled, over the channels of `scaled`. */
@@ -120,7 +112,7 @@ export function fuseSums(
   return alive(result, graphOutputs);
 }
 
-/** A product of a whole tensor and a single number, which only one node reads. */
+/** A product of a tensor of shape `dims` and a single number, which only one node reads. */
 function scalingOf(
   name: string,
   dims: readonly number[],
@@ -141,13 +133,13 @@ interface DecayedVelocity {
   readonly gradient: string;
   /** Momentum and decay. */
   readonly factors: readonly [number, number];
-  /** The nodes that make the parts, which nothing else reads. */
+  /** The nodes that make the parts, which no other node reads. */
   readonly made: readonly EmittedNode[];
 }
 
 /**
  * Recognises the update of a velocity with weight decay. Velocity and weight must be carry inputs, and the
- * new weight must be able to overwrite the old one, for the pair's weight has a single buffer.
+ * new weight must be able to overwrite the old one, as a pair has only one buffer for the weight.
  */
 function decayedVelocity(
   node: EmittedNode,

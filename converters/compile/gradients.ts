@@ -3,9 +3,9 @@ import { createRequire } from "node:module";
 let registered = false;
 
 /**
- * Registers the gradients of all tfjs kernels, which come with tfjs-layers. Loaded only when something is
- * differentiated, and by `require`: before an `import`, Node would search the whole CommonJS file for the
- * names it may export.
+ * Registers the gradients of all tfjs kernels, which tfjs-layers contains. Loaded only if something is
+ * differentiated, and by `require`: an `import` would first make Node search the whole CommonJS file for
+ * export names.
  */
 export function registerGradients(): void {
   if (!registered) createRequire(import.meta.url)("@tensorflow/tfjs-layers");

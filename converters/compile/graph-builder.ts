@@ -19,6 +19,13 @@ export type EmittedAttribute =
   | { readonly floats: readonly number[] }
   | { readonly string: string };
 
+/** A graph input or output. */
+export interface GraphValue {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+}
+
 /** One node of the graph under construction. */
 export interface EmittedNode {
   readonly opType: string;
@@ -36,9 +43,8 @@ export interface EmittedNode {
 export type Operand = TensorInfo | string;
 
 /**
- * Builds the ONNX graph node by node: what a lowering is given (opset 21 of ai.onnx, com.microsoft 1).
- * Emitting the same node twice returns the value of the first. Nodes that no output needs are dropped at the
- * end.
+ * Builds the ONNX graph node by node (opset 21 of ai.onnx, com.microsoft 1); passed to every lowering. A node
+ * that is emitted twice becomes one. Nodes that no output depends on are dropped at the end.
  */
 export interface GraphBuilder {
   /** Emits a node with one output and returns its symbolic tensor. */
@@ -60,9 +66,9 @@ export interface GraphBuilder {
   ints(values: readonly number[]): string;
   /** A constant tensor. */
   constant(values: ArrayLike<number>, shape: readonly number[], dtype: TensorType): TensorInfo;
-  /** A tensor with one value everywhere; kernels fold it away where they can. */
+  /** A tensor whose elements are all equal; kernels fold it away if they can. */
   splat(value: number, shape: readonly number[], dtype: TensorType): TensorInfo;
-  /** The value of a tensor known to have one value everywhere; undefined otherwise. */
+  /** The value of a tensor whose elements are known to be equal; undefined for any other. */
   splatValue(tensor: TensorInfo): number | undefined;
   /**
    * A tensor broadcast to a larger shape; expanded only for operators that do not broadcast by themselves.
@@ -72,15 +78,14 @@ export interface GraphBuilder {
   spreadOf(tensor: TensorInfo): TensorInfo | undefined;
   /** Channels per block of ONNX Runtime's blocked layout on this machine (8, 16 …); 0: row-major only. */
   readonly block: number;
-  /** Whether a tensor [N, C, H, W] exists in the blocked layout already: reading it there is free. */
+  /** Whether a tensor [N, C, H, W] already exists in the blocked layout, so that no conversion is needed. */
   isBlocked(tensor: TensorInfo): boolean;
   /**
    * A float tensor [N, C, H, W] in the blocked layout: in memory [N, ⌈C/b⌉, H, W, b], declared to ONNX as [N,
-   * ⌈C/b⌉·b, H, W]. Converted when first asked for. Channels that pad the last block hold arbitrary finite
-   * numbers.
+   * ⌈C/b⌉·b, H, W]. Converted on first use. Channels that pad the last block hold arbitrary finite numbers.
    */
   blocked(tensor: TensorInfo): TensorInfo;
-  /** The tensor of this shape whose blocked form is `raw`; converted to row-major when first asked for. */
+  /** The tensor of this shape whose blocked form is `raw`; converted to row-major on first use. */
   fromBlocked(raw: TensorInfo, shape: readonly number[]): TensorInfo;
   /** A tensor [N, C, H, W] as [N, H, W, C]. */
   channelsLast(tensor: TensorInfo): TensorInfo;
@@ -92,7 +97,7 @@ export interface GraphBuilder {
   intsOf(name: string): readonly number[] | undefined;
   /** The node that makes a value, so that a lowering can cancel inverse pairs. */
   producerOf(tensor: TensorInfo): EmittedNode | undefined;
-  /** The symbolic tensor of an existing value, for a lowering whose result is there already. */
+  /** The symbolic tensor of an existing value, for a lowering that needs no new node. */
   reuse(name: string, shape: readonly number[], dtype: string): TensorInfo;
 }
 
@@ -100,7 +105,7 @@ export interface GraphBuilder {
 type TfjsAttributes = Readonly<Record<string, unknown>>;
 
 export interface LoweringArguments<Attributes = TfjsAttributes> {
-  /** The inputs in order, without those left out. */
+  /** The inputs in order, without omitted ones. */
   readonly inputs: readonly TensorInfo[];
   /** The inputs by their tfjs names. */
   readonly named: Readonly<Record<string, TensorInfo>>;

@@ -1,15 +1,17 @@
 import { elementCount } from "../dims.ts";
-import type { EmittedNode } from "./graph-builder.ts";
+import type { EmittedNode, GraphValue } from "./graph-builder.ts";
 import { type Knowledge, makersOf, readersOf } from "./lookups.ts";
 
 /** Index of FusedConv's operand `Sum`, which it adds the convolution to, in place. */
 const SUM = 3;
-/** Operators whose result is never their operand's memory under another name. */
+/** Operators that always compute a new value, never a view of an operand. */
 const READS_ONLY = new Set(["Add", "Sub", "Mul", "Div", "Sum", "FusedConv", "Gemm", "MatMul", "FusedMatMul"]);
-/** Of those, the ones that read an element before they write the result there. FusedConv: only its `Sum`. */
+/**
+ * Those of them that read an element before they write the result there. FusedConv does so only for `Sum`.
+ */
 const BY_ELEMENT = new Set(["Add", "Sub", "Mul", "Div"]);
 
-/** The operands of which a node may read any element after it has begun to write its result. */
+/** The operands that a node may still read after it has begun to write its result. */
 const readAnywhere = ({ opType, inputs }: EmittedNode): readonly string[] =>
   BY_ELEMENT.has(opType) ? [] : opType === "FusedConv" ? inputs.slice(0, SUM) : inputs;
 
@@ -26,7 +28,7 @@ export function overwritable(
   const maker = makersOf(nodes);
   const readers = readersOf(nodes);
   const isView = ({ opType, outputs: [name] }: EmittedNode) => opType === "Reshape" && !outputs.has(name!);
-  /** A value and its views: a Reshape's result is its operand's memory. */
+  /** A value and its views: a Reshape's result has its operand's memory. */
   const namesOf = (name: string): readonly string[] => [
     name,
     ...(readers.get(name) ?? []).filter(isView).flatMap((node) => namesOf(node.outputs[0]!)),
@@ -53,7 +55,7 @@ export function overwritable(
   };
 }
 
-/** A value that must be computed in the memory of the graph output into which it develops. */
+/** A value that must be computed in the memory of a graph output, which is computed from it in place. */
 export interface Precursor {
   readonly name: string;
   readonly shape: readonly number[];
@@ -61,9 +63,9 @@ export interface Precursor {
 }
 
 /**
- * The values from which these outputs develop through FusedConv's `Sum`, for each output from first to last.
- * Each has one reader, which adds to it in place, and the output is a view of the last. In any other memory
- * than the output's, the first of them would have to be copied.
+ * The values from which these outputs are computed in place through FusedConv's `Sum`, first to last for each
+ * output. Each has a single reader, which adds to it in place; the output is a view of the last. The first
+ * must be in the output's memory already, or it would have to be copied there.
  * @param graphOutputs names of all outputs of the graph
  */
 export function precursors(
@@ -74,7 +76,7 @@ export function precursors(
   const maker = makersOf(nodes);
   const readers = readersOf(nodes);
   const own = (name: string) => readers.get(name)?.length === 1 && !graphOutputs.has(name);
-  /** The nodes that write a value's memory, first to last; views of it left out. */
+  /** The nodes that write a value's memory, first to last, without views. */
   const makers = (name: string): readonly EmittedNode[] => {
     const node = maker.get(name);
     if (!node) return [];
@@ -95,15 +97,12 @@ export function precursors(
   });
 }
 
-/** The first rows of a graph input. They are the beginning of its memory, so no copy is needed for them. */
-export interface LeadingRows {
-  readonly name: string;
+/** The first rows of a graph input: the beginning of its memory, so they need no copy. */
+export interface LeadingRows extends GraphValue {
   readonly of: string;
-  readonly shape: readonly number[];
-  readonly dtype: string;
 }
 
-/** Fewest elements whose copy costs more than one more graph input. */
+/** From this many elements on, a copy costs more than another graph input. */
 const MIN_ELEMENTS = 2 ** 12;
 
 /**
@@ -140,9 +139,9 @@ export function cutLeadingRows(
 }
 
 /**
- * A weight that lies between two copies of its velocity, [v0 | w | v1], so that one node can read both at
- * once. Steps alternate between reading v0 and writing v1, and reading v1 and writing v0; the weight is
- * updated in place. What a step reads is therefore one value of two rows: [v0 | w] or [w | v1].
+ * A weight stored between two copies of its velocity, [v0 | w | v1], so that one node can read both at once.
+ * Steps alternate between reading v0 and writing v1, and reading v1 and writing v0; the weight is updated in
+ * place. A step reads one value of two rows, [v0 | w] or [w | v1].
  */
 export interface VelocityPair {
   readonly velocity: string;
@@ -151,6 +150,6 @@ export interface VelocityPair {
   readonly both: string;
   /** Graph input float32 [1, 2, 1]: the factor of each row. Its order alternates with the rows'. */
   readonly rowFactors: string;
-  /** Of the velocity (momentum) and of the weight (decay). */
+  /** Factor of the velocity (momentum) and of the weight (decay). */
   readonly factors: readonly [number, number];
 }

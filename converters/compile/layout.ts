@@ -1,11 +1,12 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
+import { sameDims } from "../dims.ts";
 import type { EmittedAttribute, EmittedNode, GraphBuilder, Operand } from "./graph-builder.ts";
 
 export const channelBlocks = (channels: number, block: number): number => Math.ceil(channels / block);
 
 /**
- * Element-wise operators, which give the same results in any order of the elements. `true`: finite inputs
- * give finite outputs, so the operator may also run over the channels that pad the last block.
+ * Element-wise operators, whose results do not depend on the order of the elements. `true`: finite inputs
+ * give finite outputs, so that the operator may also run on the channels that pad the last block.
  */
 const ELEMENTWISE: Readonly<Record<string, boolean>> = {
   Abs: true,
@@ -66,9 +67,6 @@ interface Emission {
   readonly attributes: Readonly<Record<string, EmittedAttribute>>;
 }
 
-const same = (a: readonly number[], b: readonly number[]) =>
-  a.length === b.length && a.every((d, i) => d === b[i]);
-
 /** Emits an operator on blocked tensors in the blocked layout; undefined if it needs them row-major. */
 export function lowerBlocked(graph: GraphBuilder, emission: Emission): TensorInfo | undefined {
   const { opType, inputs } = emission;
@@ -90,7 +88,7 @@ function elementwise(
   const [n, c, h, w] = shape as [number, number, number, number];
   const blocks = channelBlocks(c, block);
   if (c % block !== 0 && !ELEMENTWISE[opType]) return undefined;
-  const isFull = (x: TensorInfo) => same(x.shape, shape);
+  const isFull = (x: TensorInfo) => sameDims(x.shape, shape);
   if (!inputs.some((x) => typeof x !== "string" && isFull(x) && graph.isBlocked(x))) return undefined;
 
   // Each operand is one number, a tensor of the result's shape, or one that broadcasts along whole axes.

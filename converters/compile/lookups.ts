@@ -1,6 +1,6 @@
-import type { EmittedNode } from "./graph-builder.ts";
+import type { EmittedNode, GraphValue } from "./graph-builder.ts";
 
-/** What a pass may ask about graph inputs and constants, and the constants it may add. */
+/** What a pass can ask about graph inputs and constants, and the constants it can add. */
 export interface Knowledge {
   /** The value of a constant scalar. */
   readonly scalarOf: (name: string) => number | undefined;
@@ -19,7 +19,7 @@ export interface Knowledge {
   /** The carry output that replaces a carry input in the next step, and could be written into its memory. */
   readonly successorOf: (name: string) => string | undefined;
   /**
-   * Asks that a velocity lie beside its weight in memory, see {@link VelocityPair}; undefined unless the
+   * Requests that a velocity be stored next to its weight, see {@link VelocityPair}; undefined unless the
    * caller allocates the memory.
    * @param factors what the velocity and the weight are multiplied by
    * @returns names of two graph inputs: both values as one [1, 2, elements], and their factors [1, 2, 1]
@@ -37,7 +37,10 @@ export interface Lookups {
   readonly maker: ReadonlyMap<string, EmittedNode>;
   /** Shape of any value. */
   readonly shape: (name: string) => readonly number[] | undefined;
-  /** Whether a value is read once and is no graph output, so that its reader may absorb its maker. */
+  /**
+   * Whether a value is read once and is no graph output, so that the node that reads it may be merged with
+   * the one that makes it.
+   */
   readonly once: (name: string) => boolean;
 }
 
@@ -77,7 +80,7 @@ export function readersOf(nodes: readonly EmittedNode[]): ReadonlyMap<string, re
   return readers;
 }
 
-/** The nodes that these values depend on. ONNX Runtime would also run those that no output needs. */
+/** The nodes that these values depend on. ONNX Runtime would also run the others. */
 export function alive(nodes: readonly EmittedNode[], values: Iterable<string>): readonly EmittedNode[] {
   const needed = new Set(values);
   const found: EmittedNode[] = [];
@@ -89,7 +92,7 @@ export function alive(nodes: readonly EmittedNode[], values: Iterable<string>): 
   return found.reverse();
 }
 
-/** The nodes without `gone`, and with each key of `replaced` exchanged for its nodes. */
+/** The nodes without `gone`, and with each key of `replaced` replaced by its nodes. */
 export const rewritten = (
   nodes: readonly EmittedNode[],
   gone: ReadonlySet<EmittedNode>,
@@ -103,22 +106,25 @@ export const permOf = ({ opType, domain, attributes }: EmittedNode): readonly nu
     ? (attributes["perm"] as { readonly ints: readonly number[] } | undefined)?.ints
     : undefined;
 
-/** A flag among a node's attributes, false where it is not stated. */
+/** A flag among a node's attributes, false if absent. */
 export const flagOf = ({ attributes }: EmittedNode, name: string): boolean =>
   ((attributes[name] as { readonly int: number } | undefined)?.int ?? 0) !== 0;
 
+/** A node of ai.onnx with one output, which is float32 unless stated. */
+export const nodeOf = (
+  opType: string,
+  inputs: readonly string[],
+  output: Omit<GraphValue, "dtype"> & { readonly dtype?: string },
+  attributes: EmittedNode["attributes"] = {},
+): EmittedNode => ({
+  ...{ opType, domain: "", inputs, outputs: [output.name] },
+  ...{ shapes: [output.shape], dtypes: [output.dtype ?? "float32"], attributes },
+});
+
 /** A Reshape node from one value to another. */
 export const reshapeNode = (
-  [from, to]: readonly [string, string],
-  dims: readonly number[],
+  [from, name]: readonly [string, string],
+  shape: readonly number[],
   dtype: string,
   { ints }: Knowledge,
-): EmittedNode => ({
-  opType: "Reshape",
-  domain: "",
-  inputs: [from, ints(dims)],
-  outputs: [to],
-  shapes: [dims],
-  dtypes: [dtype],
-  attributes: {},
-});
+): EmittedNode => nodeOf("Reshape", [from, ints(shape)], { name, shape, dtype });

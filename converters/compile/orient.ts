@@ -11,14 +11,14 @@ import {
   rewritten,
 } from "./lookups.ts";
 
-/** Fewest elements of a factor for which its copy takes a noticeable part of the product's time. */
+/** From this many elements on, copying a factor takes a noticeable part of the product's time. */
 const MIN_ELEMENTS = 2 ** 14;
 
 /** A matrix product of two matrices: MatMul, FusedMatMul or Gemm. */
 const isProduct = ({ opType, domain }: EmittedNode): boolean =>
   domain === MICROSOFT ? opType === "FusedMatMul" : /^(MatMul|Gemm)$/.test(opType);
 
-/** Values of one shape that can only be stored transposed together, and the nodes that make or read them. */
+/** Values of one shape that can only be transposed together, and the nodes that make or read them. */
 interface Region {
   readonly values: ReadonlySet<string>;
   readonly nodes: ReadonlySet<EmittedNode>;
@@ -28,9 +28,9 @@ interface Region {
  * Stores the activations of wide dense layers transposed, [features, rows] instead of [rows, features].
  *
  * ONNX Runtime's matrix product first copies its right factor into blocks. With few rows x and a large W, y =
- * x Wᵀ is therefore faster as yᵀ = W xᵀ, whose right factor is the small one. No Transpose is needed where yᵀ
- * goes only through element-wise operators, sums and other products, which take a factor either way. The
- * activation and its gradient D are then stored transposed too, and the weight's gradient Dᵀ x no longer has
+ * x Wᵀ is therefore faster as yᵀ = W xᵀ, whose right factor is the small one. This needs no Transpose if yᵀ
+ * is read only by element-wise operators, sums and other products, which take a factor either way. The
+ * activation and its gradient D are then both stored transposed, and the weight's gradient Dᵀ x no longer has
  * to transpose its left factor.
  */
 export function orient(
@@ -40,7 +40,7 @@ export function orient(
 ): readonly EmittedNode[] {
   const known = lookups(nodes, graphOutputs, knowledge);
   const readers = readersOf(nodes);
-  /** Values that were looked at, whether they can be transposed or not. */
+  /** Values already examined, whether they can be transposed or not. */
   const met = new Set<string>();
   const regions = nodes.flatMap((node) => {
     if (!isProduct(node) || met.has(node.outputs[0]!) || !isWide(node, known)) return [];
@@ -69,7 +69,10 @@ function isWide(node: EmittedNode, { shape }: Lookups): boolean {
   );
 }
 
-/** All that must be stored transposed if the product `seed` is; undefined if some node needs it as it is. */
+/**
+ * All that must be transposed if the result of the product `seed` is; undefined if some node needs it
+ * untransposed.
+ */
 function grow({
   seed,
   graphOutputs,
@@ -83,7 +86,7 @@ function grow({
   readonly known: Lookups;
   readonly readers: ReadonlyMap<string, readonly EmittedNode[]>;
   readonly knowledge: Knowledge;
-  /** Every value looked at is added here. */
+  /** Every examined value is added here. */
   readonly met: Set<string>;
 }): Region | undefined {
   const [rows, columns] = seed.shapes[0] as [number, number];
@@ -106,7 +109,7 @@ function grow({
     const made = maker.get(value);
     if (!made || graphOutputs.has(value) || made.outputs.length > 1) return undefined;
     for (const node of [made, ...(readers.get(value) ?? [])]) {
-      // A product may come up twice: as a reader of one value and as the maker of another.
+      // A product may be found twice: as a reader of one value and as the maker of another.
       if (members.has(node) && !isProduct(node)) continue;
       members.add(node);
       if (isProduct(node)) {
@@ -136,7 +139,8 @@ const isSplat = ({ opType, inputs }: EmittedNode, shape: Lookups["shape"]): bool
   opType === "Expand" && elementCount(shape(inputs[0]!) ?? []) === 1;
 
 /**
- * The shape in which an operand that broadcasts to a matrix broadcasts to the transposed one, if it has one.
+ * The shape in which an operand that broadcasts to a matrix broadcasts to the transposed one; undefined if
+ * there is none.
  */
 function broadcastOf(
   dims: readonly number[],
@@ -175,7 +179,7 @@ function transpose(
   { shape }: Lookups,
   knowledge: Knowledge,
 ): readonly EmittedNode[] {
-  /** A node, after the Reshapes of those of its operands that broadcast. */
+  /** A node, preceded by Reshapes of its operands that broadcast. */
   const broadcasting = (node: EmittedNode, operands: readonly number[]): readonly EmittedNode[] => {
     const [columns, rows] = node.shapes[0] as [number, number];
     const before: EmittedNode[] = [];
@@ -216,8 +220,8 @@ function transpose(
 }
 
 /**
- * Computes Aᵀ Bᵀ as (B A)ᵀ. ONNX Runtime copies a transposed left factor; where A is large and the result
- * small, it costs less to transpose the result.
+ * Computes Aᵀ Bᵀ as (B A)ᵀ. ONNX Runtime copies a transposed left factor; if A is large and the result small,
+ * transposing the result costs less.
  */
 function transposeResults(
   nodes: readonly EmittedNode[],

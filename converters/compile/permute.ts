@@ -2,7 +2,7 @@ import { elementCount } from "../dims.ts";
 import type { EmittedNode } from "./graph-builder.ts";
 import { type Knowledge, lookups, permOf, reshapeNode } from "./lookups.ts";
 
-/** Fewest elements of a row that is worth an index, and of a value that is worth a second thread. */
+/** Smallest row worth an index, and smallest value worth a second thread, in elements. */
 const [MIN_ROW, MIN_ELEMENTS] = [8, 2 ** 16];
 
 /**
@@ -18,7 +18,7 @@ export function permute(
   return nodes.flatMap((node) => gathered(node, shape, knowledge) ?? [node]);
 }
 
-/** Which rows of the source the result consists of, in row-major order of `axes`. */
+/** The rows of the source that the result consists of, in row-major order of `axes`. */
 interface RowOrder {
   /** Axes of the result before those of a row: length, and stride and first index in rows of the source. */
   readonly axes: readonly { readonly count: number; readonly stride: number; readonly start: number }[];

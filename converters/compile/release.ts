@@ -1,19 +1,19 @@
 import { elementCount } from "../dims.ts";
 import type { EmittedNode } from "./graph-builder.ts";
-import { type Knowledge, lookups } from "./lookups.ts";
+import { type Knowledge, lookups, nodeOf } from "./lookups.ts";
 
-/** Fewest elements of a value for which freeing its memory early is worth another node. */
+/** From this many elements on, freeing a value's memory early is worth another node. */
 const MIN_ELEMENTS = 2 ** 18;
-/** Operators whose large results are often only read through a Reshape. None of them works in place. */
+/** Operators whose large results are often read only through a Reshape. None of them works in place. */
 const MAKERS = new Set(["MatMul", "FusedMatMul", "Gather", "ReorderInput", "Transpose"]);
 
 /**
  * Makes ONNX Runtime free large values as soon as they have been read, by hiding their shape from its memory
- * planner. The planner reserves the memory of a dead value for the next value of the same shape, however late
- * in the step that comes. A value whose shape it does not know is not planned: its memory is free at once.
+ * planner. The planner reserves the memory of a dead value for the next value of the same shape, even if that
+ * comes much later in the step. A value of unknown shape is not planned: its memory is freed at once.
  *
- * The shape of a large value is hidden by a Reshape of its maker's first operand to the shape it has already,
- * stated by numbers that are known only when the graph runs. This copies nothing. All readers of the value
+ * The shape of a large value is hidden by a Reshape of its maker's first operand to the shape it already has,
+ * but given by numbers that are known only when the graph runs. This copies nothing. All readers of the value
  * must be Reshapes, which state its shape again.
  * @param graphOutputs names that must stay values of the graph
  */
@@ -42,7 +42,11 @@ export function releaseEarly(
     const source = before ? before.inputs[0]! : operand;
     const view = `${output}open`;
     return [
-      plain("Reshape", [source, hiding.get(dims.join())!.outputs[0]!], view, dims, node.dtypes[0]!),
+      nodeOf("Reshape", [source, hiding.get(dims.join())!.outputs[0]!], {
+        name: view,
+        shape: dims,
+        dtype: node.dtypes[0]!,
+      }),
       { ...node, inputs: [view, ...others] },
     ];
   });
@@ -50,8 +54,8 @@ export function releaseEarly(
   const needed = new Set([...graphOutputs, ...changed.flatMap(({ inputs }) => inputs)]);
   return [
     // A zero that ONNX Runtime does not fold into a constant: the length of an empty sequence.
-    plain("SequenceEmpty", [], EMPTY, [], "float32"),
-    plain("SequenceLength", [EMPTY], ZERO, [], "int64"),
+    nodeOf("SequenceEmpty", [], { name: EMPTY, shape: [] }),
+    nodeOf("SequenceLength", [EMPTY], { name: ZERO, shape: [], dtype: "int64" }),
     ...hiding.values(),
     ...changed.filter(({ opType, outputs }) => opType !== "Reshape" || needed.has(outputs[0]!)),
   ];
@@ -62,20 +66,4 @@ const ZERO = "zero";
 
 /** Numbers that ONNX Runtime knows only when it runs the graph. */
 const hidden = (values: readonly number[], name: string, { ints }: Knowledge): EmittedNode =>
-  plain("Add", [ints(values), ZERO], name, [values.length], "int64");
-
-const plain = (
-  opType: string,
-  inputs: readonly string[],
-  output: string,
-  shape: readonly number[],
-  dtype: string,
-): EmittedNode => ({
-  opType,
-  domain: "",
-  inputs,
-  outputs: [output],
-  shapes: [shape],
-  dtypes: [dtype],
-  attributes: {},
-});
+  nodeOf("Add", [ints(values), ZERO], { name, shape: [values.length], dtype: "int64" });

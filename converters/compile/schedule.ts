@@ -1,56 +1,36 @@
 import { elementCount } from "../dims.ts";
-import type { EmittedNode } from "./graph-builder.ts";
-import type { Knowledge } from "./lookups.ts";
+import type { EmittedNode, GraphValue } from "./graph-builder.ts";
+import { type Knowledge, nodeOf } from "./lookups.ts";
 
-/** Fewest elements of a weight whose update is worth scheduling, and fewest such weights. */
+/** Smallest weight, in elements, whose update is scheduled, and fewest such weights. */
 const [MIN_ELEMENTS, MIN_WEIGHTS] = [2 ** 12, 8];
 
 /**
- * Makes ONNX Runtime update the last layers first, by a last node that depends on one element of each updated
- * weight. ONNX Runtime orders the nodes by a depth-first search from the last node of the graph, which at
- * each node visits first the operand that stands last in the graph: here the last layer's weights, whose
+ * Makes ONNX Runtime update the last layers first, by a final node that depends on one element of each
+ * updated weight. ONNX Runtime orders the nodes by a depth-first search from the last node of the graph,
+ * which visits first the operand that comes last in the graph. Here those are the last layer's weights, whose
  * gradients the backward pass computes first.
  *
  * Without this node, the search may start with a second forward pass, and so at the first layers. Their
- * gradients need those of all later layers, whose filter gradients would wait meanwhile, with all operands in
+ * gradients need those of all later layers, whose filter gradients would have to wait, with all operands in
  * memory.
  * @param updated the graph's outputs for the next step, in the order of the layers
  * @param output name of the sequence of those elements, the graph's first output
  */
 export function lastLayersFirst(
-  updated: readonly { readonly name: string; readonly shape: readonly number[]; readonly dtype: string }[],
+  updated: readonly GraphValue[],
   output: string,
   { ints }: Knowledge,
 ): readonly EmittedNode[] {
-  const node = (
-    opType: string,
-    inputs: readonly string[],
-    to: string,
-    shape: readonly number[],
-  ): EmittedNode => ({
-    opType,
-    domain: "",
-    inputs,
-    outputs: [to],
-    shapes: [shape],
-    dtypes: ["float32"],
-    attributes: {},
-  });
   const large = updated.filter(
     ({ shape, dtype }) => dtype === "float32" && elementCount(shape) >= MIN_ELEMENTS,
   );
-  if (large.length < MIN_WEIGHTS) return [node("SequenceEmpty", [], output, [])];
+  if (large.length < MIN_WEIGHTS) return [nodeOf("SequenceEmpty", [], { name: output, shape: [] })];
   const numbers = large.map(({ name, shape }) => {
     const ones = shape.map(() => 1);
-    return node("Slice", [name, ints(shape.map(() => 0)), ints(ones)], `${name}number`, ones);
+    const inputs = [name, ints(shape.map(() => 0)), ints(ones)];
+    return nodeOf("Slice", inputs, { name: `${name}number`, shape: ones });
   });
-  return [
-    ...numbers,
-    node(
-      "SequenceConstruct",
-      numbers.flatMap(({ outputs }) => outputs),
-      output,
-      [],
-    ),
-  ];
+  const names = numbers.flatMap(({ outputs }) => outputs);
+  return [...numbers, nodeOf("SequenceConstruct", names, { name: output, shape: [] })];
 }

@@ -11,9 +11,9 @@ export interface TensorSpec {
 }
 
 /**
- * One training step as a pure function of tfjs ops, compiled to a graph or run eagerly. `carry` (weights,
- * optimiser state, dual variable) is what the next step starts from, returned under the same keys; `results`
- * (losses, logits) are what the caller reads after each step.
+ * One training step as a pure function of tfjs operators, compiled to a graph or run eagerly. `carry`
+ * (weights, optimiser state, dual variable) is passed from step to step, under the same keys; `results`
+ * (losses, logits) are read by the caller after each step.
  */
 export type StepFunction = (
   carry: Tensors,
@@ -42,7 +42,9 @@ export interface CompiledGraph {
   readonly stop?: string;
   /** Intermediate values (float32 graph outputs) that must be computed in the memory of a carry output. */
   readonly precursors: readonly Precursor[];
-  /** Carry keys whose new value may overwrite the old one: all its readers have run by then. */
+  /**
+   * Carry keys whose new value may overwrite the old one: all nodes that read the old one have run by then.
+   */
   readonly inPlace: readonly string[];
   /** Graph inputs that are the first rows of a batch entry: a view of its memory, not a copy. */
   readonly leadingRows: readonly { readonly name: string; readonly key: string; readonly spec: TensorSpec }[];

@@ -2,13 +2,13 @@ import { elementCount } from "../dims.ts";
 import type { EmittedNode } from "./graph-builder.ts";
 import { alive, type Knowledge, lookups, reshapeNode } from "./lookups.ts";
 
-/** Fewest elements to sum for which other nodes pay, and fewest columns of the matrix they form. */
+/** Smallest sum that pays for additional nodes, in elements, and fewest columns of the matrix they form. */
 const [MIN_ELEMENTS, MIN_COLUMNS] = [2 ** 14, 8];
 
 /**
  * Computes sums over the first axes, such as a bias's gradient, as a matrix product with a row of ones: ONNX
- * Runtime's product reads rows on all threads, its ReduceSum takes several times as long and rounds no
- * better. Sums over inner axes, for each sample say, gain nothing and stay. The sum of a short vector, or of
+ * Runtime's product reads rows on all threads, while its ReduceSum takes several times as long and rounds no
+ * better. Sums over inner axes (for each sample, say) gain nothing and stay. The sum of a short vector, or of
  * the product of two, becomes a dot product.
  */
 export function sums(

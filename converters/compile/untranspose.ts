@@ -1,9 +1,18 @@
 import { elementCount } from "../dims.ts";
 import type { EmittedNode } from "./graph-builder.ts";
 import { isElementwise } from "./layout.ts";
-import { alive, type Knowledge, type Lookups, lookups, makersOf, permOf, reshapeNode } from "./lookups.ts";
+import {
+  alive,
+  type Knowledge,
+  type Lookups,
+  lookups,
+  makersOf,
+  nodeOf,
+  permOf,
+  reshapeNode,
+} from "./lookups.ts";
 
-/** An order of a value's elements: the value reshaped to `view`, its axes then permuted by `perm`. */
+/** An order of a value's elements: the value reshaped to `view`, with its axes then permuted by `perm`. */
 interface Order {
   readonly view: readonly number[];
   readonly perm: readonly number[];
@@ -15,8 +24,8 @@ const inverseOf = (perm: readonly number[]) => perm.map((_, i) => perm.indexOf(i
 
 /**
  * Removes pairs of transpositions around element-wise operators f: T(f(T⁻¹(a), T⁻¹(b))) = f(a, b). Winograd
- * convolutions (kernels/winograd.ts) store pixels first; between them, activations, residual sums and ReLU
- * masks then stay pixels first too, and so do sums over the pixels.
+ * convolutions (kernels/winograd.ts) store pixels first; activations, residual sums and ReLU masks between
+ * them, and sums over pixels, then stay pixels first too.
  * @param nodes in topological order
  * @param graphOutputs names that must stay values of the graph
  */
@@ -39,7 +48,7 @@ export function untranspose(
   let best = now;
   for (const add of crossingsOf(nodes, graphOutputs).slice(0, MOST_CROSSINGS)) {
     const tried = through(add(now.crossings));
-    // Also accept a crossing of no cost: after a residual sum, say, it makes a later one pay.
+    // A crossing without cost is accepted too: it may make a later one pay, after a residual sum, say.
     if (tried.cost <= now.cost) now = tried;
     if (now.cost < best.cost) best = now;
   }
@@ -52,7 +61,7 @@ const TRANSPOSING = 4;
 /** Most crossings that are tried: each rewrites the whole graph once. */
 const MOST_CROSSINGS = 100;
 
-/** Where a Transpose is added because it makes more of them unnecessary elsewhere. */
+/** Where a Transpose is added because it makes others unnecessary. */
 interface Crossings {
   /** Results of element-wise operators that are computed in this order and then transposed back. */
   readonly exits: ReadonlyMap<string, Order>;
@@ -68,7 +77,7 @@ function crossingsOf(
   nodes: readonly EmittedNode[],
   graphOutputs: ReadonlySet<string>,
 ): readonly ((crossings: Crossings) => Crossings)[] {
-  /** The orders in which a value, or what it was computed from, was before a transposition. */
+  /** For each value the orders that it, or what it was computed from, had before a transposition. */
   const made = new Map<string, ReadonlyMap<string, Order>>();
   const ends = new Set<string>();
   const entries: string[] = [];
@@ -122,20 +131,20 @@ function inOrder(
   /** Element type of a value; graph inputs here are floats. */
   const dtypeOf = (name: string): string => maker.get(name)?.dtypes[0] ?? "float32";
 
-  /** Names of values in another order that exist already, by value and order. */
+  /** Names of existing values in another order, by value and order. */
   const known = new Map<string, string>();
   const orders = new Map<string, Order>();
   const result: EmittedNode[] = [];
   const renamed = new Map<string, string>();
 
-  /** Emits the value in the order asked for; undefined if that would take a transposition. */
+  /** Emits the value in the wanted order; undefined if that would need a transposition. */
   type Build = (() => string) | undefined;
   interface Search {
     readonly order: Order;
     readonly key: string;
     /** Whether operands in another order may be transposed. */
     readonly entering: boolean;
-    /** Answers of this search, so that a value with many readers is looked at once. */
+    /** Results of this search, so that a value with many readers is searched once. */
     readonly met: Map<string, Build>;
   }
   const found = (name: string, order: Order, entering = false): Build =>
@@ -202,7 +211,7 @@ function inOrder(
     return output;
   };
 
-  /** An operand that broadcasts along whole axes of the view, in an order that a Reshape alone gives it. */
+  /** An operand that broadcasts along whole axes of the view, put into the order by a Reshape alone. */
   const broadcast = (
     operand: string,
     size: readonly number[],
@@ -291,15 +300,8 @@ function inOrder(
   return alive(result, graphOutputs);
 }
 
-const transposeNode = ([from, to]: readonly [string, string], order: Order, dtype: string): EmittedNode => ({
-  opType: "Transpose",
-  domain: "",
-  inputs: [from],
-  outputs: [to],
-  shapes: [permuted(order)],
-  dtypes: [dtype],
-  attributes: { perm: { ints: order.perm } },
-});
+const transposeNode = ([from, name]: readonly [string, string], order: Order, dtype: string): EmittedNode =>
+  nodeOf("Transpose", [from], { name, shape: permuted(order), dtype }, { perm: { ints: order.perm } });
 
 /**
  * Recognises a reduction over the pixels of a blocked value (layout.ts), reshaped to `view`

@@ -9,7 +9,7 @@ import type { DataType, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor } from "../on
 import { applyEdits, type Edit } from "./edits.ts";
 import { type ElementFormat, formatOf } from "./patch.ts";
 
-/** What happened to the values of one float tensor between two files. */
+/** How the values of a float tensor differ between two files. */
 export interface TensorChange {
   readonly name: string;
   readonly dtype: DataType;
@@ -23,19 +23,18 @@ export interface TensorChange {
 export interface StructureComparison {
   /** Everything but the values of float weights is the same, byte for byte. */
   readonly identicalStructure: boolean;
-  /** One sentence fragment per difference outside the float weights' values. */
+  /** One phrase per difference outside the values of float weights. */
   readonly differences: readonly string[];
   /** In the order of the file. */
   readonly changedTensors: readonly TensorChange[];
 }
 
-/** Which tensors may differ: floats, and the codes of quantised weights. */
+/**
+ * The format of a tensor whose values may differ (floats, codes of quantised weights); undefined for others.
+ */
 type Openness = (site: PayloadSite) => ElementFormat | undefined;
 
-/**
- * Every tensor with a value, those in subgraphs, functions and attributes included, by the exporter's name
- * for it.
- */
+/** All tensors by the exporter's names, including those in subgraphs, functions and attributes. */
 function tensors(graph: OnnxGraph): ReadonlyMap<string, OnnxTensor> {
   const all = initializersOf(graph);
   for (const node of allNodes(graph.nodes)) {
@@ -65,8 +64,8 @@ function comparable(node: OnnxNode, open: ReadonlySet<string>): OnnxNode {
 }
 
 /**
- * The file without float payloads; around varint payloads the length prefixes go too, as they follow the
- * values.
+ * The file without float payloads, and without the length prefixes around varint payloads, which depend on
+ * the values.
  */
 function skeleton(bytes: Uint8Array, sites: readonly PayloadSite[], isOpen: Openness): Uint8Array {
   const cuts = new Map<number, Edit>();
@@ -104,7 +103,7 @@ function maskedSideFiles(
   return files;
 }
 
-/** How two tensors of the same type and shape differ; undefined where every element is the same. */
+/** How two tensors of the same type and shape differ; undefined if all elements are equal. */
 function tensorChange(before: OnnxTensor, after: OnnxTensor): TensorChange | undefined {
   let changedElements = 0;
   let maxAbsChange = 0;
@@ -128,8 +127,8 @@ function tensorChange(before: OnnxTensor, after: OnnxTensor): TensorChange | und
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 /**
- * Is `after` the model `before` with nothing but float weights changed? Named differences come first (graph,
- * tensors); the comparison of all remaining bytes catches what decoding does not see.
+ * Checks that `after` is `before` with only float weights changed. Graphs and tensors are compared first, for
+ * differences with names; then all other bytes, for what decoding does not show.
  */
 export function compareStructure(before: OnnxModel, after: OnnxModel): StructureComparison {
   const differences: string[] = [];

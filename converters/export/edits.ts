@@ -6,7 +6,9 @@ export interface Edit extends Chunk {
   readonly bytes: Uint8Array;
 }
 
-/** Apply edits that may change lengths, and correct every length prefix around them; all other bytes stay. */
+/**
+ * Applies edits that may change lengths, and corrects every length prefix around them; all other bytes stay.
+ */
 export function applyEdits(bytes: Uint8Array, edits: readonly Edit[]): Uint8Array {
   const growth = new Map<number, { prefix: LengthPrefix; delta: number }>();
   const grow = (prefix: LengthPrefix | undefined, delta: number): void => {
@@ -19,8 +21,8 @@ export function applyEdits(bytes: Uint8Array, edits: readonly Edit[]): Uint8Arra
     const delta = edit.bytes.length - (edit.end - edit.start);
     for (let prefix = edit.inside; prefix; prefix = prefix.parent) grow(prefix, delta);
   }
-  // From the last prefix to the first, as an inner one comes after the outer ones: where it gets wider
-  // itself, those grow.
+  // From the last prefix to the first, so that inner ones come before outer ones: an inner prefix that itself
+  // gets longer makes the outer ones grow.
   const all: Edit[] = [...edits];
   for (const { prefix, delta } of [...growth.values()].sort((a, b) => b.prefix.at - a.prefix.at)) {
     if (delta === 0) continue;

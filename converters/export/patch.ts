@@ -7,7 +7,7 @@ import type { DataType, OnnxModel } from "../onnx/model.ts";
 import { encodeSigned, encodeVarint, readerOf } from "../onnx/protobuf.ts";
 import { applyEdits, type Edit } from "./edits.ts";
 
-/** A tensor that was written anew. */
+/** A tensor with new values. */
 export interface ChangedTensor {
   readonly name: string;
   readonly dtype: DataType;
@@ -22,7 +22,7 @@ export interface ChangedTensor {
 export interface PatchResult {
   /** The model file. */
   readonly bytes: Uint8Array;
-  /** External data: path relative to the model's folder → the whole file. Unchanged ones included. */
+  /** External data: path relative to the model's folder → the whole file, also if unchanged. */
   readonly sideFiles: Map<string, Uint8Array>;
   /** Tensors with at least one changed element. */
   readonly changed: readonly ChangedTensor[];
@@ -37,7 +37,7 @@ export interface ElementFormat {
   readonly write: (view: DataView, at: number, value: number) => void;
 }
 
-export const floatFormats: { readonly [type in DataType]?: ElementFormat } = {
+const floatFormats: { readonly [type in DataType]?: ElementFormat } = {
   float32: {
     width: 4,
     read: (view, at) => view.getFloat32(at, true),
@@ -60,8 +60,8 @@ export const floatFormats: { readonly [type in DataType]?: ElementFormat } = {
   },
 };
 
-/** Integer kinds that hold the codes of quantised weights. */
-export const codeFormats: { readonly [type in DataType]?: ElementFormat } = {
+/** Integer types of the codes of quantised weights. */
+const codeFormats: { readonly [type in DataType]?: ElementFormat } = {
   int8: {
     width: 1,
     read: (view, at) => view.getInt8(at),
@@ -89,21 +89,21 @@ export const codeFormats: { readonly [type in DataType]?: ElementFormat } = {
   },
 };
 
-/** Tensors that may be given new values: floats, and integers that are quantised weights. */
+/** The format of a tensor that can be written: a float tensor, or the codes of a quantised weight. */
 export const formatOf = (
   { key, dtype }: PayloadSite,
   quantised: ReadonlyMap<string, unknown>,
 ): ElementFormat | undefined =>
   dtype && (floatFormats[dtype] ?? (quantised.has(key) ? codeFormats[dtype] : undefined));
 
-/** Writes masters one element at a time and counts what changed. */
+/** Writes new values one element at a time and counts what changed. */
 function elementPatcher(name: string, format: ElementFormat, master: Float32Array | Float64Array) {
   const single = master instanceof Float32Array;
   const scratch = new DataView(new ArrayBuffer(8));
   const counts = { elements: 0, bytes: 0 };
   /**
-   * Returns whether the bits changed. A master equal to the old value as float32 keeps all old bits (f64
-   * tails, NaNs).
+   * Returns whether the bits changed. A value equal to the old one as float32 leaves all old bits as they
+   * are, such as the lower bits of a float64 or of a NaN.
    */
   const patch = (view: DataView, at: number, index: number): boolean => {
     const value = master[index]!;
@@ -179,15 +179,15 @@ function refuseShared(sites: readonly PayloadSite[], site: PayloadSite, start: n
 }
 
 /**
- * The model's own bytes with new weights in place of the old, everything else untouched: no decoding and
- * re-encoding. Masters are rounded to the tensor's own type (nearest even), quantised weights to their own
- * scale and zero point; with nothing changed the bytes are identical.
+ * The model's own bytes with new weights, patched in place: nothing else is decoded and re-encoded. Values
+ * are rounded to the tensor's type (nearest even), those of quantised weights to codes of the file's scale
+ * and zero point. Without changes the bytes are identical.
  * @param weights initializer name or Constant output name → float32 values in row-major order, as many as the
- * tensor has
- * @returns new arrays; `model` is left alone
+ *   tensor has
+ * @returns new arrays; `model` is not changed
  * @throws badInput (exit 2) "UNKNOWN_TENSOR", "DUPLICATE_TENSOR", "NOT_A_FLOAT_TENSOR", "WEIGHT_SIZE" or
- * "SHARED_EXTERNAL_DATA"; verificationFailed (exit 4) "WEIGHT_NOT_FINITE" where a finite weight became NaN or
- * infinite
+ *   "SHARED_EXTERNAL_DATA"; verificationFailed (exit 4) "WEIGHT_NOT_FINITE" if a finite weight became NaN or
+ *   infinite
  */
 export function patchModel(model: OnnxModel, weights: ReadonlyMap<string, Float32Array>): PatchResult {
   const sites = payloadSites(model.bytes);

@@ -6,9 +6,9 @@ import { badInput } from "../errors.ts";
 import type { OnnxModel } from "../onnx/model.ts";
 import { type PatchResult, patchModel } from "./patch.ts";
 
-/** How an export treats what is already there. */
+/** How an export treats existing files. */
 export interface ExportOptions {
-  /** Replace files that are already there; default false. */
+  /** Replace existing files; default false. */
   readonly force?: boolean;
 }
 
@@ -34,8 +34,8 @@ const unwritable = (folder: string) =>
   );
 
 /**
- * Puts a folder into the output's folder and takes it away again: to root every folder says that it can be
- * written to.
+ * Checks that the output's folder is writable by creating a folder in it: for root, access() allows every
+ * folder.
  * @throws badInput OUTPUT_FOLDER
  */
 export async function refuseUnwritable(out: string): Promise<void> {
@@ -48,7 +48,7 @@ export async function refuseUnwritable(out: string): Promise<void> {
 }
 
 /**
- * Everything that can be known to be wrong with an output path before any work is done.
+ * Checks an output path before any work is done.
  * @throws badInput OUTPUT_IS_INPUT, OUTPUT_FOLDER, OUTPUT_EXISTS
  */
 export async function refuseBadTarget(model: OnnxModel, out: string, force = false): Promise<void> {
@@ -113,8 +113,8 @@ async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
 }
 
 /**
- * All files or none: each is written beside its target and synced, then renamed in order; a failure undoes
- * the renames.
+ * Writes all files or none: each is written beside its target and synced, then renamed in order. A failure
+ * undoes the renames.
  */
 async function commitFiles(files: readonly (readonly [target: string, bytes: Uint8Array])[]): Promise<void> {
   const mark = randomUUID();
@@ -145,11 +145,11 @@ async function commitFiles(files: readonly (readonly [target: string, bytes: Uin
 }
 
 /**
- * Write the model with new weights to `out`. Every file is complete before it appears under its name; side files come
- * first and the model last. On failure nothing new remains and files that were there before are back.
- * @param weights initializer name or Constant output name → float32 values, row-major, as many as the tensor has
- * @throws badInput (exit 2) "OUTPUT_IS_INPUT", "OUTPUT_EXISTS", "OUTPUT_FOLDER", "OUTPUT_FAILED", "UNKNOWN_TENSOR",
- * "NOT_A_FLOAT_TENSOR" or "WEIGHT_SIZE"; verificationFailed (exit 4) "WEIGHT_NOT_FINITE"
+ * Writes the model with new weights to `out`. Every file is complete before it gets its name; side files come
+ * first and the model last. On failure no new file remains and replaced files are restored.
+ * @param weights initializer name or Constant output name → one float32 value per element, row-major
+ * @throws badInput (exit 2) "OUTPUT_IS_INPUT", "OUTPUT_EXISTS", "OUTPUT_FOLDER", "OUTPUT_FAILED",
+ *   "UNKNOWN_TENSOR", "NOT_A_FLOAT_TENSOR" or "WEIGHT_SIZE"; verificationFailed (exit 4) "WEIGHT_NOT_FINITE"
  */
 export async function exportModel(
   model: OnnxModel,
@@ -163,7 +163,10 @@ export async function exportModel(
   return result;
 }
 
-/** Writes a patched model, see {@link exportModel}. @param model the one it was made from */
+/**
+ * Writes a patched model, see {@link exportModel}.
+ * @param model the model that was patched
+ */
 export async function writeModel(
   model: OnnxModel,
   result: PatchResult,

@@ -1,5 +1,5 @@
 import type { OnnxGraph, OnnxNode, OnnxTensor } from "../onnx/model.ts";
-import { subgraphsOf } from "./subgraphs.ts";
+import { allNodes, initializersOf } from "./subgraphs.ts";
 
 /** The weight that a `Constant` node holds, if it is a float tensor. */
 export function constantTensor(node: OnnxNode): OnnxTensor | undefined {
@@ -15,12 +15,10 @@ export function constantTensor(node: OnnxNode): OnnxTensor | undefined {
 
 /** Initializers of the graph and its subgraphs, and tensors in `Constant` nodes, by name. */
 export function constantsOf(graph: OnnxGraph): Map<string, OnnxTensor> {
-  const found = new Map(graph.initializers);
-  for (const node of graph.nodes) {
+  const found = initializersOf(graph);
+  for (const node of allNodes(graph.nodes)) {
     const value = node.opType === "Constant" && node.domain === "" ? node.attributes["value"] : undefined;
     if (typeof value === "object" && "dtype" in value) found.set(node.outputs[0]!, value);
-    for (const [, inner] of subgraphsOf(node))
-      for (const [name, tensor] of constantsOf(inner)) found.set(name, tensor);
   }
   return found;
 }

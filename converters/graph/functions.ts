@@ -4,7 +4,10 @@ import { firstOutput, functionKey, functionPrefix, isGraph, renameNode } from ".
 
 const DEEPEST = 64;
 
-/** Attributes that refer to one of the function's own get the call's value, or none; subgraphs included. */
+/**
+ * Replaces attributes that refer to an attribute of the function by the value in the call; subgraphs
+ * included.
+ */
 function resolveReferences(
   node: OnnxNode,
   values: Readonly<Record<string, AttributeValue | undefined>>,
@@ -22,13 +25,13 @@ function resolveReferences(
   return { ...rest, attributes };
 }
 
-/** Whether a node is used as it stands, although the file may hold a function body for it. */
+/** Whether a node's operator is implemented, so that a function body for it in the file is not used. */
 export type IsKnown = (node: OnnxNode, opset: number) => boolean;
 
 /**
- * The nodes with every call of a model-local function replaced by its body, but for operators that `isKnown`
- * names: exporters attach bodies to standard operators too.
- * @throws notTrainable FUNCTION_RECURSIVE where functions call each other without end
+ * Replaces every call of a model-local function by the function's body. Calls of operators that `isKnown`
+ * accepts stay: exporters attach bodies to standard operators too.
+ * @throws notTrainable FUNCTION_RECURSIVE if functions call each other without end
  */
 export function inlineFunctions({ graph, functions = [], opsets }: OnnxModel, isKnown: IsKnown): OnnxNode[] {
   if (functions.length === 0) return [...graph.nodes];
@@ -62,7 +65,7 @@ export function inlineFunctions({ graph, functions = [], opsets }: OnnxModel, is
       const actual = node.outputs[i];
       if (!actual) return;
       const inner = body.nodes.find(({ outputs }) => outputs.includes(name));
-      // A constant or an input that is handed out keeps its own name and goes through an Identity.
+      // An output that is a constant or an input keeps its name and is copied by an Identity.
       if (inner && !isConstant(inner)) names.set(name, actual);
     });
     const attributes = { ...body.defaults, ...node.attributes };

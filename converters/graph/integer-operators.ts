@@ -1,13 +1,11 @@
 import type { AttributeValue, OnnxNode } from "../onnx/model.ts";
 import { firstOutput } from "./subgraphs.ts";
 
-/**
- * A value in its quantised form: codes, scale and zero point ("" where there is none, which stands for 0).
- */
+/** Names of a quantised value's codes, scale and zero point; "" for no zero point, which means 0. */
 type Quantised = readonly [codes: string, scale: string, zero: string];
 type Attributes = Readonly<Record<string, AttributeValue>>;
 
-/** Nodes with names below one node's first output. */
+/** Collects nodes whose value names start with the first output of the node they replace. */
 function builder(of: OnnxNode) {
   const nodes: OnnxNode[] = [];
   const add = (
@@ -45,7 +43,7 @@ const triple = (node: OnnxNode, at: number): Quantised => [
   node.inputs[at + 2] ?? "",
 ];
 
-/** One quantised input, one quantised output: (x, its scale, its zero, y's scale, y's zero). */
+/** Inputs x, x's scale and zero point, y's scale and zero point; output y. */
 const unary =
   (opType: string, attributes: (node: OnnxNode) => Attributes = ({ attributes: own }) => own) =>
   (node: OnnxNode): OnnxNode[] => {
@@ -64,8 +62,8 @@ const binary =
   };
 
 /**
- * Codes minus zero point, as float: exact, as the products of 8-bit codes stay below 2^24 in any usual
- * kernel.
+ * Product of codes minus zero point, as floats. Exact in practice: the products of 8-bit codes must sum to
+ * less than 2^24.
  */
 function integerProduct(opType: string) {
   return (node: OnnxNode): OnnxNode[] => {
@@ -80,7 +78,7 @@ function integerProduct(opType: string) {
   };
 }
 
-/** Integer operators as what they stand for: real-valued ones between DequantizeLinear and QuantizeLinear. */
+/** Every integer operator as a float operator between DequantizeLinear and QuantizeLinear. */
 const MEANING: Readonly<Record<string, (node: OnnxNode) => OnnxNode[]>> = {
   QLinearConv: (node) => {
     const { nodes, add, real, quantise } = builder(node);
@@ -132,16 +130,13 @@ const MEANING: Readonly<Record<string, (node: OnnxNode) => OnnxNode[]>> = {
 };
 
 const meaningOf = (node: OnnxNode) => {
-  // A layout that only ONNX Runtime's own optimiser writes.
+  // Channels-last is a layout that only ONNX Runtime's own optimiser writes.
   if (Number(node.attributes["channels_last"] ?? 0) !== 0) return undefined;
   return MEANING[node.domain ? `${node.domain}:${node.opType}` : node.opType];
 };
 
 export const isIntegerOperator = (node: OnnxNode): boolean => meaningOf(node) !== undefined;
 
-/**
- * The nodes with integer operators (QLinearConv, MatMulInteger, …) written out in real numbers: those have
- * gradients.
- */
+/** Replaces integer operators (QLinearConv, MatMulInteger, …) by float operators, which have gradients. */
 export const expandIntegerOperators = (nodes: readonly OnnxNode[]): OnnxNode[] =>
   nodes.flatMap((node) => meaningOf(node)?.(node) ?? [node]);

@@ -1,13 +1,10 @@
 import type { OnnxNode, OnnxTensor } from "../onnx/model.ts";
 import { firstOutput } from "./subgraphs.ts";
 
-/** The name of a weight that ai.onnx.ml keeps in an attribute. */
+/** Name of a weight that an ai.onnx.ml operator holds in an attribute. */
 export const attributeKey = (output: string, attribute: string): string => `${output}/${attribute}`;
 
-/**
- * Linear models of ai.onnx.ml whose weights stand in float attributes: operator → attributes that are
- * weights.
- */
+/** Linear models of ai.onnx.ml, and their float attributes that are weights. */
 export const WEIGHT_ATTRIBUTES: Readonly<Record<string, readonly string[]>> = {
   LinearClassifier: ["coefficients", "intercepts"],
   LinearRegressor: ["coefficients", "intercepts"],
@@ -20,8 +17,8 @@ const squashing: Readonly<Record<string, readonly [string, Readonly<Record<strin
 };
 
 /**
- * A linear classifier or regressor as a product: x·Wᵀ + b, then what its post_transform says. Undefined: not
- * expressible.
+ * A linear classifier or regressor as a product, x·Wᵀ + b, followed by its post_transform; undefined if it
+ * cannot be expressed so.
  */
 function expand(node: OnnxNode): OnnxNode[] | undefined {
   const { coefficients, intercepts, post_transform: post = "NONE", targets } = node.attributes;
@@ -61,7 +58,7 @@ function expand(node: OnnxNode): OnnxNode[] | undefined {
       : [];
   const x = add("Cast", [node.inputs[0]!], name("input"), { to: 1 });
   let logits = add("LinearRegressor", [x, w, ...b], name("logits"), { targets: rows }, "ai.onnx.ml");
-  // One row for two classes: the first class has the opposite score.
+  // With one row for two classes, the first class has the negated score.
   if (isClassifier && rows === 1 && classes === 2) {
     if (post !== "LOGISTIC") return undefined;
     logits = add("Concat", [add("Neg", [logits], name("opposite")), logits], name("both"), { axis: 1 });
@@ -74,6 +71,6 @@ function expand(node: OnnxNode): OnnxNode[] | undefined {
 export const isLinearModel = ({ domain, opType }: OnnxNode): boolean =>
   domain === "ai.onnx.ml" && opType in WEIGHT_ATTRIBUTES;
 
-/** The nodes with the linear models of ai.onnx.ml written out, their weights as `Constant`s. */
+/** Replaces linear models of ai.onnx.ml by nodes with their weights as `Constant`s. */
 export const expandLinearModels = (nodes: readonly OnnxNode[]): OnnxNode[] =>
   nodes.flatMap((node) => (isLinearModel(node) ? (expand(node) ?? [node]) : [node]));

@@ -4,19 +4,17 @@ import { expandIntegerOperators, isIntegerOperator } from "./integer-operators.t
 import { expandLinearModels, isLinearModel } from "./linear-models.ts";
 import { qualifySubgraphs } from "./subgraphs.ts";
 
-/** Operators whose meaning this folder looks at: what is written out below, and what scales are read from. */
+/** Operators that the rewrites below or the search for quantised weights recognise. */
 const isReadHere = (node: OnnxNode): boolean =>
   isIntegerOperator(node) ||
   isLinearModel(node) ||
   (node.domain === "" && (node.opType === "DequantizeLinear" || node.opType === "Mul"));
 
 /**
- * The graph with functions inlined, every name unique, integer operators and linear models written out as
- * real-valued ones. Tensors have the names that payloads.ts gives them, so a weight is found again in the
- * file.
- * @param isKnown operators whose function bodies, where the file has some, are not used; by default those
- *   that
- * quantised weights are recognised by
+ * The graph with functions inlined, all names unique, and integer operators and linear models replaced by
+ * float operators. Weights are named as in payloads.ts, so that they are found again in the file.
+ * @param isKnown operators whose function bodies in the file are not used; by default those that this folder
+ *   recognises
  * @throws notTrainable FUNCTION_RECURSIVE as {@link inlineFunctions}
  */
 export function normalForm(source: OnnxModel, isKnown: IsKnown = isReadHere): OnnxGraph {

@@ -2,19 +2,22 @@ import { badInput } from "../errors.ts";
 import type { OnnxGraph, OnnxNode } from "../onnx/model.ts";
 import { usedValues } from "./subgraphs.ts";
 
+/** The node that makes each value. */
+export const producersOf = (nodes: readonly OnnxNode[]): ReadonlyMap<string, OnnxNode> =>
+  new Map(nodes.flatMap((node) => node.outputs.filter(Boolean).map((output) => [output, node] as const)));
+
 /**
- * The nodes that `targets` need, in an order in which every input is made before it is used.
- * Files whose nodes are not topologically sorted exist and run in ONNX Runtime.
+ * The nodes that `targets` depend on, in topological order. Some files are not sorted, and run in ONNX
+ * Runtime.
  * @param outer values of the surrounding graphs, which a subgraph may use
- * @throws badInput where the graph has a cycle or a value that no node makes
+ * @throws badInput if the graph has a cycle or a value that no node makes
  */
 export function requiredNodes(
   graph: OnnxGraph,
   targets: readonly string[],
   outer: ReadonlySet<string> = new Set(),
 ): OnnxNode[] {
-  const producer = new Map<string, OnnxNode>();
-  for (const node of graph.nodes) for (const output of node.outputs) if (output) producer.set(output, node);
+  const producer = producersOf(graph.nodes);
   const available = new Set([
     ...outer,
     ...graph.initializers.keys(),

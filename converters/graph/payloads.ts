@@ -6,9 +6,12 @@ import { type Field, fields, readerOf } from "../onnx/protobuf.ts";
 import { attributeKey, WEIGHT_ATTRIBUTES } from "./linear-models.ts";
 import { firstOutput, functionPrefix, subgraphPrefix } from "./subgraphs.ts";
 
-/** The length prefix of an enclosing message or packed field; it changes when bytes inside it do. */
+/**
+ * The length prefix of an enclosing message or packed field. It must change if the length of its contents
+ * does.
+ */
 export interface LengthPrefix {
-  /** The prefix itself is `[at, body)`, what it measures `[body, end)`. */
+  /** The prefix is at `[at, body)`; it is the length of `[body, end)`. */
   readonly at: number;
   readonly body: number;
   readonly end: number;
@@ -23,10 +26,9 @@ export interface Chunk {
 }
 
 /**
- * Where one tensor's values lie. "fixed": little-endian elements in `chunks` of the model file, one after the
- * other. "varints": 16-bit patterns or integers as varints in `chunks`. "external": `external` says which
- * bytes of a side file. "sealed": a payload this exporter does not write (strings, element types it does not
- * know).
+ * Where the values of a tensor are stored. "fixed": little-endian elements in `chunks` of the model file, in
+ * order. "varints": 16-bit patterns or integers as varints in `chunks`. "external": bytes of a side file,
+ * given by `external`. "sealed": not writable here (strings, unknown element types).
  */
 export interface PayloadSite {
   /**
@@ -50,14 +52,14 @@ const prefixOf = (field: Field, parent: LengthPrefix | undefined): LengthPrefix 
   parent,
 });
 
-/** A repeated scalar's run: a packed field as a whole, or one unpacked element. */
+/** The bytes of a repeated scalar: a whole packed field, or one unpacked element. */
 const chunkOf = (field: Field, parent: LengthPrefix): Chunk => ({
   start: field.body,
   end: field.end,
   inside: field.wire === 2 ? prefixOf(field, parent) : parent,
 });
 
-/** Which TensorProto field holds the values when raw_data is absent. */
+/** The TensorProto field that holds the values when raw_data is absent. */
 const typedField: { readonly [type in DataType]?: number } = {
   float32: 4,
   float64: 10,
@@ -114,7 +116,7 @@ function entry(bytes: Uint8Array, message: Field): [string, string] {
   return pair;
 }
 
-/** Every payload a node holds: a Constant's value, weights in attributes, and those of its subgraphs. */
+/** Every payload in a node: the value of a Constant, weights in attributes, and payloads in its subgraphs. */
 function nodeSites(bytes: Uint8Array, node: LengthPrefix, prefix: string): PayloadSite[] {
   const outputs: string[] = [];
   let name = "";
@@ -206,7 +208,7 @@ export function payloadSites(bytes: Uint8Array): readonly PayloadSite[] {
   return sites;
 }
 
-/** Names of the tensors that can be given new values: one payload each, in a storage that can be patched. */
+/** Names of the tensors that can be written: they have a single payload, in a writable storage. */
 export function writableTensors(bytes: Uint8Array): ReadonlySet<string> {
   const seen = new Set<string>();
   const twice = new Set<string>();

@@ -1,25 +1,25 @@
-import { elementCount } from "../dims.ts";
+import { elementCount, positiveAxis } from "../dims.ts";
 import { type DataType, isFloatType, type OnnxGraph, type OnnxNode, type OnnxTensor } from "../onnx/model.ts";
 import { constantsOf } from "./constants.ts";
+import { producersOf } from "./order.ts";
 import { allNodes } from "./subgraphs.ts";
 
-/** Integer weights that stand for real ones: (code − zero point) · scale, as DequantizeLinear reads them. */
+/** An integer tensor that holds a quantised weight: (code − zero point) · scale, as in DequantizeLinear. */
 export interface QuantisedWeight {
   readonly tensor: OnnxTensor;
   readonly scale: OnnxTensor;
   readonly zero: OnnxTensor | undefined;
-  /** Axis with one scale per slice; counts only where there is more than one. */
+  /** The axis along which scales differ; irrelevant with a single scale. */
   readonly axis: number;
-  /** The real values, float32. */
+  /** The dequantised values, float32. */
   decode(): Float32Array;
   /**
-   * The codes nearest to the real values (ties to even, saturating); a value that did not change keeps its
-   * code.
+   * The codes nearest to the values (ties to even, saturating); a value equal to the old one keeps its code.
    */
   encode(values: Float32Array): Float64Array;
 }
 
-/** Smallest and largest code of the types that quantised weights are stored in. */
+/** Smallest and largest code of each type of quantised weights. */
 export const WEIGHT_CODES: { readonly [type in DataType]?: readonly [number, number] } = {
   int8: [-128, 127],
   uint8: [0, 255],
@@ -28,7 +28,8 @@ export const WEIGHT_CODES: { readonly [type in DataType]?: readonly [number, num
   int32: [-2147483648, 2147483647],
 };
 
-const roundHalfEven = (x: number): number => {
+/** Rounds to the nearest integer, ties to even. */
+export const roundHalfEven = (x: number): number => {
   const r = Math.round(x);
   return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r;
 };
@@ -42,7 +43,7 @@ function weight(
   const codes = tensor.data as ArrayLike<number>;
   const scales = scale.data as ArrayLike<number>;
   const zeros = zero ? (zero.data as ArrayLike<number>) : undefined;
-  const at = axis < 0 ? axis + tensor.dims.length : axis;
+  const at = positiveAxis(axis, tensor.dims.length);
   const inner = elementCount(tensor.dims.slice(at + 1));
   const slice = (i: number) => (scales.length === 1 ? 0 : Math.floor(i / inner) % (tensor.dims[at] ?? 1));
   const zeroAt = (i: number) => (zeros ? Number(zeros[zeros.length === 1 ? 0 : slice(i)]) : 0);
@@ -63,7 +64,10 @@ function weight(
   };
 }
 
-/** A float constant, or the product of two: the scale of an integer bias is that of x times that of w. */
+/**
+ * A scale: a float constant, or the product of two, as the scale of an integer bias is that of x times that
+ * of w.
+ */
 function scaleOf(
   name: string,
   constants: ReadonlyMap<string, OnnxTensor>,
@@ -82,14 +86,14 @@ function scaleOf(
 }
 
 /**
- * Every integer tensor that only DequantizeLinear reads, always with the same scale and zero point: these are
- * weights, and a changed one is written back with that scale and zero point.
+ * Every integer tensor that only DequantizeLinear reads, always with the same scale and zero point. Such a
+ * tensor is a weight, and its new values are quantised with that scale and zero point.
  * @param graph in its normal form (normal-form.ts), so that names are unique
  */
 export function quantisedWeights(graph: OnnxGraph): Map<string, QuantisedWeight> {
   const constants = constantsOf(graph);
   const nodes = allNodes(graph.nodes);
-  const producers = new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+  const producers = producersOf(nodes);
   const found = new Map<string, QuantisedWeight>();
   const refused = new Set(graph.outputs.map(({ name }) => name));
   for (const node of nodes) {

@@ -3,21 +3,21 @@ import type { AttributeValue, OnnxGraph, OnnxNode, OnnxTensor } from "../onnx/mo
 export const isGraph = (value: AttributeValue | undefined): value is OnnxGraph =>
   typeof value === "object" && "nodes" in value;
 
-/** Names a node where it has no name of its own; unique, as no two nodes make one value. */
+/** Identifies a node, also one without a name: no two nodes make the same value. */
 export const firstOutput = (node: Pick<OnnxNode, "name" | "outputs">): string =>
   node.outputs.find(Boolean) ?? node.name;
 
-/** What stands before every name inside a subgraph; also how the exporter names the tensors there. */
+/** Prefix of every name inside a subgraph; the exporter names the tensors there in the same way. */
 export const subgraphPrefix = (node: string, attribute: string): string => `${node}/${attribute}/`;
 
 export const functionKey = ({ domain, name }: { readonly domain: string; readonly name: string }): string =>
   `${domain}:${name}`;
 
-/** What stands before the name of a `Constant` inside a function: one tensor, however often it is called. */
+/** Prefix of the name of a `Constant` in a function. All calls share the tensor, so it has one name. */
 export const functionPrefix = (of: { readonly domain: string; readonly name: string }): string =>
   `${functionKey(of)}/`;
 
-/** The subgraphs that a node holds, by attribute. */
+/** The subgraphs of a node, by attribute. */
 export function subgraphsOf({ attributes }: OnnxNode): [string, OnnxGraph][] {
   const found: [string, OnnxGraph][] = [];
   for (const key in attributes) {
@@ -28,8 +28,8 @@ export function subgraphsOf({ attributes }: OnnxNode): [string, OnnxGraph][] {
 }
 
 /**
- * A node with other value names; values inside its subgraphs get its first output as a prefix, so all names
- * are unique.
+ * Renames the values of a node. Values inside its subgraphs get its first output as a prefix, so that all
+ * names are unique.
  */
 export function renameNode(node: OnnxNode, names: ReadonlyMap<string, string>): OnnxNode {
   const to = (name: string) => names.get(name) ?? name;
@@ -68,13 +68,13 @@ function renameGraph(graph: OnnxGraph, outer: ReadonlyMap<string, string>, prefi
   };
 }
 
-/** The graph with unique names everywhere: those in a subgraph become `<first output>/<attribute>/<name>`. */
+/** Makes all names unique: a value in a subgraph becomes `<first output>/<attribute>/<name>`. */
 export const qualifySubgraphs = (graph: OnnxGraph): OnnxGraph => ({
   ...graph,
   nodes: graph.nodes.map((node) => renameNode(node, new Map())),
 });
 
-/** Every node, those of subgraphs included. */
+/** The nodes and, recursively, those of their subgraphs. */
 export function allNodes(nodes: readonly OnnxNode[], into: OnnxNode[] = []): OnnxNode[] {
   for (const node of nodes) {
     into.push(node);
@@ -84,7 +84,7 @@ export function allNodes(nodes: readonly OnnxNode[], into: OnnxNode[] = []): Onn
 }
 
 /**
- * Values of the surrounding graph that a node needs: its inputs and what its subgraphs capture. Names must be
+ * Values that a node reads: its inputs, and what its subgraphs take from the surrounding graph. Names must be
  * unique.
  */
 export function usedValues(node: OnnxNode): string[] {

@@ -6,24 +6,22 @@ import { dimsOf, type Inputs, type Value } from "./value.ts";
 /** Shape of every value when the file runs at its own batch size. */
 export type Shapes = ReadonlyMap<string, readonly number[]>;
 
-/**
- * A graph run at another batch size than its shapes are known for: axes that hold the batch grow from `from`
- * to `to`.
- */
+/** A run at another batch size than the known shapes are for: batch axes grow from `from` to `to` samples. */
 export interface Rebatching {
   readonly reference: Shapes;
   readonly from: number;
   readonly to: number;
   /**
-   * The file says `from`: what exporters baked in for it is adapted. A file with a free batch runs as it is.
+   * The file fixes the batch size `from`, so constants that depend on it must be adapted. A file with a free
+   * batch needs no change.
    */
   readonly adapts: boolean;
 }
 
 /**
- * The axis that holds the batch: the one that grew from its reference length in the ratio of the batches and
- * has as many places for every sample. -1 where the shape is that of the reference (no batch in it);
- * undefined where it is neither: then samples are mixed or lost.
+ * The batch axis: the only axis that grew, in the ratio of the batch sizes, to a multiple of the number of
+ * samples. -1 if the shape did not change, so there is no batch in it; undefined for any other change, which
+ * means that samples were mixed or lost.
  */
 export function batchAxis(
   dims: readonly number[],
@@ -38,7 +36,7 @@ export function batchAxis(
   return grown.length === 1 && inRatio ? axis : undefined;
 }
 
-/** The inputs of a node at the new batch size. */
+/** The inputs of a node, adapted to the new batch size. */
 export function adaptInputs(
   node: OnnxNode,
   { rebatch }: OperatorFacts,
@@ -55,7 +53,7 @@ export function adaptInputs(
   return rebatch({ node, inputs, axisOf, own, from, to });
 }
 
-/** Why a node does not treat the samples of a larger batch one by one; undefined where it does. */
+/** Why a node does not treat the samples of a batch independently; undefined if it does. */
 export function mixesSamples(
   node: OnnxNode,
   { mixes, readsShapeOnly }: OperatorFacts,
@@ -87,7 +85,7 @@ export function mixesSamples(
     : undefined;
 }
 
-/** A batch cut into equal pieces along the first axis. */
+/** Cuts a batch into equal pieces along the first axis. */
 export const piecesOf = (
   inputs: Readonly<Record<string, tf.Tensor>>,
   parts: number,

@@ -1,12 +1,12 @@
 import { factsOf, registeredOperators } from "./registry.ts";
 
-/** Domains with operators of their own, in the order in which they are listed. */
+/** Domains with implemented operators, in the order in which they are listed. */
 export const DOMAINS = ["", "ai.onnx.ml", "com.microsoft"] as const;
 
 export interface CatalogueEntry {
   readonly domain: string;
   readonly operator: string;
-  /** Opsets at which an implementation of its own starts. */
+  /** Opsets at which each implementation starts. */
   readonly since: readonly number[];
   readonly gradient: "checked" | "zero";
   readonly note: string;

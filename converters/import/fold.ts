@@ -4,13 +4,13 @@ import type { PlannedNode } from "./run.ts";
 import { type Inputs, toTensor } from "./value.ts";
 
 /**
- * Runs a convolution followed by a BatchNormalization as one convolution. The statistics are frozen, so that
- * with f = scale / √(variance + ε):
+ * Runs a convolution followed by a BatchNormalization as one convolution. The statistics are frozen, so with
+ * f = scale / √(variance + ε):
  *   f · (W ∗ x + b − mean) + bias = (f · W) ∗ x + (bias − f · (mean − b)).
- * W, b, scale and bias stay four parameters: the gradient goes to each through these small products, and the
- * activation between the two nodes is neither computed nor held for the backward pass. Only where that
- * activation has no other use.
- * @param logits a value that must remain
+ * W, b, scale and bias remain four parameters: gradients reach each through these small products. The
+ * activation between the two nodes is neither computed nor stored for the backward pass, so this needs it to
+ * have no other reader.
+ * @param logits a value that must not be removed
  */
 export function foldBatchNormalization<P extends PlannedNode>(plan: readonly P[], logits: string): P[] {
   const uses = new Map<string, number>([[logits, 1]]);

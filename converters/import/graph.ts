@@ -30,7 +30,7 @@ import { dimsOf, host, hostFromOnnx, tensorTypeOf, toTensor, type Value } from "
 const TRAINING =
   /Grad(_\d+)?$|Grad_dX$|^(SGD|Adam|Adagrad|Momentum|Gradient|YieldOp|InPlaceAccumulator(V2)?|LambOptimizer|AdamOptimizer|SGDOptimizer(V2)?|AdamWOptimizer)$/;
 
-/** @throws notTrainable TRAINING_GRAPH where a file already holds a backward pass */
+/** @throws notTrainable TRAINING_GRAPH if the file already contains a backward pass */
 function refuseTrainingGraph({ graph }: OnnxModel): void {
   const node = allNodes(graph.nodes).find(({ opType }) => TRAINING.test(opType));
   if (node)
@@ -40,7 +40,7 @@ function refuseTrainingGraph({ graph }: OnnxModel): void {
     );
 }
 
-/** The codes that a real-valued master rounds to, differentiated straight through. */
+/** Quantises a float weight to its codes, with the straight-through gradient. */
 const codesOf = (master: tf.Tensor, { scale, zero, tensor, axis }: QuantisedWeight): Value =>
   QuantizeLinear(
     [master, hostFromOnnx(scale), zero ? hostFromOnnx(zero) : host(tensor.dtype, [], [0])],
@@ -52,7 +52,7 @@ const codesOf = (master: tf.Tensor, { scale, zero, tensor, axis }: QuantisedWeig
     },
   );
 
-/** @throws notTrainable LOGITS_NOT_CLASSES where more than one axis besides the batch is wide */
+/** @throws notTrainable LOGITS_NOT_CLASSES if more than one axis besides the batch is longer than 1 */
 export function requireClasses(shape: readonly number[], name: string): void {
   if (shape.filter((d, i) => i > 0 && d !== 1).length > 1)
     throw notTrainable(
@@ -70,7 +70,10 @@ function asClasses(logits: tf.Tensor, name: string): tf.Tensor {
   return tf.reshape(logits, [rows, logits.size / rows]);
 }
 
-/** What holds of a graph wherever it is cut: logits, inputs, weights, and which of them are trained. */
+/**
+ * The properties of a graph that do not depend on where it is cut: logits, inputs, weights and which are
+ * trained.
+ */
 function factsOf(source: OnnxModel, options: ImportOptions) {
   refuseTrainingGraph(source);
   const graph = normalizeGraph(source);
@@ -98,7 +101,7 @@ function factsOf(source: OnnxModel, options: ImportOptions) {
   const ranks = new Map(parameters.map(({ name, dims }) => [name, dims.length]));
   return {
     ...{ source, graph, head, quantised, parameters, trainable, ranks, needed, inputs, inputsOf, fixedBatch },
-    // Operators that only ONNX Runtime runs, where the graph begins with some.
+    // Set if the graph begins with operators that only ONNX Runtime can run.
     prefix: after && cut,
   };
 }
@@ -106,7 +109,7 @@ type Facts = ReturnType<typeof factsOf>;
 
 /**
  * Imports an ONNX file as a trainable tfjs graph.
- * @param withoutValues how shapes are found; importer.ts takes the compiler's tensors for it
+ * @param withoutValues runs a function on tensors without values; importer.ts passes the compiler's
  * @throws notTrainable (exit 3) naming node, operator and reason; badInput (exit 2) for a damaged graph
  */
 export function importGraph(
@@ -118,7 +121,7 @@ export function importGraph(
   return trainableGraph(facts, facts.prefix, withoutValues);
 }
 
-/** The graph after a prefix whose values ONNX Runtime computes; undefined: the whole graph. */
+/** The trainable graph after a prefix that ONNX Runtime computes; without a prefix, the whole graph. */
 function trainableGraph(
   facts: Facts,
   prefix: Omit<Prefix, "fixed"> | undefined,
@@ -135,15 +138,15 @@ function trainableGraph(
     (name) => trainable.has(name),
     new Set(frontier),
   );
-  // A subgraph may use what stands between a convolution and its BatchNormalization.
+  // A subgraph may read the value between a convolution and its BatchNormalization.
   const plan = unfolded.nodes.some(({ subgraphs }) => subgraphs)
     ? unfolded
     : { ...unfolded, nodes: foldBatchNormalization(unfolded.nodes, head.logits) };
   const stepInputs = prefix
     ? [...inputsOf(nodes), ...frontier.map((name) => ({ name, dtype: undefined, dims: undefined }))]
     : inputs;
-  // Autodiff refuses a weight without a gradient, such as those of a branch that is not taken: they get a
-  // gradient of 0.
+  // Autodiff fails for a weight that the loss does not depend on, such as one in a branch not taken. Such
+  // weights get a gradient of 0.
   const direct = new Set(nodes.flatMap((node) => node.inputs));
   const conditional = [...trainable].filter((name) => !direct.has(name));
 
@@ -259,7 +262,7 @@ function trainableGraph(
   return model;
 }
 
-/** The weights after a prefix; undefined where none of them is trained. */
+/** The weights after a prefix; undefined if none of them is trained. */
 function weightsAfter(
   { rest, fixed }: Prefix,
   select: (among: readonly OnnxNode[], fixed: ReadonlyMap<string, string>) => Parameter[],
@@ -272,13 +275,13 @@ function weightsAfter(
   }
 }
 
-/** The batch size baked into the first input that has dimensions. */
+/** The fixed batch size of the first input that has dimensions. */
 function fixedBatchOf(inputs: TrainableModel["inputs"]): number | undefined {
   const first = inputs.find(({ dims }) => dims !== undefined && dims.length > 0);
   return typeof first?.dims?.[0] === "number" ? first.dims[0] : undefined;
 }
 
-/** Shapes of the inputs for `rows` samples; undefined where a dimension besides the batch is open. */
+/** Types of the inputs for `rows` samples; undefined if a dimension besides the batch is open. */
 function inputSpecs(
   inputs: TrainableModel["inputs"],
   fixedBatch: number | undefined,
@@ -299,13 +302,13 @@ const splitFor = (size: number, because: string, reference?: Shapes) => ({
   reference,
 });
 
-/** Runs the graph for inputs of these types, computing nothing. */
+/** Runs the graph for inputs of these types without computing anything. */
 type DryRun = (batch: Readonly<Record<string, TensorType>>, options: RunOptions) => void;
 
 /**
- * Runs the graph dry at `rows` samples and at twice that: every value must hold the batch in one axis or not
- * at all, and no node may mix samples.
- * @returns the shapes at `rows` samples, and why samples are not treated one by one, where they are not
+ * Finds shapes at `rows` samples and at twice as many. Every value must have the batch in one axis or not at
+ * all, and no node may mix samples.
+ * @returns the shapes at `rows` samples and, if samples depend on each other, why
  */
 function runTwice(
   rows: number,
@@ -329,7 +332,7 @@ function runTwice(
   return { reference };
 }
 
-/** Can a graph with a fixed batch be run at another? */
+/** Decides whether a graph with a fixed batch size can run at another. */
 function chooseBatching(
   fixedBatch: number | undefined,
   specs: (rows: number) => Record<string, TensorType> | undefined,

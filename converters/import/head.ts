@@ -1,4 +1,5 @@
 import { notTrainable } from "../errors.ts";
+import { producersOf } from "../graph/order.ts";
 import { isFloatType, type OnnxGraph, type OnnxNode } from "../onnx/model.ts";
 import type { Head } from "./model.ts";
 import type { Tail } from "./operator.ts";
@@ -6,20 +7,15 @@ import { decidesWithoutWeights } from "./parameters.ts";
 import { factsOf } from "./registry.ts";
 
 /**
- * What a node does at the end of a graph. ZipMap makes maps, not tensors, and is therefore no operator here.
+ * What a node does between logits and output. ZipMap is listed here because its outputs are maps, not
+ * tensors, so it is no operator of the importer.
  */
 const tailOf = (node: OnnxNode): Tail | undefined =>
   node.opType === "ZipMap" ? "probabilities" : factsOf(node)?.tail;
 
 type Producers = ReadonlyMap<string, OnnxNode>;
 
-export function producersOf(graph: OnnxGraph): Producers {
-  const producers = new Map<string, OnnxNode>();
-  for (const node of graph.nodes) for (const output of node.outputs) if (output) producers.set(output, node);
-  return producers;
-}
-
-/** Goes from a graph output back over the tail (Softmax, ArgMax, ZipMap …) to the logits. */
+/** Goes back from a graph output over Softmax, ArgMax, ZipMap … to the logits. */
 function tapBeforeTail(
   graph: OnnxGraph,
   producers: Producers,
@@ -39,11 +35,10 @@ function tapBeforeTail(
     if (tail === "transparent") {
       if (logits === node.outputs[0]) logits = value;
     } else if (tail !== "rearranges") {
-      // The first tail node met from the end decides what the output holds; ArgMax over Softmax still gives
-      // labels.
+      // The node nearest to the output decides what the output holds: ArgMax after Softmax gives labels.
       if (kind === "logits") kind = tail;
       logits = value;
-      // Before one squashing there is no second one.
+      // There is at most one Softmax or Sigmoid between logits and output.
       if (tail !== "labels" && node.opType !== "ZipMap") break;
     }
   }
@@ -51,7 +46,7 @@ function tapBeforeTail(
   return { logits, output, outputKind: kind, ...(isMap ? { isMap } : {}) };
 }
 
-/** For an integer output: what the nearest ArgMax or TopK before it compares are the logits. */
+/** For an integer output: the logits are what the nearest ArgMax or TopK before it compares. */
 function tapOfIntegers(graph: OnnxGraph, producers: Producers, output: string): Head | undefined {
   const seen = new Set<string>();
   const queue = [output];
@@ -67,7 +62,7 @@ function tapOfIntegers(graph: OnnxGraph, producers: Producers, output: string): 
   return undefined;
 }
 
-// Prefer the output that says most: logits, then probabilities, then bare labels.
+// Outputs by preference: logits, then probabilities, then bare labels.
 const RANK: readonly Head["outputKind"][] = [
   "logits",
   "log-probabilities",
@@ -77,11 +72,11 @@ const RANK: readonly Head["outputKind"][] = [
 ];
 
 /**
- * Every value that could be the logits, one head each: the one whose output says most. In the order of the
- * outputs.
+ * Every value that could be the logits, in the order of the outputs. If several outputs lead to one value,
+ * the output with the most information is taken.
  */
 export function headCandidates(graph: OnnxGraph): Head[] {
-  const producers = producersOf(graph);
+  const producers = producersOf(graph.nodes);
   const best = new Map<string, Head>();
   const rank = (head: Head & { readonly isMap?: boolean }) =>
     head.isMap ? RANK.length : RANK.indexOf(head.outputKind);
@@ -89,7 +84,7 @@ export function headCandidates(graph: OnnxGraph): Head[] {
     let head: (Head & { readonly isMap?: boolean }) | undefined = tapBeforeTail(graph, producers, name);
     const isInteger = dtype !== undefined && !isFloatType(dtype);
     if (head.outputKind === "logits" && isInteger) head = tapOfIntegers(graph, producers, name);
-    // An output that no node makes is an input or a constant handed through.
+    // An output that no node makes is an input or a constant.
     if (!head || !producers.has(head.logits)) continue;
     const known = best.get(head.logits);
     if (!known || rank(head) < rank(known)) best.set(head.logits, head);
@@ -98,16 +93,15 @@ export function headCandidates(graph: OnnxGraph): Head[] {
 }
 
 /**
- * Finds the logits: the value before a trailing Softmax/LogSoftmax/Sigmoid/ArgMax/ZipMap, or the output
+ * Finds the logits: the value before a final Softmax, LogSoftmax, Sigmoid, ArgMax or ZipMap, or the output
  * itself.
  * @throws notTrainable LOGITS_AMBIGUOUS with the candidates, LOGITS_UNKNOWN for a name that is no value of
- *   the
- * graph, LOGITS_NOT_FOUND where no output holds floats
+ *   the graph, LOGITS_NOT_FOUND if no output holds floats
  */
 export function findHead(graph: OnnxGraph, wanted: string | undefined): Head {
   const candidates = headCandidates(graph);
   if (wanted !== undefined) {
-    const producers = producersOf(graph);
+    const producers = producersOf(graph.nodes);
     if (!producers.has(wanted))
       throw notTrainable(
         "LOGITS_UNKNOWN",
@@ -115,7 +109,8 @@ export function findHead(graph: OnnxGraph, wanted: string | undefined): Head {
       );
     const found = candidates.find((h) => h.logits === wanted);
     if (found) return found.output === wanted ? { ...found, outputKind: "logits" } : found;
-    // The user decides: an output is taken as it is, any other value as the logits of the first head.
+    // The user's choice is taken: an output as it is, any other value as the logits of the first candidate's
+    // output.
     if (graph.outputs.some(({ name }) => name === wanted))
       return { logits: wanted, output: wanted, outputKind: "logits" };
     const [first] = candidates;

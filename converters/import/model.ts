@@ -8,8 +8,8 @@ export interface TensorType {
 }
 
 /**
- * Calls a function with tensors of these types that hold no values; it may use tfjs on them, but not read
- * them.
+ * Calls a function with tensors of these types that hold no values; it may apply tfjs operators but not read
+ * values.
  */
 export type CallWithoutValues = (
   use: (tensors: Readonly<Record<string, tf.Tensor>>) => void,
@@ -22,14 +22,14 @@ export interface Parameter {
   readonly name: string;
   readonly dims: readonly number[];
   readonly dtype: DataType;
-  /** float32 master copy, row-major. */
+  /** The values as float32, row-major; the copy that training changes. */
   readonly data: Float32Array;
   readonly trainable: boolean;
   /** Why it is frozen; undefined when trainable. */
   readonly frozenBecause: string | undefined;
 }
 
-/** Where the logits are, and what the graph does to them before its output. */
+/** The logits, the output they lead to, and what that output holds. */
 export interface Head {
   /** Value name of the logits, [batch, classes]. */
   readonly logits: string;
@@ -39,9 +39,9 @@ export interface Head {
 }
 
 /**
- * How many samples go through the graph at once. "free": any number. "rebatched": the file says `size`, and
- * the graph was adapted to any number. "split": the graph works on `size` samples only, so a batch is cut
- * into pieces of that size.
+ * How many samples the graph takes. "free": any number. "rebatched": the file fixes `size`, but the graph was
+ * adapted to any number. "split": the graph works on `size` samples only, so a batch is cut into pieces of
+ * that size.
  */
 export type Batching =
   | { readonly kind: "free" }
@@ -53,22 +53,22 @@ export interface TrainableModel {
   readonly source: OnnxModel;
   /** Every float weight, trainable and frozen, in file order. */
   readonly parameters: readonly Parameter[];
-  /** The file's inputs on the way to the logits: what data is loaded for. */
+  /** The inputs of the file that the logits depend on, and that data is loaded for. */
   readonly inputs: readonly OnnxValueInfo[];
   /**
-   * What `apply` takes: the same; or, where the graph begins with operators that only ONNX Runtime knows or
-   * was cut at its first trained weights, the outputs of that beginning instead of its inputs.
+   * The inputs of `apply`: the same, unless the graph is cut. A graph is cut after operators that only ONNX
+   * Runtime knows, or before the first trained weights; the values at the cut then replace the inputs.
    */
   readonly stepInputs: readonly OnnxValueInfo[];
   /** The values among `stepInputs` that ONNX Runtime computes from the file once, before training. */
   readonly frontier: readonly string[];
-  /** The batch size baked into the inputs; undefined if free. */
+  /** The fixed batch size of the inputs; undefined if it is free. */
   readonly fixedBatch: number | undefined;
   readonly batching: Batching;
   readonly head: Head;
   /**
-   * Pure function of tfjs ops: differentiable, runs on any tfjs backend, also the tracing one.
-   * @param parameters trainable weights by name (the frozen ones stand inside)
+   * Pure function of tfjs operators: differentiable, and runs on any tfjs backend, also the compiler's.
+   * @param parameters trainable weights by name; frozen ones are part of the graph
    * @param inputs `stepInputs` by name, batch first
    * @returns logits [batch, classes]
    */
@@ -77,23 +77,23 @@ export interface TrainableModel {
     inputs: Readonly<Record<string, tf.Tensor>>,
   ): tf.Tensor;
   /**
-   * As `apply`, but in the graph's own shape, which need not be that of classes (images, boxes, embeddings).
+   * As `apply`, but in the graph's own shape, which need not be [batch, classes] (images, boxes, embeddings).
    */
   forward(
     parameters: Readonly<Record<string, tf.Tensor>>,
     inputs: Readonly<Record<string, tf.Tensor>>,
   ): tf.Tensor;
-  /** Shape of every value for inputs of these shapes; nothing is computed. */
+  /** Shape of every value for inputs of these shapes; computes nothing. */
   shapes(inputs: Readonly<Record<string, readonly number[]>>): ReadonlyMap<string, readonly number[]>;
   /**
    * Why the logits of one sample depend on the other samples of its batch (a softmax along the batch, say);
-   * undefined where they do not: then some rows of a batch can be computed without the rest.
-   * @param inputs what `apply` takes, for some batch
+   * undefined if they do not, so that rows of a batch can be computed separately.
+   * @param inputs types of the inputs of `apply`, for some batch size
    */
   mixes(inputs: Readonly<Record<string, TensorType>>): string | undefined;
   /**
-   * The same model with its graph cut where its trained weights begin: `frontier` are then the values before
-   * them. Itself where nothing stands before them, or where the batch is fixed.
+   * The same model, cut before its trained weights: `frontier` then holds the values at the cut. Returns
+   * itself if there is nothing before them, or the batch is fixed.
    */
   cutAtWeights(): TrainableModel;
 }
@@ -104,6 +104,6 @@ export interface ImportOptions {
   readonly train?: readonly string[];
   /** Globs over parameter names; never train these. */
   readonly freeze?: readonly string[];
-  /** Value name of the logits, where they cannot be found or are ambiguous. */
+  /** Value name of the logits, if they cannot be found or are ambiguous. */
   readonly logits?: string;
 }

@@ -1,14 +1,14 @@
 import type { DataType, OnnxGraph, OnnxNode } from "../onnx/model.ts";
 import { factsOf } from "./registry.ts";
 
-/** Integer types that flow as 32 bits, and their ONNX numbers. */
+/** Integer types that are computed as int32, and their ONNX numbers. */
 const NARROW: ReadonlyMap<DataType, number> = new Map([
   ["uint8", 2],
   ["int8", 3],
   ["uint16", 4],
   ["int16", 5],
 ]);
-/** Element types of the values that are narrow integers, as far as their origin tells. */
+/** Element types of the narrow integer values, as far as they can be told. */
 function narrowTypes({ inputs, initializers, nodes }: OnnxGraph): Map<string, number> {
   const types = new Map<string, number>();
   const note = (name: string, code: number | undefined) => {
@@ -16,7 +16,7 @@ function narrowTypes({ inputs, initializers, nodes }: OnnxGraph): Map<string, nu
   };
   for (const { name, dtype } of [...inputs, ...initializers.values()]) note(name, dtype && NARROW.get(dtype));
   const codes = new Set(NARROW.values());
-  // The nodes of some files are in no order: looked through until nothing more is found.
+  // Some files are not topologically sorted, so this repeats until nothing new is found.
   for (let known = -1; known < types.size; ) {
     known = types.size;
     for (const node of nodes) {
@@ -29,9 +29,7 @@ function narrowTypes({ inputs, initializers, nodes }: OnnxGraph): Map<string, nu
   return types;
 }
 
-/**
- * The nodes with arithmetic on 8- and 16-bit integers followed by a Cast to that type, which wraps around.
- */
+/** Adds a Cast to the original type after arithmetic on 8- and 16-bit integers, so that it wraps around. */
 export function wrapNarrow(graph: OnnxGraph): OnnxNode[] {
   const types = narrowTypes(graph);
   return graph.nodes.flatMap((node) => {

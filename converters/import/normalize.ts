@@ -4,8 +4,8 @@ import { wrapNarrow } from "./narrow.ts";
 import { findOperator } from "./registry.ts";
 
 /**
- * The graph that is trained: the normal form, operators known here not inlined, narrow integers kept in their
- * range.
+ * The graph that is imported: the normal form, with implemented operators not inlined and narrow integers
+ * wrapped to their range.
  */
 export function normalizeGraph(source: OnnxModel): OnnxGraph {
   const graph = normalForm(source, (node, opset) => findOperator(node, opset) !== undefined);

@@ -6,28 +6,33 @@ import { isFloatType, type OnnxNode, type OnnxTensor } from "../onnx/model.ts";
 import type { ImportOptions, Parameter } from "./model.ts";
 import { factsOf } from "./registry.ts";
 
-/** Whether a node computes with the values of an input. */
+/** Whether a node computes with the values of an input, not only with its shape. */
 function readsValues(node: OnnxNode, index: number): boolean {
   const facts = factsOf(node);
   return !facts?.readsShapeOnly && !facts?.ignores?.(node.attributes).includes(index);
 }
 
-/** What selecting weights has to know of the file besides its graph. */
+/** What the selection of weights needs besides the graph. */
 export interface WeightFacts {
-  /** Integer tensors that stand for real weights. */
+  /** Integer tensors that hold quantised weights. */
   readonly quantised?: ReadonlyMap<string, QuantisedWeight>;
-  /** Whether the exporter can put new values in the place of this tensor's. */
+  /** Whether the exporter can write new values for this tensor. */
   readonly isWritable?: (name: string) => boolean;
-  /** Tensors that must stay as they are, and why. */
+  /** Tensors that must not change, and why. */
   readonly fixed?: ReadonlyMap<string, string>;
 }
 
 const toFloat32 = (tensor: OnnxTensor): Float32Array =>
   tensor.data instanceof Float32Array ? tensor.data : Float32Array.from(tensor.data as ArrayLike<number>);
 
-/** Longer vectors next to a shape are tables (position embeddings), not arithmetic. */
+/**
+ * Most elements of a constant in shape arithmetic; longer vectors are tables, such as position embeddings.
+ */
 const ARITHMETIC = 16;
-/** Values computed from shapes and a few constants alone; nodes in order of computation. */
+/**
+ * Values that are computed from shapes and small constants alone.
+ * @param nodes in topological order
+ */
 function shapeArithmetic(nodes: readonly OnnxNode[], tensors: ReadonlyMap<string, OnnxTensor>): Set<string> {
   const found = new Set<string>();
   const isSmall = (name: string) =>
@@ -44,10 +49,9 @@ function shapeArithmetic(nodes: readonly OnnxNode[], tensors: ReadonlyMap<string
 }
 
 /**
- * Every float weight among the required nodes, with the decision whether it is trained.
- * By default: not statistics, scales and bounds; not single numbers next to an element-wise operator (they
- * are constants of the architecture, such as 1/√d); not what is combined with the raw model input
- * (preprocessing).
+ * Every float weight of the nodes, and whether it is trained. Frozen by default: statistics, scales and
+ * bounds; single numbers in element-wise operators, which are constants of the architecture, such as 1/√d;
+ * and what is combined with the raw model input (preprocessing).
  * @throws notTrainable NO_WEIGHTS / GLOB_MATCHES_NOTHING
  */
 export function selectParameters(
@@ -129,7 +133,7 @@ export function selectParameters(
   return parameters;
 }
 
-/** Why a model that decides by trees or support vectors cannot be trained; undefined for others. */
+/** Why a model of trees or support vectors cannot be trained; undefined for others. */
 export function decidesWithoutWeights(nodes: readonly OnnxNode[]): string | undefined {
   const ensemble = nodes.find(({ opType }) => /^(TreeEnsemble|SVM)/.test(opType));
   if (!ensemble) return undefined;
@@ -137,7 +141,7 @@ export function decidesWithoutWeights(nodes: readonly OnnxNode[]): string | unde
   return `${ensemble.opType} "${ensemble.name || ensemble.outputs[0]}" decides by ${by}, which no gradient can move; unlearning works on models with trained weights.`;
 }
 
-/** The true reason, as a sentence. */
+/** The reason why no weight is trained, as a sentence. */
 function whyNoWeights(nodes: readonly OnnxNode[], parameters: readonly Parameter[]): string {
   const without = decidesWithoutWeights(nodes);
   if (without) return without;

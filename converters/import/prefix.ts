@@ -4,23 +4,24 @@ import type { OnnxGraph, OnnxNode } from "../onnx/model.ts";
 import { describeNode, findOperator } from "./registry.ts";
 
 /**
- * The beginning of a graph that no training changes: ONNX Runtime computes its outputs once per sample,
- * before training.
+ * The beginning of a graph, which training does not change: ONNX Runtime computes its outputs once per
+ * sample, before training.
  */
 export interface Prefix {
-  /** Its outputs that the rest of the graph uses; it takes them as inputs. */
+  /** Outputs of the prefix that the rest of the graph takes as inputs. */
   readonly frontier: readonly string[];
   /** The nodes after the frontier, in order. */
   readonly rest: readonly OnnxNode[];
   /**
-   * Tensors that the prefix uses: they stay as they are, or what was computed before training would be stale.
+   * Tensors that the prefix uses, and why they are frozen: if they changed, the values computed before
+   * training would be wrong.
    */
   readonly fixed: ReadonlyMap<string, string>;
 }
 
 /**
- * Cuts a graph after the operators that are unknown here; undefined without any, or where nothing follows
- * them.
+ * Cuts a graph after the operators that are not implemented here; undefined if there are none, or nothing
+ * follows.
  */
 export function findPrefix(
   graph: OnnxGraph,
@@ -44,8 +45,8 @@ export function findPrefix(
 }
 
 /**
- * Cuts a graph where its trained weights begin; undefined where no weight matrix stands before them, so that
- * there is nothing to save.
+ * Cuts a graph before its first trained weights; undefined if no weight matrix comes before them, as a cut
+ * would then save no work.
  * @param weights ranks of the float weights by name
  */
 export function findFrozenPrefix(

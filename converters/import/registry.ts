@@ -31,7 +31,7 @@ interface Variant {
   readonly run: Operator;
 }
 
-/** Every capitalised export of a file of operators is one; without facts it does not compile. */
+/** Every capitalised export of a family module must be an operator; one without facts does not compile. */
 type Family<M> = { readonly [Name in keyof M]: Name extends Capitalize<Name & string> ? Operator : unknown };
 const family = <M extends Family<M>>(operators: M): object => operators;
 
@@ -87,7 +87,7 @@ export const describeNode = (node: OnnxNode, opset: number) =>
 
 type Named = Pick<OnnxNode, "domain" | "opType">;
 
-/** Newest registered variant not newer than the opset; undefined where there is none. */
+/** The newest variant not newer than the opset; undefined if there is none. */
 export function findOperator(node: Named, opset: number): Operator | undefined {
   return domains[node.domain === "ai.onnx" ? "" : node.domain]
     ?.get(node.opType)
@@ -95,14 +95,15 @@ export function findOperator(node: Named, opset: number): Operator | undefined {
 }
 
 /**
- * Facts of the newest variant, for what does not depend on the opset; undefined for an operator unknown here.
+ * Facts of the newest variant, for questions that do not depend on the opset; undefined for an unknown
+ * operator.
  */
 export const factsOf = (node: Named): OperatorFacts | undefined =>
   findOperator(node, Number.POSITIVE_INFINITY)?.facts;
 
 const RANDOM = /^(Bernoulli|Multinomial|RandomNormal|RandomNormalLike|RandomUniform|RandomUniformLike)$/;
 const TEXT = /^(StringConcat|StringNormalizer|StringSplit|RegexFullMatch|LabelEncoder)$/;
-/** Why an operator will stay unknown, where there is more to say than that it is. */
+/** Why an operator is not implemented, if there is a reason to state. */
 function unknownBecause({ opType }: OnnxNode): string {
   if (RANDOM.test(opType))
     return "this operator draws random numbers, so that no two runs of the file could be compared";
@@ -110,7 +111,7 @@ function unknownBecause({ opType }: OnnxNode): string {
   return "this operator is not supported";
 }
 
-/** Like findOperator, but refuses an unknown operator with its name, node, domain and opset. */
+/** Like findOperator, but throws for an unknown operator, naming it with node, domain and opset. */
 export function getOperator(node: OnnxNode, opset: number): Operator {
   const operator = findOperator(node, opset);
   if (!operator)
@@ -122,7 +123,7 @@ export function getOperator(node: OnnxNode, opset: number): Operator {
   return operator;
 }
 
-/** Names of all registered operators of a domain, with the opsets at which a variant starts. */
+/** All operators of a domain, with the opsets at which their variants start. */
 export const registeredOperators = (domain = ""): ReadonlyMap<string, readonly number[]> =>
   new Map(
     [...(domains[domain] ?? [])].map(([name, variants]) => [

@@ -15,7 +15,7 @@ export interface PlannedNode {
   readonly subgraphs?: Readonly<Record<string, Plan>>;
 }
 
-/** A graph ready to be run: its nodes in order, its constants decoded. */
+/** A graph ready to run: its nodes in order, its constants decoded. */
 export interface Plan {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -23,17 +23,18 @@ export interface Plan {
   readonly constants: ReadonlyMap<string, Value>;
 }
 
-/** What happens while one batch goes through a graph. */
+/** Options of a run of a graph. */
 export interface RunOptions {
   readonly rebatching?: Rebatching;
-  /** Called with every value made; while shapes are recorded. */
+  /** Called with every value made, to record shapes. */
   readonly onValue?: (name: string, value: Value) => void;
-  /** Called where a node of a re-batched graph mixes samples. */
+  /** Called if a node of a re-batched graph mixes samples. */
   readonly onMixing?: (where: string, why: string) => void;
 }
 
 /**
- * Plans the nodes that `outputs` need. What `isGiven` names arrives from outside: trained weights.
+ * Plans the nodes that `outputs` depend on.
+ * @param isGiven names of values that the caller provides: the trained weights
  * @throws notTrainable OPERATOR_UNKNOWN naming operator, node, domain and opset
  */
 export function planGraph(
@@ -43,7 +44,7 @@ export function planGraph(
   isGiven: (name: string) => boolean,
   outer: ReadonlySet<string> = new Set(),
 ): Plan {
-  // What a subgraph may use; gathered only where there is one.
+  // Values that a subgraph may use; collected only if there is a subgraph.
   let visible: ReadonlySet<string> | undefined;
   const visibleInside = () => {
     visible ??= new Set([
@@ -85,7 +86,7 @@ export function planGraph(
   return { inputs: graph.inputs.map(({ name }) => name), outputs, nodes, constants };
 }
 
-/** Runs one operator; what goes wrong inside becomes a sentence with the node's name. */
+/** Runs one operator; an error inside it becomes a message with the node's name. */
 export function runNode(
   planned: PlannedNode,
   values: ReadonlyMap<string, Value>,
@@ -140,7 +141,7 @@ function runSubgraph(
   return plan.outputs.map((name) => values.get(name)!);
 }
 
-/** Runs the nodes in order; `values` gains what they make. */
+/** Runs the nodes in order and adds their outputs to `values`. */
 export function runGraph(plan: Plan, values: Map<string, Value>, options: RunOptions = {}): void {
   for (const planned of plan.nodes) {
     const outputs = runNode(planned, values, options);

@@ -4,8 +4,8 @@ import { type DataType, isFloatType, type OnnxNode, type OnnxTensor } from "../o
 import { tf } from "../tf.ts";
 
 /**
- * A value known while the graph is imported: shapes, axes, int64 arithmetic, small float constants.
- * Computed on the host so that Shape→Gather→Concat→Reshape subgraphs never reach tfjs.
+ * A value known while the graph is imported: shapes, axes, int64 arithmetic, small float constants. Computed
+ * on the host, so that Shape→Gather→Concat→Reshape subgraphs never reach tfjs.
  * `array` is row-major and contiguous; bool is 0/1; int64 is exact up to 2^53.
  */
 export interface HostTensor {
@@ -15,22 +15,22 @@ export interface HostTensor {
 }
 
 /**
- * The three lanes: floats and data-dependent integers/booleans as tf.Tensor (float32, int32, bool), the rest
- * on the host.
+ * A value of the graph. Floats, and integers and booleans that depend on data, are tf.Tensor (float32, int32,
+ * bool); all else is a host value.
  */
 export type Value = tf.Tensor | HostTensor;
 
 /** Inputs of a node; `undefined` for an omitted optional one. */
 export type Inputs = readonly (Value | undefined)[];
 
-/** What an operator may know besides inputs and attributes. */
+/** What an operator is passed besides inputs and attributes. */
 export interface OperatorContext {
   readonly node: OnnxNode;
   /** Version of the node's domain. */
   readonly opset: number;
-  /** Names the node for an error message: `Conv "layer1.0/conv" (domain ai.onnx, opset 13)`. */
+  /** Names the node in an error message: `Conv "layer1.0/conv" (ai.onnx, opset 13)`. */
   readonly where: string;
-  /** Runs one of the node's subgraphs (If, Loop, Scan) on values for its inputs. */
+  /** Runs one of the node's subgraphs (If, Loop, Scan) with these inputs. */
   readonly subgraph?: (attribute: string, inputs: readonly Value[]) => Value[];
 }
 
@@ -43,7 +43,7 @@ export function host(dtype: DataType, dims: readonly number[], data: ArrayLike<n
 
 export { isFloatType };
 
-/** The tfjs element type that carries an ONNX one (int64 is converted to int32 at the border). */
+/** The tfjs type for an ONNX type; int64 becomes int32. */
 export const tensorTypeOf = (dtype: DataType): "float32" | "int32" | "bool" =>
   isFloatType(dtype) ? "float32" : dtype === "bool" ? "bool" : "int32";
 
@@ -51,7 +51,7 @@ export const dimsOf = (value: Value): number[] => (isHost(value) ? [...value.arr
 
 const clampToInt32 = (v: number) => Math.max(-2147483648, Math.min(2147483647, Math.trunc(v)));
 
-/** Moves a value to the tensor lane; a tensor passes unchanged. */
+/** Converts a host value to a tensor; a tensor is returned unchanged. */
 export function toTensor(value: Value): tf.Tensor {
   if (!isHost(value)) return value;
   const dtype = tensorTypeOf(value.dtype);
@@ -65,7 +65,10 @@ export function toTensor(value: Value): tf.Tensor {
   return tf.tensor(typed, [...value.array.shape], dtype);
 }
 
-/** The numbers of a host value; refuses a data-dependent tensor, naming the node and the operand. */
+/**
+ * The numbers of a host value.
+ * @throws notTrainable OPERAND_MISSING or, for a tensor, OPERAND_NOT_CONSTANT, naming node and operand
+ */
 export function toNumbers(value: Value | undefined, operand: string, context: OperatorContext): number[] {
   if (value === undefined)
     throw notTrainable("OPERAND_MISSING", `${context.where}: input "${operand}" is required but missing.`);
@@ -77,7 +80,7 @@ export function toNumbers(value: Value | undefined, operand: string, context: Op
   return Array.from(value.array.data);
 }
 
-/** Moves a decoded ONNX tensor to the host lane. */
+/** Converts a decoded ONNX tensor to a host value. */
 export function hostFromOnnx(tensor: OnnxTensor): HostTensor {
   const data = tensor.data as ArrayLike<number | bigint>;
   const numbers = new Float64Array(data.length);

@@ -26,7 +26,7 @@ type IntegerKernel =
   | "OnnxIntegerPow"
   | (`Onnx${"Bitwise" | "Shift"}${string}` & KernelName);
 
-/** A kernel on int32, exact where tfjs goes through float32. Integers have no gradient by nature. */
+/** A kernel on int32, exact where tfjs computes in float32. Integers have no gradient. */
 const integer = (name: IntegerKernel, f: (x: number, y: number) => number): Binary => {
   const kernel = defineKernel({
     name,

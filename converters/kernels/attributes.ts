@@ -61,8 +61,9 @@ export interface TopKAttributes {
 }
 
 /**
- * The attributes of every kernel that we add to tfjs. A kernel missing here cannot be defined (custom.ts),
- * and one that stands here does not compile without a lowering to ONNX (converters/compile/kernels/index.ts).
+ * The attributes of every kernel that we add to tfjs. A kernel that is not listed cannot be defined
+ * (custom.ts); a listed one does not compile without a lowering to ONNX
+ * (converters/compile/kernels/index.ts).
  */
 export interface KernelAttributes {
   OnnxAbs: None;

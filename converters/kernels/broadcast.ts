@@ -45,7 +45,7 @@ export function mapPairs(a: Operand, b: Operand, f: (x: number, y: number) => nu
   return out;
 }
 
-/** Undoes broadcasting: the sum of x over what `shape` was stretched along. */
+/** The gradient of broadcasting: sums x over the axes along which `shape` was broadcast. */
 export function sumTo(x: tf.Tensor, shape: readonly number[]): tf.Tensor {
   const lead = x.rank - shape.length;
   const axes = x.shape

@@ -51,7 +51,7 @@ function ungrouped(x: tf.Tensor, shape: readonly number[]): tf.Tensor {
 const tapWeights = (w: tf.Tensor, index: number, group: number): tf.Tensor => {
   const [o, c] = w.shape as [number, number];
   const flat = tf.reshape(w, [o, c, w.size / (o * c)]);
-  return tf.reshape(slice(flat, [0, 0, index], [o, c, 1], [1, 1, 1]), [group, o / group, c]);
+  return tf.reshape(slice(flat, [0, 0, index], [o, c, 1]), [group, o / group, c]);
 };
 
 const paddedSpatial = (a: ConvAttributes) => {
@@ -105,12 +105,7 @@ const inputGradKernel: Kernel<ConvAttributes> = defineKernel({
       })
       .reduce((p, q) => tf.add(p, q));
     const rank = a.kernel.length;
-    return slice(
-      total,
-      [0, 0, ...a.pads.slice(0, rank)],
-      a.inputShape,
-      a.inputShape.map(() => 1),
-    );
+    return slice(total, [0, 0, ...a.pads.slice(0, rank)], a.inputShape);
   },
   native: ([dy, w], a) => nativeInputGrad(dy!, w!, a),
   gradient: (ddx, [dy, w], _y, a) => [

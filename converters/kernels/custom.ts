@@ -3,8 +3,8 @@ import type { KernelAttributes, KernelName } from "./attributes.ts";
 import "./piecewise.ts";
 
 /**
- * tfjs backends on which the composed implementation is registered, and whether `native` is tried first: not
- * on the JavaScript backend, which is the reference.
+ * The eager tfjs backends, and whether `native` is tried first on them: not on the JavaScript backend, which
+ * is the reference.
  */
 const EAGER_BACKENDS = { cpu: false, tensorflow: true } as const;
 
@@ -12,13 +12,13 @@ const EAGER_BACKENDS = { cpu: false, tensorflow: true } as const;
 export type Kernel<Attributes> = (inputs: readonly tf.Tensor[], attributes: Attributes) => tf.Tensor;
 
 /**
- * Defines a kernel with ONNX semantics that tfjs lacks. The composed implementation runs on any eager tfjs
- * backend; for the compiler's backend, converters/compile/kernels holds a lowering to ONNX nodes.
- * @param composed the kernel in tfjs ops; runs inside tf.tidy, unrecorded by the autodiff
- * @param native the same by a compiled kernel of the backend; undefined for attributes that it does not
- * support
- * @param gradient cotangent of each input, built of kernels and tfjs ops that are themselves traceable;
- *   `undefined` marks an input without gradient
+ * Defines a kernel with ONNX semantics that tfjs lacks. `composed` runs on every eager tfjs backend; for the
+ * compiler, converters/compile/kernels has a lowering to ONNX nodes.
+ * @param composed the kernel in tfjs operators; runs inside tf.tidy, not recorded by the autodiff
+ * @param native the same by a compiled kernel of the backend; returns undefined for attributes that it does
+ *   not support
+ * @param gradient cotangent of each input, in kernels and tfjs operators that can be compiled; `undefined`
+ *   marks an input without gradient
  */
 export function defineKernel<Name extends KernelName>(spec: {
   readonly name: Name;

@@ -1,5 +1,6 @@
-import { elementCount } from "../dims.ts";
+import { elementCount, sameDims } from "../dims.ts";
 import { tf } from "../tf.ts";
+import { sumTo } from "./broadcast.ts";
 import { defineKernel, type Kernel } from "./custom.ts";
 
 /** Indices along one axis that a slice takes. */
@@ -36,12 +37,12 @@ const sliceGradKernel = defineKernel({
   },
 });
 
-/** ONNX Slice with resolved starts, output shape and steps (negative ones too). */
+/** ONNX Slice with resolved starts, output shape and steps (negative ones too; 1 by default). */
 export function slice(
   x: tf.Tensor,
   begin: readonly number[],
   shape: readonly number[],
-  stride: readonly number[],
+  stride: readonly number[] = begin.map(() => 1),
 ): tf.Tensor {
   if (begin.every((b, i) => b === 0 && stride[i] === 1 && shape[i] === x.shape[i])) return x;
   return sliceKernel([x], { begin, shape, stride, source: x.shape });
@@ -100,19 +101,11 @@ const expandKernel = defineKernel({
     const y = tf.mul(x!.dtype === "bool" ? tf.cast(lifted, "int32") : lifted, ones);
     return x!.dtype === "bool" ? tf.cast(y, "bool") : y;
   },
-  gradient: (dy, [x], _y, { shape }) => [
-    () => {
-      const lead = shape.length - x!.rank;
-      const axes = shape
-        .map((_, i) => i)
-        .filter((i) => i < lead || (x!.shape[i - lead] === 1 && shape[i] !== 1));
-      return tf.reshape(axes.length ? tf.sum(dy, axes) : dy, x!.shape);
-    },
-  ],
+  gradient: (dy, [x]) => [() => sumTo(dy, x!.shape)],
 });
 /** ONNX Expand: broadcasting as an operator. */
 export const expand = (x: tf.Tensor, shape: readonly number[]): tf.Tensor =>
-  x.rank === shape.length && x.shape.every((d, i) => d === shape[i]) ? x : expandKernel([x], { shape });
+  sameDims(x.shape, shape) ? x : expandKernel([x], { shape });
 
 const whereKernel: Kernel<object> = defineKernel({
   name: "OnnxWhere",

@@ -1,9 +1,9 @@
 import { tf } from "../tf.ts";
 import { type ConvAttributes, outputSpatial } from "./window.ts";
 
-// Convolutions by tfjs's own kernels, for a backend on which they are compiled code. They are channels-last
-// with two spatial axes. TensorFlow's gradients take no explicit padding and no dilation: the input is padded
-// first, and dilated convolutions are left to the composed implementation (conv.ts).
+// Convolutions by tfjs's own kernels, on a backend that has them as compiled code. They are channels-last
+// with two spatial axes. As TensorFlow's gradients take neither explicit padding nor dilation, the input is
+// padded first, and dilated convolutions use the composed implementation (conv.ts).
 
 const FORM = { pad: "valid", dataFormat: "NHWC", dilations: [1, 1] } as const;
 
@@ -22,8 +22,8 @@ const DEPTHWISE = {
 const isDepthwise = ({ group, filterShape }: ConvAttributes) => group > 1 && filterShape[1] === 1;
 
 /**
- * Whether tfjs has this convolution: ungrouped, or depthwise with equal strides; not dilated; and of the
- * output size that its pads give.
+ * Whether tfjs has this convolution: ungrouped, or depthwise with equal strides; not dilated; with the output
+ * size that follows from its pads.
  */
 function isNative(a: ConvAttributes): boolean {
   const [spatial, windows] = [a.inputShape.slice(2), a.outputShape.slice(2)];

@@ -22,7 +22,7 @@ const inverseKernel = defineKernel({
     },
   ],
 });
-/** 1 / √(variance + ε), biased variance, normalised axes kept with length 1. */
+/** 1 / √(variance + ε), biased variance; the normalised axes have length 1. */
 export const inverseDeviation = (x: tf.Tensor, axis: number, epsilon: number): tf.Tensor =>
   inverseKernel([x], { axis, epsilon });
 

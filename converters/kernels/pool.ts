@@ -1,4 +1,4 @@
-import { elementCount } from "../dims.ts";
+import { elementCount, LARGEST_FLOAT32 } from "../dims.ts";
 import { tf } from "../tf.ts";
 import type { PoolAttributes } from "./attributes.ts";
 import { padSpatial, scatter, tapOf } from "./conv.ts";
@@ -6,13 +6,11 @@ import { defineKernel } from "./custom.ts";
 import { slice } from "./movement.ts";
 import { taps } from "./window.ts";
 
-const LOWEST = -3.4028234663852886e38;
-
-/** Adds dy of each window at the first element that holds its maximum, as ONNX Runtime's indices do. */
+/** Adds dy of each window at its first maximum, as ONNX Runtime's indices do. */
 const maxGradKernel = defineKernel({
   name: "OnnxMaxPoolGrad",
   composed: ([x, y, dy], a) => {
-    const padded = padSpatial(x!, a.pads, LOWEST);
+    const padded = padSpatial(x!, a.pads, -LARGEST_FLOAT32);
     const spatial = a.outputShape.slice(2);
     let open = tf.onesLike(y!);
     const total = taps(a)
@@ -22,19 +20,14 @@ const maxGradKernel = defineKernel({
         return scatter(tf.mul(hit, dy!), offset, padded.shape, a.strides);
       })
       .reduce((p, q) => tf.add(p, q));
-    return slice(
-      total,
-      [0, 0, ...a.pads.slice(0, spatial.length)],
-      a.inputShape,
-      a.inputShape.map(() => 1),
-    );
+    return slice(total, [0, 0, ...a.pads.slice(0, spatial.length)], a.inputShape);
   },
 });
 
 const maxKernel = defineKernel({
   name: "OnnxMaxPool",
   composed: ([x], a) => {
-    const padded = padSpatial(x!, a.pads, LOWEST);
+    const padded = padSpatial(x!, a.pads, -LARGEST_FLOAT32);
     return taps(a)
       .map((offset) => tapOf(padded, offset, a.outputShape.slice(2), a.strides))
       .reduce((p, q) => tf.maximum(p, q));
@@ -109,12 +102,7 @@ const sumGradKernel = defineKernel({
     const total = taps(a)
       .map((offset) => scatter(dy!, offset, whole, a.strides))
       .reduce((p, q) => tf.add(p, q));
-    return slice(
-      total,
-      [0, 0, ...a.pads.slice(0, rank)],
-      a.inputShape,
-      a.inputShape.map(() => 1),
-    );
+    return slice(total, [0, 0, ...a.pads.slice(0, rank)], a.inputShape);
   },
 });
 
@@ -122,5 +110,5 @@ const sumGradKernel = defineKernel({
 export const maxPool = (x: tf.Tensor, a: PoolAttributes): tf.Tensor => maxKernel([x], a);
 /** Window sums on [N, C, spatial…]. */
 export const sumPool = (x: tf.Tensor, a: PoolAttributes): tf.Tensor => sumKernel([x], a);
-/** Where the maxima of `maxPool` came from. */
+/** Indices of the maxima of `maxPool`. */
 export const maxPoolIndices = (x: tf.Tensor, a: PoolAttributes): tf.Tensor => maxIndicesKernel([x], a);

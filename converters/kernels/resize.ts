@@ -24,10 +24,13 @@ export interface ResizeAxis {
 
 const f = Math.fround;
 
-/** Input coordinate of an output index. In float32, for ties of "nearest" depend on the rounding. */
+/**
+ * Input coordinate of an output index. Rounded to float32 as in ONNX Runtime, as ties of "nearest" depend on
+ * it.
+ */
 function source(at: number, { scale, input, output, start, end }: ResizeAxis, mode: string): number {
   const s = f(scale);
-  // ONNX Runtime leaves an axis of scale 1 alone, whatever the region of interest.
+  // ONNX Runtime does not change an axis of scale 1, whatever the region of interest.
   if (s === 1) return at;
   const half = f(f(f(at + 0.5) / s) - 0.5);
   switch (mode) {
@@ -60,7 +63,7 @@ function nearestIndex(x: number, mode: string, scale: number): number {
       return Math.ceil(x);
     case "round_prefer_ceil":
       return Math.floor(x + 0.5);
-    // Before opset 11 there was no choice: up takes the floor, down the ceiling.
+    // Before opset 11 there was no choice: enlarging took the floor, shrinking the ceiling.
     case "simple":
       return scale < 1 ? Math.ceil(x) : Math.floor(x);
     default:
@@ -116,7 +119,7 @@ function axisWeights(plan: ResizeAxis, o: ResizeOptions): AxisWeights {
   return { matrix, inside };
 }
 
-/** The whole factor k where output i copies input ⌊i / k⌋. */
+/** The integer factor k if output i copies input ⌊i / k⌋; else undefined. */
 function repetition({ matrix }: AxisWeights, { input, output }: ResizeAxis): number | undefined {
   if (output % input !== 0) return undefined;
   const k = output / input;
@@ -126,7 +129,7 @@ function repetition({ matrix }: AxisWeights, { input, output }: ResizeAxis): num
 
 /**
  * ONNX Resize. Interpolation is linear in x and separable: one matrix [output, input] per axis, computed on
- * the host. tfjs derives the gradient, the transposed matrices.
+ * the host. tfjs differentiates the matrix products.
  */
 export function resize(x: tf.Tensor, axes: readonly ResizeAxis[], options: ResizeOptions): tf.Tensor {
   let y = x;

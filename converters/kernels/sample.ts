@@ -15,7 +15,7 @@ interface Tap {
   readonly weight: tf.Tensor | undefined;
 }
 
-/** ONNX fixes Keys' parameter for GridSample. */
+/** Parameter of Keys' kernel, which ONNX fixes for GridSample. */
 const CUBIC = -0.75;
 
 /** Keys' kernel for a distance d in [0,1] and in [1,2]. */
@@ -30,7 +30,7 @@ const near = (d: tf.Tensor) => polynomial(d, [CUBIC + 2, -(CUBIC + 3), 0, 1]);
 const far = (d: tf.Tensor) => polynomial(d, [CUBIC, -5 * CUBIC, 8 * CUBIC, -4 * CUBIC]);
 
 /**
- * Maps indices into [0, length − 1] as the padding asks; with padding "zeros" the caller masks the weight.
+ * Maps indices into [0, length − 1] as the padding mode says; for "zeros" the caller sets the weight to 0.
  */
 function inside(place: tf.Tensor, length: number, { padding, alignCorners }: SampleOptions): tf.Tensor {
   let p = place;

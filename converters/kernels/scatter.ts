@@ -21,7 +21,9 @@ const sumAt = (like: tf.Tensor, indices: tf.Tensor, updates: tf.Tensor) =>
   scatterKernel([tf.zeros(like.shape), indices, updates], { reduction: "add" });
 const as = (condition: tf.Tensor) => tf.cast(condition, "float32");
 
-/** dy/dx of each factor of a product is the product of the others: exact also where factors are zero. */
+/**
+ * Gradient of a product: each factor gets the product of the others, computed so that zero factors are exact.
+ */
 function productGradients(dy: tf.Tensor, data: tf.Tensor, indices: tf.Tensor, updates: tf.Tensor) {
   const isZero = (x: tf.Tensor) => as(tf.equal(x, tf.scalar(0)));
   const nonzero = (x: tf.Tensor) => tf.add(x, isZero(x));
@@ -36,7 +38,7 @@ function productGradients(dy: tf.Tensor, data: tf.Tensor, indices: tf.Tensor, up
   ] as const;
 }
 
-/** The cotangent goes in equal parts to everything that holds the extremum. */
+/** The gradient is shared equally by all elements that equal the extremum. */
 function extremumGradients(
   dy: tf.Tensor,
   data: tf.Tensor,
@@ -51,7 +53,7 @@ function extremumGradients(
 }
 
 /**
- * data [M, I] with rows of updates [K, I] put in, or combined, at indices [K] (0 ≤ index < M).
+ * Writes rows of updates [K, I] into data [M, I] at indices [K] (0 ≤ index < M), or combines them.
  * The compiler lowers it to ScatterElements: ONNX Runtime's ScatterND(add) loses updates on equal indices.
  */
 const scatterKernel: Kernel<ScatterAttributes> = defineKernel({
@@ -125,7 +127,7 @@ const topKKernel = defineKernel({
   gradient: () => [undefined],
 });
 /**
- * int32 indices of the k largest or smallest values. Without gradient: the caller gathers the values by them.
+ * int32 indices of the k largest or smallest values. No gradient: the caller gathers the values with them.
  */
 export const topKIndices = (x: tf.Tensor, attributes: TopKAttributes): tf.Tensor =>
   topKKernel([x], attributes);

@@ -52,13 +52,13 @@ export function outputSpatial(spatial: readonly number[], w: Window, ceil = fals
     const rank = spatial.length;
     const room = size + w.pads[i]! + w.pads[rank + i]! - (w.kernel[i]! - 1) * w.dilations[i]! - 1;
     let count = (ceil ? Math.ceil : Math.floor)(room / w.strides[i]!) + 1;
-    // A window that would start in the end padding does not count.
+    // A window that would start in the end padding is not counted.
     if (ceil && (count - 1) * w.strides[i]! >= size + w.pads[i]!) count--;
     return count;
   });
 }
 
-/** Every tap of the kernel as its offsets in the padded input, first axis slowest. */
+/** Every tap of the kernel as its offset in the padded input, first axis slowest. */
 export function taps({ kernel, dilations }: Window): number[][] {
   let offsets: number[][] = [[]];
   kernel.forEach((k, i) => {

@@ -5,7 +5,7 @@ import { fromBfloat16Bits, fromFloat16Bits, smallFloats } from "./floats.ts";
 import type { DataType, TensorData } from "./model.ts";
 
 /**
- * TensorProto.DataType → our name; index is ONNX's number.
+ * TensorProto.DataType → name; the index is ONNX's number.
  * https://onnx.ai/onnx/repo-docs/IR.html#tensor-element-types
  */
 const dataTypes: readonly (DataType | undefined)[] = [
@@ -35,12 +35,10 @@ const dataTypes: readonly (DataType | undefined)[] = [
   "float4e2m1",
 ];
 
-/** The name of ONNX's element type number; undefined for 0 and for numbers newer than this program. */
+/** The name of an element type; undefined for 0 and for numbers newer than this program. */
 export const dataTypeName = (number: number): DataType | undefined => dataTypes[number];
 
-/**
- * A 64-bit integer as protobufjs hands it out: a Long object, or a number where the `long` package is absent.
- */
+/** A 64-bit integer as protobufjs decodes it: a Long object, or a number if the `long` package is absent. */
 type Int64 = number | { toNumber(): number; low: number; high: number };
 
 /** Beyond 2^53 the last bits are lost. */
@@ -49,7 +47,7 @@ export const toNumber = (value: Int64): number => (typeof value === "number" ? v
 const toBigInt = (value: Int64): bigint =>
   typeof value === "number" ? BigInt(value) : (BigInt(value.high | 0) << 32n) | BigInt(value.low >>> 0);
 
-/** A copy: wider views are aligned, and writing to it leaves the file's bytes alone. */
+/** A copy, as wider typed arrays need alignment, and writing to it must not change the file's bytes. */
 const ownBuffer = (raw: Uint8Array): ArrayBuffer => new Uint8Array(raw).buffer;
 
 /** Two four-bit elements a byte, the first in the low half. */
@@ -61,7 +59,7 @@ const signedNibble = (code: number): number => (code << 28) >> 28;
 interface Codec {
   /** Bits per element in raw_data. */
   readonly bits: number;
-  /** Which typed field holds it when there is no raw_data. */
+  /** The typed field that holds the values when raw_data is absent. */
   readonly field: "floatData" | "doubleData" | "int32Data" | "int64Data" | "uint64Data";
   /** Entries of the typed field per element: 2 for complex, 0.5 for four-bit kinds. */
   readonly entries: number;
@@ -166,11 +164,11 @@ export const rawByteLength = (dtype: Exclude<DataType, "string">, elements: numb
   Math.ceil((codecs[dtype].bits * elements) / 8);
 
 /**
- * Decode a tensor's payload. Complex kinds come out interleaved (real, imaginary), so twice as long as the
- * dims say.
- * @param raw the bytes of raw_data or of the external file; undefined where the typed fields hold the values
+ * Decodes a tensor's payload. Complex values are interleaved (real, imaginary), so the result is twice as
+ * long as the dims say.
+ * @param raw the bytes of raw_data or of the external file; undefined if the typed fields hold the values
  * @param where how an error names the tensor, such as `initializer "w" of model.onnx`
- * @throws badInput "TENSOR_SIZE" where payload and dims disagree
+ * @throws badInput "TENSOR_SIZE" if payload and dims disagree
  */
 export function decodePayload(
   proto: onnx.ITensorProto,

@@ -2,7 +2,9 @@ import { readFileSync, realpathSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { badInput, notTrainable } from "../errors.ts";
 
-/** Where a tensor's payload is outside the model file. `length` undefined: as much as the tensor needs. */
+/**
+ * Where a tensor's payload is outside the model file. `length` undefined: as many bytes as the tensor needs.
+ */
 export interface ExternalLocation {
   /** Path relative to the model's folder, as the model spells it. */
   readonly location: string;
@@ -40,8 +42,8 @@ export function externalLocation(
 }
 
 /**
- * A file's bytes, without the copy that `new Uint8Array(buffer)` would make; plain, because subarray and
- * slice of a Buffer differ.
+ * Reads a file as a plain Uint8Array, since subarray and slice of a Buffer behave differently; no copy is
+ * made.
  */
 export function readBytes(path: string): Uint8Array {
   const { buffer, byteOffset, length } = readFileSync(path);
@@ -54,10 +56,10 @@ const escapes = (folder: string, path: string): boolean => {
 };
 
 /**
- * The whole side file a tensor points to.
- * @param modelPath the model file's own path; undefined for a model read from memory
- * @throws badInput "EXTERNAL_DATA" where the path leaves the model's folder, notTrainable
- * "EXTERNAL_DATA_MISSING" where it cannot be read
+ * Reads the side file of a tensor.
+ * @param modelPath path of the model file; undefined for a model read from memory
+ * @throws badInput "EXTERNAL_DATA" if the path leaves the model's folder, notTrainable
+ *   "EXTERNAL_DATA_MISSING" if it cannot be read
  */
 export function readSideFile(modelPath: string | undefined, location: string, where: string): Uint8Array {
   if (modelPath === undefined) {

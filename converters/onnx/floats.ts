@@ -39,8 +39,8 @@ export function fromBfloat16Bits(bits: number): number {
 }
 
 /**
- * What the special codes mean. "ieee": all-ones exponent is infinity or NaN. "fn": only all-ones is NaN.
- * "fnuz": only "negative zero" is NaN. "finite": every code is a number.
+ * How the special codes are read. "ieee": an all-ones exponent is infinity or NaN. "fn": only all ones is
+ * NaN. "fnuz": only the code of −0 is NaN. "finite": every code is a number.
  */
 type Specials = "ieee" | "fn" | "fnuz" | "finite";
 

@@ -67,7 +67,7 @@ export type AttributeValue =
 export interface OnnxNode {
   readonly name: string;
   readonly opType: string;
-  /** "" stands for ai.onnx. */
+  /** "" means ai.onnx. */
   readonly domain: string;
   /** "" marks an omitted optional input. */
   readonly inputs: readonly string[];
@@ -76,11 +76,11 @@ export interface OnnxNode {
   readonly attributes: Readonly<Record<string, AttributeValue>>;
   /** In a function body: attribute → the function's attribute that it takes its value from. */
   readonly references?: Readonly<Record<string, string>>;
-  /** Version of the node's domain where it differs from the model's: nodes that came out of a function. */
+  /** Opset of the node's domain if it differs from the model's: for nodes from a function body. */
   readonly opset?: number;
 }
 
-/** A model-local function: a node of its domain and name stands for its body. */
+/** A model-local function: a node with its domain and name is a call of it. */
 export interface OnnxFunction {
   readonly domain: string;
   readonly name: string;
@@ -97,7 +97,8 @@ export interface OnnxValueInfo {
   readonly name: string;
   readonly dtype: DataType | undefined;
   /**
-   * number = fixed, string = symbolic, undefined = unknown; the whole list undefined where no shape is given.
+   * A number is a fixed dimension, a string a symbolic one, undefined an unknown one. The list is undefined
+   * if the file states no shape.
    */
   readonly dims: readonly (number | string | undefined)[] | undefined;
 }
@@ -112,7 +113,7 @@ export interface OnnxGraph {
   readonly outputs: readonly OnnxValueInfo[];
 }
 
-/** A decoded ONNX file beside its original bytes, which the exporter patches. */
+/** A decoded ONNX file together with its original bytes, which the exporter patches. */
 export interface OnnxModel {
   /** Where it was read from; undefined for bytes in memory. */
   readonly path: string | undefined;

@@ -16,7 +16,7 @@ import type {
 import { onnx } from "./proto.ts";
 import { fields } from "./protobuf.ts";
 
-/** What the decoding of one model shares: its path, and each side file read once. */
+/** Shared by the decoding of one model: its path, and the side files, each read once. */
 interface Context {
   readonly path: string | undefined;
   /** How an error names the model. */
@@ -39,17 +39,14 @@ const modelFields: ReadonlyMap<number, number> = new Map([
   [25, 2],
 ]);
 
-/** protobufjs keeps defaults on the prototype, so only fields present in the file are the message's own. */
+/** protobufjs keeps defaults on the prototype: only fields that the file contains are own properties. */
 const has = (message: object, field: string): boolean => Object.hasOwn(message, field);
 
 function notOnnx(label: string): OnnxUnlearnError {
   return badInput("NOT_ONNX", `${label} is not an ONNX model; give a .onnx file.`);
 }
 
-/**
- * Why bytes that protobufjs could not decode are no model: cut short, damaged inside, or something else
- * altogether.
- */
+/** Why protobufjs could not decode the bytes: they are cut short, damaged, or no ONNX model at all. */
 function decodeFailure(bytes: Uint8Array, label: string): OnnxUnlearnError {
   const first = bytes[0]!;
   if (modelFields.get(first >>> 3) !== (first & 7)) return notOnnx(label);
@@ -138,7 +135,7 @@ function decodeTensor(proto: Onnx.ITensorProto, context: Context, what: string):
   return { name: proto.name ?? "", dtype, dims, data: decodePayload(proto, dtype, dims, raw, where) };
 }
 
-/** Zeros with the listed values put in; indices are linear ([NNZ]) or by coordinate ([NNZ, rank]). */
+/** A sparse tensor as a dense one; indices are linear ([NNZ]) or coordinates ([NNZ, rank]). */
 function decodeSparse(proto: Onnx.ISparseTensorProto, context: Context, what: string): OnnxTensor {
   const where = `${what} of ${context.label}`;
   const bad = (why: string) =>
@@ -168,7 +165,9 @@ function decodeSparse(proto: Onnx.ISparseTensorProto, context: Context, what: st
   return { name: values.name, dtype: values.dtype, dims, data: dense };
 }
 
-/** Files older than IR version 3 may leave `type` out: then the one field that is present decides. */
+/**
+ * Files older than IR version 3 may leave `type` out; the type then follows from the field that is present.
+ */
 function attributeType(proto: Onnx.IAttributeProto): Onnx.AttributeProto.AttributeType {
   const { AttributeType } = onnx.AttributeProto;
   if (proto.type) return proto.type;
@@ -222,7 +221,7 @@ function decodeAttribute(
   }
 }
 
-/** ai.onnx has two spellings. */
+/** The domain ai.onnx is written "" or "ai.onnx". */
 const domainName = (domain: string | null | undefined): string =>
   !domain || domain === "ai.onnx" ? "" : domain;
 
@@ -251,7 +250,7 @@ function decodeNode(proto: Onnx.INodeProto, context: Context): OnnxNode {
   };
 }
 
-/** Field 11, attributes with defaults, is newer than onnx-proto. */
+/** Reads field 11, attributes with defaults, by hand: onnx-proto does not know it. */
 function decodeFunction(bytes: Uint8Array, context: Context): OnnxFunction {
   const proto = onnx.FunctionProto.decode(bytes);
   const name = proto.name ?? "";
@@ -275,7 +274,7 @@ function decodeFunction(bytes: Uint8Array, context: Context): OnnxFunction {
   };
 }
 
-/** A dimension written as 0 or above is fixed; exporters that mean "any" by -1 get undefined. */
+/** A dimension of 0 or above is fixed. Some exporters write -1 for "any", which becomes undefined. */
 function decodeDimension(proto: Onnx.TensorShapeProto.IDimension): number | string | undefined {
   if (has(proto, "dimValue")) {
     const value = toNumber(proto.dimValue ?? 0);

@@ -3,7 +3,7 @@ import { elementCount } from "../../dims.ts";
 import type { ConvAttributes } from "../../kernels/window.ts";
 import { type GraphBuilder, MICROSOFT, NCHWC, type Operand } from "../graph-builder.ts";
 import { channelBlocks } from "../layout.ts";
-import { convAttributes, crop, sumFirst, viewAs } from "./window.ts";
+import { convAttributes, crop, permuted, sumFirst, viewAs } from "./window.ts";
 
 /**
  * How a convolution runs in ONNX Runtime's blocked layout. Weights [O, C/g, kernel…] become
@@ -15,7 +15,7 @@ import { convAttributes, crop, sumFirst, viewAs } from "./window.ts";
  */
 export type BlockedKind = "dense" | "image" | "depthwise";
 
-/** The kind of a convolution; undefined if the blocked layout has no form of it, or would not pay. */
+/** The kind of a convolution; undefined if the blocked layout cannot express it, or would not pay. */
 export function blockedKind(a: ConvAttributes, block: number): BlockedKind | undefined {
   if (block === 0 || a.kernel.length !== 2 || a.outputShape.length !== 4) return undefined;
   const { group } = a;
@@ -30,20 +30,20 @@ export function blockedKind(a: ConvAttributes, block: number): BlockedKind | und
   return perGroup % block === 0 && (o / group) % block === 0 ? "dense" : undefined;
 }
 
+const rounded = (channels: number, block: number) => channelBlocks(channels, block) * block;
+
 /** [A, R, S] → [A, R/b, S, b]: the rows in blocks, the last block padded with zeros. */
 function toBlocks(
   graph: GraphBuilder,
   x: TensorInfo,
   [a, r, s]: readonly [number, number, number],
 ): TensorInfo {
-  const whole = channelBlocks(r, graph.block) * graph.block;
+  const whole = rounded(r, graph.block);
   let rows = viewAs(graph, x, [a, r, s, 1]);
   if (r % 4 !== 0)
     rows = graph.emit("Pad", [rows, graph.ints([0, 0, 0, 0, 0, whole - r, 0, 0])], [a, whole, s, 1], x.dtype);
   return graph.emit([NCHWC, "ReorderInput"], [rows], [a, whole, s, 1], x.dtype);
 }
-
-const rounded = (channels: number, block: number) => channelBlocks(channels, block) * block;
 
 /** Weights for the forward convolution. */
 function forwardFilter(graph: GraphBuilder, w: TensorInfo, kind: BlockedKind): TensorInfo {
@@ -147,7 +147,7 @@ function phasesOf(a: ConvAttributes, axis: number) {
   };
 }
 
-/** dx as a convolution of dy with mirrored weights; undefined if the blocked layout has no form of it. */
+/** dx as a convolution of dy with mirrored weights; undefined if the blocked layout cannot express it. */
 export function blockedInputGrad(
   graph: GraphBuilder,
   kind: BlockedKind,
@@ -266,9 +266,7 @@ export function blockedInputGrad(
     );
   } else {
     const apart = viewAs(graph, raw, [n, sh, sw, blocks, ...grid, block]);
-    mixed = graph.emit("Transpose", [apart], [n, blocks, grid[0], sh, grid[1], sw, block], "float32", {
-      perm: { ints: [0, 3, 4, 1, 5, 2, 6] },
-    });
+    mixed = permuted(graph, apart, [0, 3, 4, 1, 5, 2, 6]);
   }
   const size = [n * blocks, grid[0] * sh, grid[1] * sw, block];
   const cut = crop(graph, viewAs(graph, mixed, size), [n * blocks, ...a.inputShape.slice(2), block]);
@@ -287,8 +285,8 @@ function tapWindow(a: ConvAttributes) {
 }
 
 /**
- * dW of a depthwise convolution: a depthwise convolution of x with dy as its kernel, each sample as further
- * channels.
+ * dW of a depthwise convolution: a depthwise convolution of x with dy as its kernel, with each sample's
+ * channels as separate ones.
  */
 export function blockedDepthwiseFilterGrad(
   graph: GraphBuilder,
@@ -346,11 +344,9 @@ export function filterGradByConvolution(
     if (!graph.isBlocked(x) || c % block !== 0 || c === block)
       return filterGradOfImages(graph, graph.channelsLast(x), dy, a);
     const blocks = viewAs(graph, graph.blocked(x), [n, c / block, elementCount(size) * block]);
-    const shape = [c / block, n, elementCount(size) * block];
-    const apart = graph.emit("Transpose", [blocks], shape, "float32", { perm: { ints: [1, 0, 2] } });
-    return filterGradOfImages(graph, apart, dy, a, block);
+    return filterGradOfImages(graph, permuted(graph, blocks, [1, 0, 2]), dy, a, block);
   }
-  // A single tap reads only every s-th pixel of x: slice those out, and compute without stride.
+  // A single tap reads only every s-th pixel of x: these are sliced out, and the rest is done without stride.
   const spatial = a.outputShape.slice(2);
   const o = a.filterShape[0]!;
   const strided = a.strides.some((s) => s !== 1);
@@ -373,8 +369,8 @@ export function filterGradByConvolution(
       dilations: [1, 1],
       inputShape: [n, c, ...spatial],
     });
-  // dW of each sample is one small matrix product, for which im2col would only cost time. x is read row-major
-  // as it is, or channels-last where that costs nothing.
+  // dW of each sample is one small matrix product, for which im2col would be overhead. x is read row-major as
+  // it is, or channels-last if that is free.
   const rows = viewAs(graph, dy, [n, o, places]);
   const each =
     strided || (graph.isBlocked(x) && c === graph.block)
@@ -428,13 +424,7 @@ function filterGradOfImages(
       ? viewAs(graph, dy, [n * o, 1, ...spatial])
       : viewAs(
           graph,
-          graph.emit(
-            "Transpose",
-            [viewAs(graph, dy, [groups, each, o, elementCount(spatial)])],
-            [groups, o, each, elementCount(spatial)],
-            "float32",
-            { perm: { ints: [0, 2, 1, 3] } },
-          ),
+          permuted(graph, viewAs(graph, dy, [groups, each, o, elementCount(spatial)]), [0, 2, 1, 3]),
           [groups * o, each, ...spatial],
         );
   const y = graph.emit(
@@ -473,12 +463,6 @@ function filterGradOfImages(
     );
   }
   dw = crop(graph, dw, [apart * o, ...a.kernel, width]);
-  const last = graph.emit(
-    "Transpose",
-    [viewAs(graph, dw, [apart, o, taps, width])],
-    [o, apart, width, taps],
-    "float32",
-    { perm: { ints: [1, 0, 3, 2] } },
-  );
+  const last = permuted(graph, viewAs(graph, dw, [apart, o, taps, width]), [1, 0, 3, 2]);
   return viewAs(graph, last, a.filterShape);
 }

@@ -1,15 +1,14 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
+import { LARGEST_FLOAT32 } from "../../dims.ts";
 import type { GraphBuilder, KernelLowerings } from "../graph-builder.ts";
 
-const LARGEST = 3.4028234663852886e38;
-
 /**
- * 1 where sign·(y − bound) > 0, else 0, as floats: a steep HardSigmoid clip(±2ᵏ·y ∓ 2ᵏ·bound, 0, 1), which
- * ONNX Runtime computes in one pass on all threads. The powers of two make it exact at the bound; k keeps the
+ * 1 where sign·(y − bound) > 0, else 0, as floats: a steep HardSigmoid, clip(±2ᵏ·y ∓ 2ᵏ·bound, 0, 1), which
+ * ONNX Runtime computes in one pass on all threads. Powers of two make it exact at the bound; k keeps the
  * products finite.
  */
 function side(graph: GraphBuilder, y: TensorInfo, bound: number, sign: 1 | -1): TensorInfo | undefined {
-  if (sign * bound <= -LARGEST) return undefined;
+  if (sign * bound <= -LARGEST_FLOAT32) return undefined;
   const k = Math.min(100, 125 - Math.ceil(Math.log2(Math.max(1, Math.abs(bound)))));
   return graph.emit("HardSigmoid", [y], y.shape, "float32", {
     alpha: { float: sign * 2 ** k },

@@ -10,7 +10,7 @@ import {
   blockedKind,
   filterGradByConvolution,
 } from "./blocked.ts";
-import { convAttributes, viewAs } from "./window.ts";
+import { convAttributes, permuted, viewAs, windowAttributes } from "./window.ts";
 import { winogradConv, winogradFilterGrad, winogradForm, winogradInputGrad } from "./winograd.ts";
 
 const padZeros = (graph: GraphBuilder, x: TensorInfo, pads: readonly number[]): TensorInfo => {
@@ -25,7 +25,7 @@ const padZeros = (graph: GraphBuilder, x: TensorInfo, pads: readonly number[]): 
   );
 };
 
-/** The part of the padded input that one tap meets. */
+/** The part of the padded input that one tap reads. */
 const tapSlice = (
   graph: GraphBuilder,
   padded: TensorInfo,
@@ -74,10 +74,7 @@ export const convolutionLowerings = {
       // A convolution with transposed, flipped weights: as fast as the forward pass. ConvTranspose is slower.
       const [o, c] = a.filterShape as [number, number];
       const axes = a.kernel.map((_, i) => i + 2);
-      const perm = [1, 0, ...axes];
-      const swapped = graph.emit("Transpose", [w!], [c, o, ...a.kernel], "float32", {
-        perm: { ints: perm },
-      });
+      const swapped = permuted(graph, w!, [1, 0, ...axes]);
       const flipped = a.kernel.every((k) => k === 1)
         ? swapped
         : graph.emit(
@@ -140,19 +137,13 @@ export const convolutionLowerings = {
       // Channels first and all taps side by side in one product: faster with many channels.
       const columns = offsets.map((offset) => {
         const piece = viewAs(graph, tapSlice(graph, padded, offset, a), [n, c, l]);
-        return graph.emit("Transpose", [piece], [c, n, l], "float32", { perm: { ints: [1, 0, 2] } });
+        return permuted(graph, piece, [1, 0, 2]);
       });
       const side =
         count === 1
           ? columns[0]!
           : graph.emit("Concat", columns, [count * c, n, l], "float32", { axis: { int: 0 } });
-      const rows = viewAs(
-        graph,
-        graph.emit("Transpose", [viewAs(graph, dy!, [n, o, l])], [o, n, l], "float32", {
-          perm: { ints: [1, 0, 2] },
-        }),
-        [o, n * l],
-      );
+      const rows = viewAs(graph, permuted(graph, viewAs(graph, dy!, [n, o, l]), [1, 0, 2]), [o, n * l]);
       const dw = graph.emit(
         "Gemm",
         [rows, viewAs(graph, side, [count * c, n * l])],
@@ -161,10 +152,7 @@ export const convolutionLowerings = {
         { transB: { int: 1 } },
       );
       const stacked = viewAs(graph, dw, [o, count, c]);
-      const ordered = graph.emit("Transpose", [stacked], [o, c, count], "float32", {
-        perm: { ints: [0, 2, 1] },
-      });
-      return viewAs(graph, ordered, a.filterShape);
+      return viewAs(graph, permuted(graph, stacked, [0, 2, 1]), a.filterShape);
     }
     const rows = viewAs(graph, dy!, [n, g, o / g, l]);
     const pieces = offsets.map((offset) => {
@@ -248,7 +236,10 @@ export const convolutionLowerings = {
   },
 } satisfies Partial<KernelLowerings>;
 
-/** One node for the forward pass and the gradient, which needs the indices: equal nodes are emitted once. */
+/**
+ * The same node serves the forward pass and the gradient, which needs the indices: equal nodes are emitted
+ * once.
+ */
 function maxPoolWithIndices(graph: GraphBuilder, x: TensorInfo, a: PoolAttributes): TensorInfo[] {
   return graph.emitMany(
     "MaxPool",
@@ -257,12 +248,7 @@ function maxPoolWithIndices(graph: GraphBuilder, x: TensorInfo, a: PoolAttribute
       { shape: a.outputShape, dtype: "float32" },
       { shape: a.outputShape, dtype: "int64" },
     ],
-    {
-      kernel_shape: { ints: a.kernel },
-      strides: { ints: a.strides },
-      dilations: { ints: a.dilations },
-      pads: { ints: a.pads },
-    },
+    windowAttributes(a),
   );
 }
 
@@ -279,11 +265,5 @@ function depthwiseOnes(
     [channels, 1, ...a.kernel],
     "float32",
   );
-  return graph.emit(opType, [x, ones], shape, "float32", {
-    kernel_shape: { ints: a.kernel },
-    strides: { ints: a.strides },
-    dilations: { ints: a.dilations },
-    pads: { ints: a.pads },
-    group: { int: channels },
-  });
+  return graph.emit(opType, [x, ones], shape, "float32", convAttributes({ ...a, group: channels }));
 }

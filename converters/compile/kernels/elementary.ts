@@ -40,9 +40,9 @@ const extreme =
   };
 
 /**
- * LayerNormalization with all three outputs, of which one is returned: kernels that ask for different ones
- * share the node. On [rows, row length], through a Reshape: directly after an Add, ONNX Runtime would make a
- * SkipLayerNormalization of it, which is several times slower.
+ * LayerNormalization with all three outputs, of which one is returned, so that kernels for different ones
+ * share the node. It works on [rows, row length], through a Reshape: directly after an Add, ONNX Runtime
+ * would fuse it to a SkipLayerNormalization, which is several times slower.
  */
 const layerNormalization =
   (output: 0 | 2): Lowering<NormalizationAttributes> =>

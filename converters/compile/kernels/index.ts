@@ -14,5 +14,5 @@ const ownLowerings: KernelLowerings = {
   ...scatterLowerings,
 };
 
-/** Every lowering the compiler knows, by kernel name. tfjs hands over the attributes untyped. */
+/** Every lowering by kernel name. tfjs passes the attributes untyped. */
 export const lowerings: Readonly<Record<string, Lowering<never>>> = { ...standardLowerings, ...ownLowerings };

@@ -1,5 +1,5 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
-import { elementCount } from "../../dims.ts";
+import { elementCount, positiveAxis, sameDims } from "../../dims.ts";
 import { tf } from "../../tf.ts";
 import {
   type EmittedAttribute,
@@ -10,16 +10,13 @@ import {
   type Operand,
 } from "../graph-builder.ts";
 
-const sameShape = (a: readonly number[], b: readonly number[]) =>
-  a.length === b.length && a.every((d, i) => d === b[i]);
-
-/** A splat as a scalar, if the other operand has the result's shape, so that it need not be expanded. */
+/** A splat as a scalar if the other operand has the result's shape, so that it need not be expanded. */
 const broadcastOperand = (
   graph: GraphBuilder,
   tensor: TensorInfo,
   other: TensorInfo,
   outShape: readonly number[],
-): Operand => (sameShape(other.shape, outShape) ? graph.scalarOf(tensor) : tensor);
+): Operand => (sameDims(other.shape, outShape) ? graph.scalarOf(tensor) : tensor);
 
 export const cast = (graph: GraphBuilder, x: TensorInfo, dtype: string): TensorInfo => {
   if (x.dtype === dtype) return x;
@@ -32,7 +29,7 @@ export const cast = (graph: GraphBuilder, x: TensorInfo, dtype: string): TensorI
   return graph.emit("Cast", [x], x.shape, dtype, { to: { int: to } });
 };
 
-/** The operand before it was broadcast, if it is known to have been. */
+/** The operand before it was broadcast, if that is known. */
 const narrow = (graph: GraphBuilder, x: TensorInfo): TensorInfo => {
   const splat = graph.splatValue(x);
   return splat === undefined ? (graph.spreadOf(x) ?? x) : graph.splat(splat, [], x.dtype as "float32");
@@ -50,14 +47,14 @@ const binary = (
       const value = a!.dtype === "float32" ? Math.fround(fold(sa, sb)) : Math.trunc(fold(sa, sb));
       return graph.splat(value, shape, a!.dtype as "float32");
     }
-    if (sb !== undefined && sb === neutral.right && sameShape(a!.shape, shape)) return a!;
-    if (sa !== undefined && sa === neutral.left && sameShape(b!.shape, shape)) return b!;
+    if (sb !== undefined && sb === neutral.right && sameDims(a!.shape, shape)) return a!;
+    if (sa !== undefined && sa === neutral.left && sameDims(b!.shape, shape)) return b!;
     // Gradients of sums are broadcast values: compute on the smaller operands, then broadcast the result.
     const inputs = [narrow(graph, a!), narrow(graph, b!)] as [TensorInfo, TensorInfo];
     const within = tf.broadcast_util.assertAndGetBroadcastShape(inputs[0].shape, inputs[1].shape);
     if (elementCount(within) < elementCount(shape))
       return graph.spread(lower({ inputs, named, attrs, graph }) as TensorInfo, shape);
-    const [x, y] = sameShape(within, shape) ? inputs : [a!, b!];
+    const [x, y] = sameDims(within, shape) ? inputs : [a!, b!];
     return graph.emit(
       opType,
       [broadcastOperand(graph, x, y, shape), broadcastOperand(graph, y, x, shape)],
@@ -123,7 +120,7 @@ const booleanReduce =
 
 /** Another shape of the same elements, by at most one Reshape; a splat stays a splat. */
 export const reshape = (graph: GraphBuilder, x: TensorInfo, shape: readonly number[]): TensorInfo => {
-  if (sameShape(x.shape, shape)) return x;
+  if (sameDims(x.shape, shape)) return x;
   const splat = graph.splatValue(x);
   if (splat !== undefined) return graph.splat(splat, shape, x.dtype as "float32");
   const producer = graph.producerOf(x);
@@ -208,7 +205,7 @@ export const standardLowerings: Readonly<Record<string, Lowering>> = {
     const exponent = args.graph.splatValue(args.inputs[1]!);
     if (
       exponent === 1 &&
-      sameShape(
+      sameDims(
         tf.broadcast_util.assertAndGetBroadcastShape(args.inputs[0]!.shape, args.inputs[1]!.shape),
         args.inputs[0]!.shape,
       )
@@ -313,9 +310,9 @@ export const standardLowerings: Readonly<Record<string, Lowering>> = {
   },
   Step: ({ inputs: [x], attrs, graph }) => {
     const alpha = (attrs["alpha"] as number | undefined) ?? 0;
-    // The gradient of a ReLU. It reads the ReLU's output, which exists already, so that the input can be
-    // freed. A steep HardSigmoid clip(3e38·y, 0, 1) makes the mask as floats in one pass; a comparison and a
-    // cast take two.
+    // The gradient of a ReLU. It reads the ReLU's output, which already exists, so that the input can be
+    // freed. A steep HardSigmoid, clip(3e38·y, 0, 1), makes the mask as floats in one pass; a comparison and
+    // a cast would take two.
     if (alpha === 0 && x!.dtype === "float32") {
       const y = graph.emit("Relu", [x!], x!.shape, "float32");
       return graph.emit("HardSigmoid", [y], x!.shape, "float32", {
@@ -343,7 +340,7 @@ export const standardLowerings: Readonly<Record<string, Lowering>> = {
   Softmax: ({ inputs: [x], attrs, graph }) => {
     const axis = attrs["dim"] as number;
     return graph.emit("Softmax", [x!], x!.shape, "float32", {
-      axis: { int: axis < 0 ? axis + x!.shape.length : axis },
+      axis: { int: positiveAxis(axis, x!.shape.length) },
     });
   },
   LogSoftmax: ({ inputs: [x], attrs, graph }) => {
@@ -365,7 +362,7 @@ export const standardLowerings: Readonly<Record<string, Lowering>> = {
     const axis = attrs["axis"] as number;
     return graph.emit(
       "CumSum",
-      [x!, graph.constant([axis < 0 ? axis + x!.shape.length : axis], [], "int32")],
+      [x!, graph.constant([positiveAxis(axis, x!.shape.length)], [], "int32")],
       x!.shape,
       x!.dtype,
       {
@@ -381,7 +378,7 @@ export const standardLowerings: Readonly<Record<string, Lowering>> = {
   ExpandDims: ({ inputs: [x], attrs, graph }) => {
     const dim = attrs["dim"] as number;
     const shape = [...x!.shape];
-    shape.splice(dim < 0 ? dim + x!.shape.length + 1 : dim, 0, 1);
+    shape.splice(positiveAxis(dim, x!.shape.length + 1), 0, 1);
     return reshape(graph, x!, shape);
   },
   Transpose: ({ inputs: [x], attrs, graph }) => transpose(graph, x!, attrs["perm"] as number[]),
@@ -390,7 +387,7 @@ export const standardLowerings: Readonly<Record<string, Lowering>> = {
     const shape = x!.shape.map((d, i) => d * reps[i]!);
     const splat = graph.splatValue(x!);
     if (splat !== undefined) return graph.splat(splat, shape, x!.dtype as "float32");
-    return sameShape(shape, x!.shape) ? x! : graph.emit("Tile", [x!, graph.ints(reps)], shape, x!.dtype);
+    return sameDims(shape, x!.shape) ? x! : graph.emit("Tile", [x!, graph.ints(reps)], shape, x!.dtype);
   },
   Concat: ({ inputs, attrs, graph }) => {
     const axis = tf.util.parseAxisParam(attrs["axis"] as number, inputs[0]!.shape)[0]!;
@@ -454,7 +451,7 @@ export const standardLowerings: Readonly<Record<string, Lowering>> = {
   PadV2: ({ inputs: [x], attrs, graph }) => {
     const paddings = attrs["paddings"] as [number, number][];
     const shape = x!.shape.map((d, i) => d + paddings[i]![0] + paddings[i]![1]);
-    if (sameShape(shape, x!.shape)) return x!;
+    if (sameDims(shape, x!.shape)) return x!;
     const pads = [...paddings.map((p) => p[0]), ...paddings.map((p) => p[1])];
     const value = graph.constant([attrs["constantValue"] as number], [], x!.dtype as "float32");
     return graph.emit("Pad", [x!, graph.ints(pads), value], shape, x!.dtype, {

@@ -1,25 +1,37 @@
 import type { TensorInfo } from "@tensorflow/tfjs-core";
-import type { ConvAttributes } from "../../kernels/window.ts";
+import { sameDims } from "../../dims.ts";
+import type { ConvAttributes, Window } from "../../kernels/window.ts";
 import type { EmittedAttribute, GraphBuilder, Operand } from "../graph-builder.ts";
 
-export const convAttributes = (
-  a: Pick<ConvAttributes, "kernel" | "strides" | "dilations" | "pads" | "group">,
-): Record<string, EmittedAttribute> => ({
+export const windowAttributes = (a: Window): Record<string, EmittedAttribute> => ({
   kernel_shape: { ints: a.kernel },
   strides: { ints: a.strides },
   dilations: { ints: a.dilations },
   pads: { ints: a.pads },
+});
+export const convAttributes = (
+  a: Window & Pick<ConvAttributes, "group">,
+): Record<string, EmittedAttribute> => ({
+  ...windowAttributes(a),
   group: { int: a.group },
 });
 
+/** A Transpose node. */
+export const permuted = (graph: GraphBuilder, x: TensorInfo, perm: readonly number[]): TensorInfo =>
+  graph.emit(
+    "Transpose",
+    [x],
+    perm.map((axis) => x.shape[axis]!),
+    x.dtype,
+    { perm: { ints: perm } },
+  );
+
 /**
- * Another shape of the same elements, as a node of its own: unlike `reshape` of standard.ts it does not merge
- * with a Reshape before it.
+ * Another shape of the same elements, always as a new node: unlike `reshape` of standard.ts, it does not
+ * merge with a Reshape before it.
  */
 export const viewAs = (graph: GraphBuilder, x: TensorInfo, shape: readonly number[]): TensorInfo =>
-  shape.length === x.shape.length && shape.every((d, i) => d === x.shape[i])
-    ? x
-    : graph.emit("Reshape", [x, graph.ints(shape)], shape, x.dtype);
+  sameDims(shape, x.shape) ? x : graph.emit("Reshape", [x, graph.ints(shape)], shape, x.dtype);
 
 /** Sum over the first axis. */
 export const sumFirst = (graph: GraphBuilder, x: TensorInfo): TensorInfo =>

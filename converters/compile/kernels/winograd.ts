@@ -2,7 +2,7 @@ import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { elementCount } from "../../dims.ts";
 import type { ConvAttributes } from "../../kernels/window.ts";
 import { type GraphBuilder, MICROSOFT } from "../graph-builder.ts";
-import { viewAs } from "./window.ts";
+import { permuted, viewAs } from "./window.ts";
 
 /*
  * 3×3 convolutions of many channels as Winograd's F(m×m, 3×3), m = 2 or 4 (Lavin & Gray, "Fast Algorithms for
@@ -118,8 +118,8 @@ export function winogradForm(a: ConvAttributes): WinogradForm | undefined {
   const direct = 2 * 9 * a.filterShape[1]! * o * elementCount(places) * n;
   const costs = FORMS.map((form) => costOf(a, form));
   const best = Math.min(...costs);
-  // V stays in memory from the forward pass to the filter gradient, so a small gain, which depends on the
-  // machine, is not worth it.
+  // V is kept in memory from the forward pass to the filter gradient, so small gains, which depend on the
+  // machine, are not worth it.
   return best < 0.8 * direct ? FORMS[costs.indexOf(best)] : undefined;
 }
 
@@ -129,12 +129,9 @@ function toPlanes(graph: GraphBuilder, x: TensorInfo): TensorInfo {
   const { block } = graph;
   if (graph.isBlocked(x) && c % block === 0) {
     const raw = viewAs(graph, graph.blocked(x), [n, c / block, h * w, block]);
-    const shape = [h * w, n, c / block, block];
-    const moved = graph.emit("Transpose", [raw], shape, "float32", { perm: { ints: [2, 0, 1, 3] } });
-    return viewAs(graph, moved, [h * w, n * c]);
+    return viewAs(graph, permuted(graph, raw, [2, 0, 1, 3]), [h * w, n * c]);
   }
-  const moved = graph.emit("Transpose", [x], [h, w, n, c], "float32", { perm: { ints: [2, 3, 0, 1] } });
-  return viewAs(graph, moved, [h * w, n * c]);
+  return viewAs(graph, permuted(graph, x, [2, 3, 0, 1]), [h * w, n * c]);
 }
 
 /** [H·W, N·C] → [N, C, H, W] */
@@ -143,12 +140,9 @@ function fromPlanes(graph: GraphBuilder, y: TensorInfo, shape: readonly number[]
   const { block } = graph;
   if (block > 0 && c % block === 0) {
     const cut = viewAs(graph, y, [h * w, n, c / block, block]);
-    const dims = [n, c / block, h * w, block];
-    const moved = graph.emit("Transpose", [cut], dims, "float32", { perm: { ints: [1, 2, 0, 3] } });
-    return graph.fromBlocked(viewAs(graph, moved, shape), shape);
+    return graph.fromBlocked(viewAs(graph, permuted(graph, cut, [1, 2, 0, 3]), shape), shape);
   }
-  const cut = viewAs(graph, y, [h, w, n, c]);
-  return graph.emit("Transpose", [cut], shape, "float32", { perm: { ints: [2, 3, 0, 1] } });
+  return permuted(graph, viewAs(graph, y, [h, w, n, c]), [2, 3, 0, 1]);
 }
 
 /** A matrix by its entries. */
@@ -214,7 +208,7 @@ function filters({ tile }: WinogradForm): Matrix {
 }
 
 /**
- * The transforms of both axes as one matrix, frequencies (i, j) before tiles: [f²·tiles, H·W] or [H·W,
+ * The transforms of both axes as one matrix, frequencies (i, j) before tiles: [f²·tiles, H·W], or [H·W,
  * f²·tiles].
  */
 function dense([down, across]: readonly [Axis, Axis], [h, w]: readonly [number, number], f: number): Matrix {
@@ -320,9 +314,8 @@ const spreadGradient = (
 
 /**
  * U = GwGᵀ: [f², O, C], or [f, 1, f, O, C], the same for every tile row.
- * @param recomputed computes U once more, for the backward pass, instead of holding the first in memory
- * meanwhile.
- *   Equal nodes are emitted once, so this emits a different one: Gᵀ as constant, transposed in the product
+ * @param recomputed computes U again for the backward pass instead of keeping the first in memory. Equal
+ *   nodes are emitted once, so the node must differ: the constant is Gᵀ, transposed in the product
  */
 function spreadFilter(
   graph: GraphBuilder,

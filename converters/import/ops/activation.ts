@@ -1,10 +1,10 @@
-import { elementCount } from "../../dims.ts";
+import { elementCount, LARGEST_FLOAT32, positiveAxis } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { absolute, truncate } from "../../kernels/arithmetic.ts";
 import { clipBetween } from "../../kernels/clip.ts";
 import { expand, where } from "../../kernels/movement.ts";
 import { softmax } from "../../kernels/reduction.ts";
-import { positiveAxis } from "../../kernels/shape.ts";
+import { dataTypeName } from "../../onnx/codecs.ts";
 import type { DataType } from "../../onnx/model.ts";
 import { tf } from "../../tf.ts";
 import { alongAxesFrom, alongAxis, facts, type OperatorFacts, operator, plain } from "../operator.ts";
@@ -27,18 +27,21 @@ const bounded: OperatorFacts = {
   frozen: { 1: "bound of Clip", 2: "bound of Clip" },
 };
 
-const [LOWEST, HIGHEST] = [-3.4028234663852886e38, 3.4028234663852886e38];
-const unary = (f: (x: tf.Tensor) => tf.Tensor) => operator(plain, ([x]: Inputs): Value => f(toTensor(x!)));
-/** 1 where x > 0, else 0; tfjs gives comparisons no gradient at all, and `step` a zero one. */
+const unary = <Attributes = object>(f: (x: tf.Tensor, attributes: Attributes) => tf.Tensor) =>
+  operator(plain, ([x]: Inputs, attributes: Attributes): Value => f(toTensor(x!), attributes));
+interface Alpha {
+  readonly alpha?: number;
+}
+/** 1 where x > 0, else 0, with gradient 0: `step` has one, tfjs's comparisons have none at all. */
 const positive = (x: tf.Tensor) => tf.step(x);
-/** max(x, 0) and min(x, 0): their sum is x, their gradients are 1 on one side only. */
+/** max(x, 0) and min(x, 0): their sum is x, and each has a gradient on one side only. */
 const above = (x: tf.Tensor) => tf.relu(x);
 const below = (x: tf.Tensor) => tf.neg(tf.relu(tf.neg(x)));
 const scaled = (x: tf.Tensor, factor: number) => (factor === 1 ? x : tf.mul(x, tf.scalar(factor)));
 /**
- * x inside, the bound outside; the gradient passes to whichever was taken (at a bound itself: to x where the
- * bound is a tensor, to nothing where it is a number). A choice, not a product with a mask: ±∞ · 0 would be
- * NaN. Where low > high, high wins.
+ * Clips x; where low > high, high wins. The gradient passes to the value that was taken; at a bound it passes
+ * to x if the bound is a tensor, to nothing if it is a number. Uses a choice, not a product with a mask, as
+ * ±∞ · 0 would be NaN.
  */
 export const clip = (
   x: tf.Tensor,
@@ -46,7 +49,7 @@ export const clip = (
   high: number | tf.Tensor | undefined,
 ) => {
   if (x.dtype === "float32" && typeof low !== "object" && typeof high !== "object")
-    return clipBetween(x, low ?? LOWEST, high ?? HIGHEST);
+    return clipBetween(x, low ?? -LARGEST_FLOAT32, high ?? LARGEST_FLOAT32);
   const spread = (bound: number | tf.Tensor) =>
     typeof bound === "number"
       ? tf.fill(x.shape, bound, x.dtype as "float32")
@@ -63,13 +66,16 @@ export const clip = (
   return y;
 };
 
-/** Also on the host: counting loops clamp their number of turns with it. */
+/** Also on the host: exported loops clamp their trip count with it. */
 export const Relu = ([x]: Inputs): Value =>
   isHost(x) ? hostUnary(x, (v) => Math.max(v, 0)) : tf.relu(toTensor(x!));
 Relu.facts = facts({ ...plain, integers: "keeps" });
-export const Sigmoid = operator({ ...plain, tail: "sigmoid" }, unary(tf.sigmoid));
-export const Tanh = unary(tf.tanh);
-export const Softplus = unary(tf.softplus);
+export const Sigmoid = operator(
+  { ...plain, tail: "sigmoid" },
+  unary((x) => tf.sigmoid(x)),
+);
+export const Tanh = unary((x) => tf.tanh(x));
+export const Softplus = unary((x) => tf.softplus(x));
 export const Softsign = unary((x) => tf.div(x, tf.add(tf.scalar(1), absolute(x))));
 export const Mish = unary((x) => tf.mul(x, tf.tanh(tf.softplus(x))));
 export const HardSwish = unary((x) =>
@@ -77,9 +83,7 @@ export const HardSwish = unary((x) =>
 );
 
 /** max(0, x) + alpha · min(0, x) */
-export const LeakyRelu = ([x]: Inputs, { alpha = 0.01 }: { alpha?: number }): Value =>
-  tf.leakyRelu(toTensor(x!), alpha);
-LeakyRelu.facts = plain;
+export const LeakyRelu = unary((x, { alpha = 0.01 }: Alpha) => tf.leakyRelu(x, alpha));
 
 /** max(0, x) + slope · min(0, x); before opset 7 a slope of rank 1 belongs to the channel axis. */
 export function PRelu([x, slope]: Inputs, _: object, { opset }: OperatorContext): Value {
@@ -90,34 +94,24 @@ export function PRelu([x, slope]: Inputs, _: object, { opset }: OperatorContext)
 }
 PRelu.facts = plain;
 
-/** x > 0 ? x : alpha (eˣ − 1); the exponent is capped at 0 so that the unused side cannot overflow. */
+/** x > 0 ? x : alpha (eˣ − 1); the exponent is capped at 0, so that the unused side cannot overflow. */
 const elu = (x: tf.Tensor, alpha: number, width = 1) =>
   tf.add(above(x), scaled(tf.sub(tf.exp(scaled(below(x), 1 / width)), tf.scalar(1)), alpha));
-export const Elu = ([x]: Inputs, { alpha = 1 }: { alpha?: number }): Value => elu(toTensor(x!), alpha);
-Elu.facts = plain;
-export const Celu = ([x]: Inputs, { alpha = 1 }: { alpha?: number }): Value =>
-  elu(toTensor(x!), alpha, alpha);
-Celu.facts = plain;
-export const Selu = (
-  [x]: Inputs,
-  { alpha = 1.6732631921768188, gamma = 1.0507010221481323 }: { alpha?: number; gamma?: number },
-): Value => scaled(elu(toTensor(x!), alpha), gamma);
-Selu.facts = plain;
-
-export const HardSigmoid = (
-  [x]: Inputs,
-  { alpha = 0.2, beta = 0.5 }: { alpha?: number; beta?: number },
-): Value => clip(tf.add(scaled(toTensor(x!), alpha), tf.scalar(beta)), 0, 1);
-HardSigmoid.facts = plain;
-export const ThresholdedRelu = ([x]: Inputs, { alpha = 1 }: { alpha?: number }): Value => {
-  const t = toTensor(x!);
-  return tf.mul(t, positive(tf.sub(t, tf.scalar(alpha))));
-};
-ThresholdedRelu.facts = plain;
+export const Elu = unary((x, { alpha = 1 }: Alpha) => elu(x, alpha));
+export const Celu = unary((x, { alpha = 1 }: Alpha) => elu(x, alpha, alpha));
+export const Selu = unary(
+  (x, { alpha = 1.6732631921768188, gamma = 1.0507010221481323 }: Alpha & { gamma?: number }) =>
+    scaled(elu(x, alpha), gamma),
+);
+export const HardSigmoid = unary((x, { alpha = 0.2, beta = 0.5 }: Alpha & { beta?: number }) =>
+  clip(tf.add(scaled(x, alpha), tf.scalar(beta)), 0, 1),
+);
+export const ThresholdedRelu = unary((x, { alpha = 1 }: Alpha) =>
+  tf.mul(x, positive(tf.sub(x, tf.scalar(alpha)))),
+);
 
 /** ½ x (1 + erf(x/√2)), or its tanh approximation. */
-export function Gelu([x]: Inputs, { approximate = "none" }: { approximate?: string }): Value {
-  const t = toTensor(x!);
+export const Gelu = unary((t, { approximate = "none" }: { approximate?: string }) => {
   if (approximate === "tanh") {
     const inner = tf.mul(
       tf.add(t, scaled(tf.mul(t, tf.mul(t, t)), 0.044715)),
@@ -126,19 +120,20 @@ export function Gelu([x]: Inputs, { approximate = "none" }: { approximate?: stri
     return tf.mul(scaled(t, 0.5), tf.add(tf.tanh(inner), tf.scalar(1)));
   }
   return tf.mul(scaled(t, 0.5), tf.add(tf.erf(scaled(t, Math.SQRT1_2)), tf.scalar(1)));
-}
-Gelu.facts = plain;
+});
 
-export const Clip = ([x]: Inputs, { min = LOWEST, max = HIGHEST }: { min?: number; max?: number }): Value =>
-  isHost(x) ? hostUnary(x, (v) => Math.min(max, Math.max(min, v))) : clip(toTensor(x!), min, max);
+export const Clip = (
+  [x]: Inputs,
+  { min = -LARGEST_FLOAT32, max = LARGEST_FLOAT32 }: { min?: number; max?: number },
+): Value => (isHost(x) ? hostUnary(x, (v) => Math.min(max, Math.max(min, v))) : clip(toTensor(x!), min, max));
 Clip.facts = bounded;
 /**
- * Bounds are scalars that may depend on the data, and may be trained. Floats without a bound end at the
- * largest finite one.
+ * Bounds are scalars that may depend on the data and may be trained. A missing bound of a float is the
+ * largest finite number.
  */
 export function Clip_11([x, min, max]: Inputs): Value {
   if (isHost(x) && (!min || isHost(min)) && (!max || isHost(max))) {
-    const unbounded = isFloatType(x.dtype) ? HIGHEST : Number.POSITIVE_INFINITY;
+    const unbounded = isFloatType(x.dtype) ? LARGEST_FLOAT32 : Number.POSITIVE_INFINITY;
     const low = min?.array.data[0] ?? -unbounded;
     const high = max?.array.data[0] ?? unbounded;
     return hostUnary(x, (v) => Math.min(high, Math.max(low, v)));
@@ -147,35 +142,31 @@ export function Clip_11([x, min, max]: Inputs): Value {
   const float = t.dtype === "float32";
   const bound = (value: Value | undefined, otherwise: number) =>
     value === undefined ? (float ? otherwise : undefined) : isHost(value) ? value.array.data[0]! : value;
-  return clip(t, bound(min, LOWEST), bound(max, HIGHEST));
+  return clip(t, bound(min, -LARGEST_FLOAT32), bound(max, LARGEST_FLOAT32));
 }
 Clip_11.facts = bounded;
 
-const softmaxAt = (x: tf.Tensor, axis: number, log: boolean): tf.Tensor =>
-  softmax(x, positiveAxis(axis, x.rank), log);
-/** Before opset 13 the input is seen as a matrix split at `axis`. */
-const asMatrix = (x: tf.Tensor, axis: number, f: (matrix: tf.Tensor) => tf.Tensor): tf.Tensor => {
-  const rows = elementCount(x.shape.slice(0, positiveAxis(axis, x.rank)));
-  return tf.reshape(f(tf.reshape(x, [rows, x.size / rows])), x.shape);
-};
-const flattened = (x: tf.Tensor, axis: number, log: boolean): tf.Tensor =>
-  asMatrix(x, axis, (matrix) => softmax(matrix, 1, log));
-export const Softmax = ([x]: Inputs, { axis = 1 }: { axis?: number }): Value =>
-  flattened(toTensor(x!), axis, false);
-Softmax.facts = facts({ mixes: alongAxesFrom(1), tail: "probabilities" });
-export const Softmax_13 = ([x]: Inputs, { axis = -1 }: { axis?: number }): Value =>
-  softmaxAt(toTensor(x!), axis, false);
-Softmax_13.facts = facts({ mixes: alongAxis(-1), tail: "probabilities" });
-export const LogSoftmax = ([x]: Inputs, { axis = 1 }: { axis?: number }): Value =>
-  flattened(toTensor(x!), axis, true);
-LogSoftmax.facts = facts({ mixes: alongAxesFrom(1), tail: "log-probabilities" });
-export const LogSoftmax_13 = ([x]: Inputs, { axis = -1 }: { axis?: number }): Value =>
-  softmaxAt(toTensor(x!), axis, true);
-LogSoftmax_13.facts = facts({ mixes: alongAxis(-1), tail: "log-probabilities" });
+type AlongAxis = (x: tf.Tensor, axis: number) => tf.Tensor;
+/** Before opset 13 these operators work on the rows of a matrix: the axes before `axis`, and the rest. */
+const onRows = (own: Partial<OperatorFacts>, f: AlongAxis) =>
+  operator({ mixes: alongAxesFrom(1), ...own }, ([x]: Inputs, { axis = 1 }: { axis?: number }): Value => {
+    const t = toTensor(x!);
+    const rows = elementCount(t.shape.slice(0, positiveAxis(axis, t.rank)));
+    return tf.reshape(f(tf.reshape(t, [rows, t.size / rows]), 1), t.shape);
+  });
+const onAxis = (own: Partial<OperatorFacts>, f: AlongAxis) =>
+  operator({ mixes: alongAxis(-1), ...own }, ([x]: Inputs, { axis = -1 }: { axis?: number }): Value => {
+    const t = toTensor(x!);
+    return f(t, positiveAxis(axis, t.rank));
+  });
+const logSoftmax: AlongAxis = (x, axis) => softmax(x, axis, true);
+export const Softmax = onRows({ tail: "probabilities" }, softmax);
+export const Softmax_13 = onAxis({ tail: "probabilities" }, softmax);
+export const LogSoftmax = onRows({ tail: "log-probabilities" }, logSoftmax);
+export const LogSoftmax_13 = onAxis({ tail: "log-probabilities" }, logSoftmax);
 
 /** 1 at the first maximum along an axis, 0 elsewhere. */
-const hardmaxAt = (x: tf.Tensor, axis: number): tf.Tensor => {
-  const at = positiveAxis(axis, x.rank);
+const hardmax: AlongAxis = (x, at) => {
   const depth = x.shape[at]!;
   const places = tf.expandDims(tf.argMax(x, at), at);
   const order = tf.reshape(
@@ -184,34 +175,24 @@ const hardmaxAt = (x: tf.Tensor, axis: number): tf.Tensor => {
   );
   return tf.cast(tf.equal(places, order), "float32");
 };
-export const Hardmax = ([x]: Inputs, { axis = 1 }: { axis?: number }): Value =>
-  asMatrix(toTensor(x!), axis, (matrix) => hardmaxAt(matrix, 1));
-Hardmax.facts = facts({ mixes: alongAxesFrom(1), gradient: "zero" });
-export const Hardmax_13 = ([x]: Inputs, { axis = -1 }: { axis?: number }): Value =>
-  hardmaxAt(toTensor(x!), axis);
-Hardmax_13.facts = facts({ mixes: alongAxis(-1), gradient: "zero" });
+export const Hardmax = onRows({ gradient: "zero" }, hardmax);
+export const Hardmax_13 = onAxis({ gradient: "zero" }, hardmax);
 
 /** x + bias below −lambd, x − bias above lambd, 0 between. */
-export function Shrink([x]: Inputs, { bias = 0, lambd = 0.5 }: { bias?: number; lambd?: number }): Value {
-  const t = toTensor(x!);
+export const Shrink = unary((t, { bias = 0, lambd = 0.5 }: { bias?: number; lambd?: number }) => {
   const zero = tf.zerosLike(t);
   const low = where(tf.less(t, tf.scalar(-lambd)), tf.add(t, tf.scalar(bias)), zero);
   return where(tf.greater(t, tf.scalar(lambd)), tf.sub(t, tf.scalar(bias)), low);
-}
-Shrink.facts = plain;
+});
 /** x · sigmoid(alpha x) */
-export function Swish([x]: Inputs, { alpha = 1 }: { alpha?: number }): Value {
-  const t = toTensor(x!);
-  return tf.mul(t, tf.sigmoid(scaled(t, alpha)));
-}
-Swish.facts = plain;
+export const Swish = unary((x, { alpha = 1 }: Alpha) => tf.mul(x, tf.sigmoid(scaled(x, alpha))));
 
 export const Identity = ([x]: Inputs): Value => x!;
 Identity.facts = facts({ ...plain, integers: "keeps", tail: "transparent" });
 /**
- * Inference: the identity. The mask is all true; before opset 12 its content was left open (ONNX Runtime
- * hands out zeros), before opset 10 it had the data's type. A file that drops at random even in production is
- * refused.
+ * Inference only: the identity; a Dropout that draws a random mask is refused. The mask is all true from opset 12
+ * on.
+ * Before, its content was undefined (ONNX Runtime returns zeros), and before opset 10 it had the data's type.
  */
 export function Dropout(
   [x, ratio, training]: Inputs,
@@ -236,28 +217,17 @@ Dropout.facts = facts({
   note: "the identity; training_mode=true is refused",
 });
 
-const DTYPES: Readonly<Record<number, DataType>> = {
-  1: "float32",
-  2: "uint8",
-  3: "int8",
-  4: "uint16",
-  5: "int16",
-  6: "int32",
-  7: "int64",
-  9: "bool",
-  10: "float16",
-  11: "float64",
-  12: "uint32",
-  13: "uint64",
-  16: "bfloat16",
-};
-const dataTypeOf = (to: number | string): DataType | undefined =>
-  typeof to === "number"
-    ? DTYPES[to]
-    : (to
-        .toLowerCase()
-        .replace(/^float$/, "float32")
-        .replace(/^double$/, "float64") as DataType);
+/** The last element type that Cast supports, in ONNX's order; strings and complex numbers are not supported. */
+const BFLOAT16 = 16;
+function dataTypeOf(to: number | string): DataType | undefined {
+  if (typeof to === "string")
+    return to
+      .replace(/^float$/i, "float32")
+      .replace(/^double$/i, "float64")
+      .toLowerCase() as DataType;
+  const dtype = to <= BFLOAT16 ? dataTypeName(to) : undefined;
+  return dtype === "string" || dtype?.startsWith("complex") ? undefined : dtype;
+}
 function convert(x: Value, dtype: DataType): Value {
   if (isHost(x)) {
     const integer = !isFloatType(dtype) && dtype !== "bool";
@@ -270,8 +240,8 @@ function convert(x: Value, dtype: DataType): Value {
   return t.dtype === "bool" ? cast : storedTensor(cast, dtype);
 }
 /**
- * Float → float keeps the float32 master; toward integers truncates and wraps around; toward bool asks "not
- * zero".
+ * Between float types the float32 values are unchanged; to integers they are truncated and wrap around; to
+ * bool they become x ≠ 0.
  */
 export function Cast([x]: Inputs, { to }: { to: number | string }, { where }: OperatorContext): Value {
   const dtype = dataTypeOf(to);

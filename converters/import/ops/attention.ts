@@ -16,7 +16,7 @@ export function mergeHeads(x: tf.Tensor): tf.Tensor {
   const [batch, heads, length, size] = x.shape as Shape4;
   return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, length, heads * size]);
 }
-/** Each key or value head serves several query heads in a row. */
+/** Repeats each key or value head for the consecutive query heads that share it (grouped-query attention). */
 function repeatHeads(x: tf.Tensor, times: number): tf.Tensor {
   if (times === 1) return x;
   const [batch, heads, length, size] = x.shape as Shape4;
@@ -30,7 +30,7 @@ const barrier = (allowed: tf.Tensor) =>
 const column = (length: number) => tf.reshape(tf.range(0, length, 1, "int32"), [length, 1]);
 const row = (length: number) => tf.range(0, length, 1, "int32");
 /** Keys j ≤ i + offset; an offset per batch has shape [batch, 1, 1, 1]. */
-export const causal = (queries: number, keys: number, offset: tf.Tensor | number) =>
+const causal = (queries: number, keys: number, offset: tf.Tensor | number) =>
   barrier(
     tf.lessEqual(
       row(keys),
@@ -49,7 +49,8 @@ function attend(scores: tf.Tensor, bias: tf.Tensor | undefined): tf.Tensor {
     ]),
     scores.shape,
   );
-  // The closed rows get finite scores first: the softmax of −∞ alone would be NaN, forward and backward.
+  // Rows without an allowed key get finite scores first: the softmax of −∞ alone would be NaN, forward and
+  // backward.
   const safe = where(open, tf.add(scores, bias), tf.zeros(scores.shape));
   return where(open, softmax(safe, scores.rank - 1), tf.zeros(scores.shape));
 }

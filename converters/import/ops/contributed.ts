@@ -7,7 +7,7 @@ import * as indexing from "./indexing.ts";
 import * as movement from "./movement.ts";
 import * as shape from "./shape.ts";
 
-/** com.microsoft: operators that converters used before ONNX had them, or that it never got. */
+/** com.microsoft: operators that converters used before ONNX had them, or that are not in ONNX. */
 export const GatherND = indexing.GatherND;
 export const Trilu = indexing.Trilu;
 export const Pad = movement.Pad_11;

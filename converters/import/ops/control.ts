@@ -1,6 +1,6 @@
+import { positiveAxis } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { slice } from "../../kernels/movement.ts";
-import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
 import { facts, plain } from "../operator.ts";
 import {
@@ -15,10 +15,10 @@ import {
   type Value,
 } from "../value.ts";
 
-/** More turns than this make a graph no compiler finishes. */
+/** Most iterations that are unrolled; a larger graph could not be compiled in reasonable time. */
 const MOST_TURNS = 10_000;
 
-/** Values laid side by side along a new axis. */
+/** Stacks values along a new axis. */
 function stack(values: readonly Value[], axis = 0): Value {
   const [first] = values;
   if (first === undefined) throw new Error("a scan output of a loop without turns has no known shape");
@@ -31,10 +31,10 @@ function stack(values: readonly Value[], axis = 0): Value {
       parts.flatMap((p) => Array.from(p.array.data)),
     );
   }
-  return tf.stack(values.map(toTensor), axis < 0 ? axis + dims.length + 1 : axis);
+  return tf.stack(values.map(toTensor), positiveAxis(axis, dims.length + 1));
 }
 
-/** The branch is chosen while the graph is imported: the condition must follow from shapes and constants. */
+/** The branch is chosen during import, so the condition must follow from shapes and constants. */
 export function If([condition]: Inputs, _: object, context: OperatorContext): Value[] {
   const [chosen] = toNumbers(condition, "cond", context);
   return context.subgraph!(chosen ? "then_branch" : "else_branch", []);
@@ -92,10 +92,7 @@ export function Scan(
   const states = inputs.length - num_scan_inputs;
   let carried = inputs.slice(0, states) as Value[];
   const scanned = inputs.slice(states).map((value) => toTensor(value!));
-  const axes = scanned.map((t, i) => {
-    const axis = scan_input_axes[i] ?? 0;
-    return axis < 0 ? axis + t.rank : axis;
-  });
+  const axes = scanned.map((t, i) => positiveAxis(scan_input_axes[i] ?? 0, t.rank));
   const length = scanned[0]!.shape[axes[0]!]!;
   const scans: Value[][] = [];
   for (let turn = 0; turn < length; turn++) {
@@ -103,12 +100,7 @@ export function Scan(
       const at = scan_input_directions[i] ? length - 1 - turn : turn;
       const begin = t.shape.map((_d, axis) => (axis === axes[i] ? at : 0));
       const shape = t.shape.map((d, axis) => (axis === axes[i] ? 1 : d));
-      const part = slice(
-        t,
-        begin,
-        shape,
-        t.shape.map(() => 1),
-      );
+      const part = slice(t, begin, shape);
       return tf.reshape(
         part,
         t.shape.filter((_d, axis) => axis !== axes[i]),

@@ -6,7 +6,7 @@ import { sample } from "../../kernels/sample.ts";
 import { scatterRows } from "../../kernels/scatter.ts";
 import { outputSpatial, resolveWindow, taps, type WindowAttributes } from "../../kernels/window.ts";
 import { tf } from "../../tf.ts";
-import { alongAxesAfter, facts, unlessBatchIn } from "../operator.ts";
+import { alongAxesAfter, axesFrom, facts, unlessBatchIn } from "../operator.ts";
 import { type Inputs, type OperatorContext, toNumbers, toTensor, type Value } from "../value.ts";
 import { matMul } from "./linalg.ts";
 
@@ -54,7 +54,7 @@ export function ConvTranspose([x, w, b]: Inputs, attributes: TransposeAttributes
     (k, i) => (input.shape[i + 2]! - 1) * strides[i]! + extra[i]! + (k - 1) * dilations[i]! + 1,
   );
   let spatial = full.map((f, i) => f - pads[i]! - pads[rank + i]!);
-  // SAME cuts down to input × stride; what the windows never reach is not added.
+  // SAME limits the output to input × stride; elements that no window reaches are not added.
   const wanted =
     output_shape?.slice(-rank) ??
     (auto_pad.startsWith("SAME")
@@ -112,7 +112,7 @@ export function MaxPool(
   { storage_order = 0, ...rest }: PoolingAttributes & { storage_order?: number },
   { node }: OperatorContext,
 ): Value | Value[] {
-  // Codes of a quantised activation are pooled as numbers; every 16-bit integer is a float32.
+  // Codes of a quantised activation are pooled as float32, which is exact for 16-bit integers.
   const codes = toTensor(x!);
   const t = codes.dtype === "float32" ? codes : tf.cast(codes, "float32");
   const { attributes } = pooling(t, rest);
@@ -124,7 +124,7 @@ export function MaxPool(
 }
 MaxPool.facts = facts({ mixes: alongAxesAfter(1), integers: "keeps" });
 
-/** Re-counts flat row-major places within each plane with the first spatial axis fastest. */
+/** Converts row-major indices within each plane to column-major ones (first spatial axis fastest). */
 function columnMajor(indices: tf.Tensor, spatial: readonly number[]): tf.Tensor {
   const int = (v: number) => tf.scalar(v, "int32");
   const size = elementCount(spatial);
@@ -137,8 +137,8 @@ function columnMajor(indices: tf.Tensor, spatial: readonly number[]): tf.Tensor 
 }
 
 /**
- * Puts each value back where MaxPool's Indices say, zeros elsewhere; a larger output_shape is filled up at
- * the ends.
+ * Writes each value at the place given by MaxPool's Indices, zeros elsewhere. A larger output_shape is padded
+ * at the ends.
  */
 export function MaxUnpool(
   [x, indices, outputShape]: Inputs,
@@ -165,8 +165,8 @@ export function MaxUnpool(
 MaxUnpool.facts = facts({ mixes: alongAxesAfter(1) });
 
 /**
- * Columns [N, C·block, L] added up at their places in the image: the input gradient of a convolution with
- * unit taps.
+ * Adds columns [N, C·block, L] up at their places in the image. This is the input gradient of a depthwise
+ * convolution whose filters each have a single 1.
  */
 export function Col2Im(
   [columns, imageShape, blockShape]: Inputs,
@@ -198,8 +198,7 @@ Col2Im.facts = facts({
 });
 
 /**
- * A convolution whose taps read at real places: window position + offset, bilinear, zeros outside, times the
- * mask.
+ * A convolution that samples its input at window position + offset (bilinear, zeros outside), times the mask.
  */
 export function DeformConv(
   [x, w, offset, b, mask]: Inputs,
@@ -217,7 +216,7 @@ export function DeformConv(
       `the offset has ${offsets.shape[1]} channels where offset_group ${offset_group} and a kernel of ${k} places need ${expected}; ONNX Runtime does not run this node either`,
     );
   const groups = n * offset_group;
-  // Axis r of the place that each tap meets at each window position, [1, k·l].
+  // Coordinate along axis r that each tap reads at each window position, [1, k·l].
   const fixed = kernel.map((_, r) => {
     const stride = elementCount(spatial.slice(r + 1));
     const places = taps(window).flatMap((tap) =>
@@ -241,7 +240,7 @@ export function DeformConv(
 }
 DeformConv.facts = facts({ mixes: unlessBatchIn(0, -1, 0, -1, 0) });
 
-/** Window sums over window sizes; what ceil_mode adds past the padding never counts. */
+/** Window sums divided by window sizes. Elements that ceil_mode adds beyond the padding never count. */
 export function AveragePool([x]: Inputs, attributes: PoolingAttributes): Value {
   const t = toTensor(x!);
   const { given, attributes: a } = pooling(t, attributes);
@@ -271,18 +270,20 @@ export function AveragePool([x]: Inputs, attributes: PoolingAttributes): Value {
 }
 AveragePool.facts = facts({ mixes: alongAxesAfter(1) });
 
-const spatialAxes = (x: tf.Tensor) => x.shape.map((_, i) => i).slice(2);
+const spatialAxes = (x: tf.Tensor) => axesFrom(2, x.rank);
 export const GlobalAveragePool = ([x]: Inputs): Value =>
   tf.mean(toTensor(x!), spatialAxes(toTensor(x!)), true);
 GlobalAveragePool.facts = facts({ mixes: alongAxesAfter(1) });
-/** One window over everything: unlike tf.max, its gradient goes to the first maximum only. */
+/** One window over everything, so that, unlike tf.max, the gradient goes to the first maximum only. */
 export function GlobalMaxPool([x]: Inputs): Value {
   const t = toTensor(x!);
   return maxPool(t, pooling(t, { kernel_shape: t.shape.slice(2) }).attributes);
 }
 GlobalMaxPool.facts = facts({ mixes: alongAxesAfter(1) });
 
-/** A window of zeros has norm 0 and, by choice, gradient 0: the root's own would be infinite. */
+/**
+ * A window of zeros has norm 0 and, by convention, gradient 0; the gradient of the root would be infinite.
+ */
 const TINY = 1e-30;
 const powers = (x: tf.Tensor, p: number) =>
   p === 2 ? tf.mul(x, x) : p === 1 ? tf.abs(x) : tf.pow(tf.abs(x), tf.scalar(p));

@@ -38,8 +38,8 @@ function overlap([a, b]: Box, [c, d]: Box): number {
 }
 
 /**
- * [batch, class, box] of the boxes left per class, best score first. How many depends on the data: host
- * values only.
+ * [batch, class, box] of the selected boxes per class, best score first. Host values only, as the number of
+ * boxes depends on the data.
  */
 export function NonMaxSuppression(
   [boxes, scores, maximum, iouThreshold, scoreThreshold]: Inputs,
@@ -124,7 +124,7 @@ export function MaxRoiPool(
         bins.push(bin);
       }
   }
-  // An empty bin holds 0: its place is a row of zeros after the pixels.
+  // An empty bin gives 0: it reads a row of zeros that follows the pixels.
   const rows = tf.concat([tf.reshape(tf.transpose(t, [0, 2, 3, 1]), [n * h * w, c]), tf.zeros([1, c])]);
   const filled = bins.map((bin) => (bin.length > 0 ? bin : [n * h * w]));
   const taps = Math.max(...filled.map((bin) => bin.length));

@@ -6,10 +6,7 @@ import { facts } from "../operator.ts";
 import { dimsOf, type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 import { matMul } from "./linalg.ts";
 
-/**
- * A tensor whose axes carry labels; "0", "1" … are the axes that an ellipsis stands for, counted from the
- * right.
- */
+/** A tensor with labelled axes; "0", "1" … label the axes of an ellipsis, counted from the right. */
 interface Term {
   readonly x: tf.Tensor;
   readonly labels: readonly string[];
@@ -57,7 +54,7 @@ function summed({ x, labels }: Term, needed: ReadonlySet<string>): Term {
 }
 
 /**
- * One batched matrix product: shared labels that stay are its batch, shared labels that go are contracted.
+ * One batched matrix product: shared labels in the result are its batch, other shared labels are contracted.
  */
 function multiply(a: Term, b: Term, needed: ReadonlySet<string>): Term {
   const shared = a.labels.filter((label) => b.labels.includes(label));
@@ -69,7 +66,7 @@ function multiply(a: Term, b: Term, needed: ReadonlySet<string>): Term {
   const common = (labels: readonly string[]) => labels.map((l) => Math.max(size(a, l), size(b, l)));
   const [batchShape, innerShape] = [common(batch), common(contracted)];
   const [leftShape, rightShape] = [left.map((l) => size(a, l)), right.map((l) => size(b, l))];
-  // Axes of length 1 that an ellipsis stands for broadcast.
+  // Axes of an ellipsis may have length 1 and then broadcast.
   const x = expand(arrange(a, [...batch, ...left, ...contracted]), [
     ...batchShape,
     ...leftShape,
@@ -92,8 +89,8 @@ function multiply(a: Term, b: Term, needed: ReadonlySet<string>): Term {
 }
 
 /**
- * The labels of every operand's axes and of the output's; undefined where the equation names another number
- * of operands.
+ * The labels of the operands' axes and of the output's; undefined if the equation has another number of
+ * operands.
  */
 function parsed(equation: string, ranks: readonly number[]) {
   const [terms = "", output] = equation.replaceAll(/\s/g, "").split("->") as [string?, string?];
@@ -104,7 +101,7 @@ function parsed(equation: string, ranks: readonly number[]) {
     (a, b) => Number(b) - Number(a),
   );
   const named = (text: string) => labelsOf(text, text.replace("...", "").length + hidden.length);
-  // Without an arrow: the ellipsis, then every label that stands once in the whole equation, sorted.
+  // Without "->": the ellipsis, then every label that occurs once in the equation, sorted.
   const written = texts.join("").replaceAll(".", "");
   const once = [...new Set(written)].filter((label) => written.split(label).length === 2).sort();
   return { labels, wanted: output === undefined ? [...hidden, ...once] : named(output) };
@@ -142,7 +139,7 @@ export function Einsum(
   return arrange(result, wanted);
 }
 Einsum.facts = facts({
-  // A label that is summed over, or is not the same everywhere.
+  // Samples mix if the batch has several labels, or its label is summed over.
   mixes: ({ attributes, inputs, axes: { inputs: batch } }) => {
     const ranks = inputs.map((x) => dimsOf(x!).length);
     const { labels, wanted } = parsed(String(attributes["equation"]), ranks)!;

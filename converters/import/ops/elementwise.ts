@@ -1,4 +1,5 @@
 import { notTrainable } from "../../errors.ts";
+import { roundHalfEven } from "../../graph/quantised-weights.ts";
 import {
   absolute,
   bitwiseAnd,
@@ -40,7 +41,7 @@ type Binary = (a: tf.Tensor, b: tf.Tensor) => tf.Tensor;
 const UNSIGNED: Partial<Record<DataType, number>> = { uint8: 8, uint16: 16, uint32: 32 };
 const SIGNED: Partial<Record<DataType, number>> = { int8: 8, int16: 16 };
 const wrapped = (v: number, bits: number) => ((v % 2 ** bits) + 2 ** bits) % 2 ** bits;
-/** A host result as its element type holds it; int64 stays exact up to 2^53. */
+/** Rounds or wraps a host result to its element type; int64 is exact up to 2^53. */
 export const stored = (dtype: DataType): ((v: number) => number) => {
   if (dtype === "float32") return Math.fround;
   if (dtype === "int32") return (v) => v | 0;
@@ -50,9 +51,7 @@ export const stored = (dtype: DataType): ((v: number) => number) => {
   return signed ? (v) => wrapped(v + 2 ** (signed - 1), signed) - 2 ** (signed - 1) : (v) => v;
 };
 
-/**
- * An int32 tensor as a narrower type holds it: what lies outside its range comes back in at the other end.
- */
+/** Wraps an int32 tensor to the range of a narrower type. */
 export function storedTensor(x: tf.Tensor, dtype: DataType): tf.Tensor {
   const [unsigned, signed] = [UNSIGNED[dtype], SIGNED[dtype]];
   const number = (v: number) => tf.scalar(v, "int32");
@@ -74,7 +73,7 @@ export function hostBinary(
   const values = mapPairs(operand(a), operand(b), f);
   return host(dtype, broadcastShape(a.array.shape, b.array.shape), values.map(stored(dtype)));
 }
-/** One host value from another, element by element. */
+/** Element-wise function of a host value. */
 export const hostUnary = (x: HostTensor, f: (x: number) => number, dtype = x.dtype): HostTensor =>
   host(dtype, x.array.shape, x.array.data.map(f).map(stored(dtype)));
 
@@ -135,7 +134,7 @@ export function Mod([a, b]: Inputs, { fmod = 0 }: { fmod?: number }): Value {
 }
 Mod.facts = keeping;
 
-/** Bit by bit also above 2^31, where JavaScript's own operators would cut off. */
+/** Bitwise on numbers above 2^31 too, which JavaScript's own operators would truncate. */
 const bits =
   (f: (x: bigint, y: bigint) => bigint) =>
   (x: number, y: number): number =>
@@ -190,16 +189,11 @@ const unary = (
     return t.dtype === "float32" ? onFloats(t) : onIntegers(t);
   });
 
-const roundHalfEven = (x: number) => {
-  const r = Math.round(x);
-  return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r;
-};
-
 export const Sqrt = unary(plain, Math.sqrt, tf.sqrt);
 export const Exp = unary(plain, Math.exp, tf.exp);
 export const Log = unary(plain, Math.log, tf.log);
 export const Neg = unary(wrapping, (x) => -x, tf.neg);
-/** tfjs's abs keeps integers in float32. */
+/** tfjs's abs turns integers into float32. */
 export const Abs = unary(wrapping, Math.abs, absolute, (x) => tf.maximum(x, tf.neg(x)));
 export const Reciprocal = unary(plain, (x) => 1 / x, tf.reciprocal);
 export const Floor = unary(zero, Math.floor, tf.floor);
@@ -246,7 +240,7 @@ const variadic = (facts: OperatorFacts, onHost: (x: number, y: number) => number
       ),
   );
 
-/** tfjs's gradients of maximum and minimum do not undo broadcasting. */
+/** Broadcasts first: tfjs's gradients of maximum and minimum do not sum over broadcast axes. */
 const sameShaped =
   (f: Binary): Binary =>
   (a, b) => {

@@ -1,9 +1,8 @@
-import { elementCount } from "../../dims.ts";
+import { elementCount, LARGEST_FLOAT32, positiveAxis } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { gather } from "../../kernels/movement.ts";
 import { resize } from "../../kernels/resize.ts";
 import { type Padding, sample } from "../../kernels/sample.ts";
-import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
 import {
   along,
@@ -71,7 +70,7 @@ function resized(
       "RESIZE_COORDINATES",
       `${where}: coordinate_transformation_mode "${coordinates}" is not one of ${COORDINATES.join(", ")}.`,
     );
-  const axes = (attributes.axes ?? x.shape.map((_, i) => i)).map((a) => (a < 0 ? a + x.rank : a));
+  const axes = (attributes.axes ?? x.shape.map((_, i) => i)).map((a) => positiveAxis(a, x.rank));
   const wanted = given.sizes ?? given.scales;
   if (!wanted || wanted.length !== axes.length)
     throw notTrainable(
@@ -184,8 +183,6 @@ Resize_11.facts = facts({
   note: "as ONNX Runtime where that departs from ONNX: align_corners counts whole output positions",
 });
 
-const LOWEST = -3.4028234663852886e38;
-
 const INTERPOLATION: Readonly<Record<string, "nearest" | "linear" | "cubic">> = {
   nearest: "nearest",
   linear: "linear",
@@ -194,8 +191,8 @@ const INTERPOLATION: Readonly<Record<string, "nearest" | "linear" | "cubic">> = 
   bicubic: "cubic",
 };
 /**
- * x [N,C,D1…Dr] at the points of grid [N,o1…or,r], whose last axis counts from the last spatial axis; −1 and
- * 1 are the borders.
+ * Samples x [N,C,D1…Dr] at the points of grid [N,o1…or,r]. A point's coordinates start with the last spatial
+ * axis; −1 and 1 are the borders.
  */
 export function GridSample(
   [x, grid]: Inputs,
@@ -231,9 +228,7 @@ export function GridSample(
 }
 GridSample.facts = facts({ mixes: alongAxesAfter(0) });
 
-/**
- * The grid that GridSample takes: theta [N,r,r+1] times the homogeneous coordinates of an evenly spaced grid.
- */
+/** The grid for GridSample: theta [N,r,r+1] times the homogeneous coordinates of an evenly spaced grid. */
 export function AffineGrid(
   [theta, size]: Inputs,
   { align_corners = 0 }: { align_corners?: number },
@@ -274,15 +269,15 @@ interface RoiAttributes {
   readonly sampling_ratio?: number;
   readonly spatial_scale?: number;
 }
-/** A region is taken out of one image, whose number it holds; the channels stay apart. */
+/** A region reads a single image, by the image's index; channels are independent. */
 export const regional: OperatorFacts = {
   mixes: along(() => [0, 2, 3]),
   frozen: { 1: "regions of interest" },
   note: "regions are constants",
 };
 /**
- * Bilinear samples inside each bin of each region. The regions decide how many samples: they must be host
- * values.
+ * Bilinear samples inside each bin of each region. Regions must be host values, as they decide the number of
+ * samples.
  */
 function roiAlign(
   [x, rois, batch]: Inputs,
@@ -309,7 +304,7 @@ function roiAlign(
       number,
       number,
     ];
-    // Without half pixels, malformed regions are made 1×1.
+    // Without half pixels, regions smaller than 1×1 are enlarged to it.
     const [width, height] = halfPixel ? [x2 - x1, y2 - y1] : [Math.max(x2 - x1, 1), Math.max(y2 - y1, 1)];
     const [binH, binW] = [height / oh, width / ow];
     const [gridH, gridW] =
@@ -357,12 +352,14 @@ function roiAlign(
 }
 
 /**
- * Largest of the first used[b] entries of values [bins, entries, channels]; the gradient goes to the first of
- * equals.
+ * Largest of the first used[b] entries of values [bins, entries, channels]; of equal ones the first gets the
+ * gradient.
  */
 export function firstMaxima(values: tf.Tensor, used: readonly number[]): tf.Tensor {
   const [bins, entries, c] = values.shape as [number, number, number];
-  const beyond = used.flatMap((count) => Array.from({ length: entries }, (_, i) => (i < count ? 0 : LOWEST)));
+  const beyond = used.flatMap((count) =>
+    Array.from({ length: entries }, (_, i) => (i < count ? 0 : -LARGEST_FLOAT32)),
+  );
   const bounded = tf.add(values, tf.tensor3d(Float32Array.from(beyond), [bins, entries, 1]));
   const int = (v: number) => tf.scalar(v, "int32");
   const bin = tf.reshape(tf.range(0, bins, 1, "int32"), [bins, 1]);

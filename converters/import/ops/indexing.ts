@@ -1,7 +1,6 @@
-import { elementCount } from "../../dims.ts";
+import { elementCount, positiveAxis, sameDims } from "../../dims.ts";
 import { expand, gather, where } from "../../kernels/movement.ts";
 import { COMBINE, type Reduction, scatterRows, topKIndices, topPlaces } from "../../kernels/scatter.ts";
-import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
 import { along, alongAxis, always, axesFrom, facts, type Mixing, plain } from "../operator.ts";
 import {
@@ -33,7 +32,10 @@ function overShape(shape: readonly number[], f: (at: readonly number[]) => numbe
 const constant = (values: readonly number[], shape: readonly number[]) =>
   tf.tensor(Int32Array.from(values), [...shape], "int32");
 
-/** base + index · stride for indices along axes of the given lengths; negative indices count from the end. */
+/**
+ * Flat places base + index · stride, for indices along axes of these lengths. Negative indices count from the
+ * end.
+ */
 function weighted(
   indices: Value,
   lengths: readonly number[],
@@ -63,7 +65,7 @@ function weighted(
   return tf.add(perPlace ? tf.sum(scaled, -1) : scaled, constant(base, shape));
 }
 
-/** Flat places in `data` of elements addressed along one axis, all other coordinates being their own. */
+/** Flat places in `data` of elements indexed along one axis; the other coordinates are those of the index. */
 function elementPlaces(indices: Value, data: readonly number[], axis: number): Value {
   const strides = stridesOf(data);
   const base = overShape(dimsOf(indices), (at) =>
@@ -73,8 +75,8 @@ function elementPlaces(indices: Value, data: readonly number[], axis: number): V
 }
 
 /**
- * Row numbers in `data`, seen as [rows, rest], of the tuples in the last axis of indices; the first `batch`
- * axes are shared.
+ * Row numbers in `data`, seen as [rows, rest], for the index tuples in the last axis of `indices`. The first
+ * `batch` axes are common to both.
  */
 function tuplePlaces(indices: Value, data: readonly number[], batch: number): Value {
   const dims = dimsOf(indices);
@@ -87,7 +89,7 @@ function tuplePlaces(indices: Value, data: readonly number[], batch: number): Va
   return weighted(indices, lengths, strides.slice(batch), true, base);
 }
 
-/** Rows of x, seen as [rows, width], at the given places. */
+/** Gathers rows of x, seen as [rows, width]. */
 function takeRows(x: Value, places: Value, width: number, shape: readonly number[]): Value {
   if (isHost(x) && isHost(places)) {
     const at = places.array.data;
@@ -103,13 +105,12 @@ function takeRows(x: Value, places: Value, width: number, shape: readonly number
 }
 
 /**
- * An element comes from, or goes to, any place along `axis`; along the other axes data and indices go
- * together.
+ * Indices may address any element along `axis`; along other axes data and indices have the same coordinate.
  */
 const addressed: Mixing = ({ attributes: { axis = 0 }, inputs, axes: { inputs: batch } }) =>
   batch[0]! >= 0 &&
   (batch[0] === positiveAxis(Number(axis), dimsOf(inputs[0]!).length) || batch.some((at) => at !== batch[0]));
-/** The axes of the data that tuples of indices address; the first `shared` ones are common to both. */
+/** The axes of the data that index tuples address, after the `shared` first axes. */
 const addressedAxes = (shared: number, indices: Value): number[] =>
   axesFrom(shared, shared + dimsOf(indices).at(-1)!);
 
@@ -121,7 +122,7 @@ export function GatherElements([data, indices]: Inputs, { axis = 0 }: { axis?: n
 GatherElements.facts = facts({ mixes: addressed, integers: "keeps" });
 export function GatherND([data, indices]: Inputs, { batch_dims = 0 }: { batch_dims?: number }): Value {
   const [dims, places] = [dimsOf(data!), dimsOf(indices!)];
-  if (!sameShape(dims.slice(0, batch_dims), places.slice(0, batch_dims)))
+  if (!sameDims(dims.slice(0, batch_dims), places.slice(0, batch_dims)))
     throw new Error(`data [${dims}] and indices [${places}] do not share their first ${batch_dims} axes`);
   const rest = dims.slice(batch_dims + places[places.length - 1]!);
   return takeRows(data!, tuplePlaces(indices!, dims, batch_dims), elementCount(rest), [
@@ -134,16 +135,14 @@ GatherND.facts = facts({
   integers: "keeps",
 });
 
-const sameShape = (a: readonly number[], b: readonly number[]) =>
-  a.length === b.length && a.every((d, i) => d === b[i]);
-/** A wrong number of updates would only show when the compiled graph runs. */
+/** Checked here, as a wrong number of updates would fail only when the compiled graph runs. */
 function checkUpdates(updates: Value, wanted: readonly number[]): void {
   const dims = dimsOf(updates);
-  if (!sameShape(dims, wanted))
+  if (!sameDims(dims, wanted))
     throw new Error(`the updates have shape [${dims}], but the indices ask for [${wanted}]`);
 }
 
-/** Rows of updates put into data, seen as [rows, width], or combined with what is there. */
+/** Writes rows of updates into data, seen as [rows, width], or combines them with what is there. */
 function putRows(data: Value, places: Value, updates: Value, width: number, reduction: Reduction): Value {
   const dims = dimsOf(data);
   if (isHost(data) && isHost(places) && isHost(updates)) {
@@ -193,7 +192,7 @@ ScatterND.facts = facts({
 });
 
 /**
- * A cache with the update written along `axis` from write_indices[batch] on; "circular" starts over at the
+ * Writes the update into the cache along `axis`, from write_indices[batch] on; "circular" wraps around at the
  * end.
  */
 export function TensorScatter(
@@ -267,7 +266,7 @@ export function Trilu([x, k]: Inputs, { upper = 1 }: { upper?: number }, context
 }
 Trilu.facts = facts({ mixes: along(() => [-2, -1]) });
 
-/** Along time_axis the first sequence_lens[batch] entries are reversed, the rest stays. */
+/** Reverses the first sequence_lens[batch] entries along time_axis. */
 export function ReverseSequence(
   [x, lengths]: Inputs,
   { batch_axis = 1, time_axis = 0 }: { batch_axis?: number; time_axis?: number },
@@ -322,8 +321,7 @@ const refuseTensor = (x: Value | undefined, operand: string, context: OperatorCo
 };
 
 /**
- * Coordinates of the elements that are not zero, [rank, count]: a shape that depends on the data, so host
- * values only.
+ * Coordinates of the non-zero elements, [rank, count]. Host values only, as the shape depends on the data.
  */
 export function NonZero([x]: Inputs, _: object, context: OperatorContext): Value {
   const { array } = refuseTensor(x, "X", context);
@@ -335,7 +333,8 @@ export function NonZero([x]: Inputs, _: object, context: OperatorContext): Value
 NonZero.facts = facts({ ...plain, gradient: "zero", frozen: { 0: "values of NonZero" }, note: knownShape });
 
 /**
- * Distinct slices along `axis` (or elements), with first places, the way back, and counts; host values only.
+ * Distinct slices along `axis` (or elements), their first indices, the inverse indices, and counts; host
+ * values only.
  */
 export function Unique(
   [x]: Inputs,

@@ -6,8 +6,8 @@ import { along, facts, plain } from "../operator.ts";
 import { dimsOf, type Inputs, toTensor, type Value } from "../value.ts";
 
 /**
- * NumPy's matmul: 1-D operands get a temporary axis, batch axes broadcast. A matrix on the right of a batch
- * is one product.
+ * NumPy's matmul: 1-D operands get a temporary axis, batch axes broadcast. A batch times a single matrix is
+ * computed as one product.
  */
 export function matMul(a: tf.Tensor, b: tf.Tensor, transA = false, transB = false): tf.Tensor {
   if (a.rank === 1) {
@@ -32,7 +32,7 @@ export function matMul(a: tf.Tensor, b: tf.Tensor, transA = false, transB = fals
   return tf.matMul(left, right, transA, transB);
 }
 
-/** tfjs's gradient of a product does not undo broadcasting over the batch axes. */
+/** Broadcasts batch axes first: tfjs's gradient of a product does not sum over them. */
 function sameBatch(a: tf.Tensor, b: tf.Tensor): [tf.Tensor, tf.Tensor] {
   const rank = Math.max(a.rank, b.rank);
   const lift = (t: tf.Tensor) =>
@@ -48,7 +48,7 @@ const integerProduct = (a: tf.Tensor, b: tf.Tensor): tf.Tensor => integerMatMul(
 
 export const MatMul = ([a, b]: Inputs): Value => matMul(toTensor(a!), toTensor(b!));
 MatMul.facts = facts({
-  // The axis that is summed over.
+  // Samples mix if the batch is the axis that is summed over.
   mixes: ({ inputs: [a, b], axes: { inputs: batch } }) =>
     batch[0] === dimsOf(a!).length - 1 || batch[1] === Math.max(0, dimsOf(b!).length - 2),
 });

@@ -11,8 +11,8 @@ interface LossAttributes {
 }
 
 /**
- * −weight[target] · input[n, target, d…]; "mean" divides by the sum of the weights; ignored targets weigh
- * nothing.
+ * −weight[target] · input[n, target, d…]; "mean" divides by the sum of the weights; ignored targets have
+ * weight 0.
  */
 function negativeLogLikelihood(
   [input, target, weight]: Inputs,

@@ -1,3 +1,4 @@
+import { LARGEST_FLOAT32 } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { gather, where } from "../../kernels/movement.ts";
 import { softmax } from "../../kernels/reduction.ts";
@@ -11,7 +12,7 @@ import { Conv } from "./convolution.ts";
 import { Gemm, matMul } from "./linalg.ts";
 import * as normalization from "./normalization.ts";
 
-/** com.microsoft: fusions that optimised exports contain. */
+/** com.microsoft: fused operators in optimised exports. */
 export const Gelu = ([x]: Inputs): Value => activation.Gelu([x], {});
 Gelu.facts = plain;
 export const FastGelu = ([x, bias]: Inputs): Value =>
@@ -24,7 +25,7 @@ export const QuickGelu = ([x]: Inputs, { alpha = 1.702 }: { alpha?: number }): V
   activation.Swish([x], { alpha });
 QuickGelu.facts = plain;
 
-/** The activation of a fused operator; alpha and beta mean what they mean in the operator of that name. */
+/** The activation of a fused operator; alpha and beta are the attributes of the operator of that name. */
 function activated(
   x: Value,
   name: string,
@@ -39,9 +40,9 @@ function activated(
     case "Relu":
       return activation.Relu([x]);
     case "Sigmoid":
-      return activation.Sigmoid([x]);
+      return activation.Sigmoid([x], {});
     case "Tanh":
-      return activation.Tanh([x]);
+      return activation.Tanh([x], {});
     case "LeakyRelu":
       return activation.LeakyRelu([x], given);
     case "Elu":
@@ -49,9 +50,9 @@ function activated(
     case "HardSigmoid":
       return activation.HardSigmoid([x], given);
     case "Softplus":
-      return activation.Softplus([x]);
+      return activation.Softplus([x], {});
     case "Softsign":
-      return activation.Softsign([x]);
+      return activation.Softsign([x], {});
     case "Clip":
       return activation.clip(toTensor(x), alpha, beta);
     default:
@@ -59,7 +60,7 @@ function activated(
   }
 }
 
-/** `transBatch` finds the rows on the first axis, before the batch axes. */
+/** With `transBatch` the rows are the first axis, before the batch axes. */
 const rowsFirst = (x: tf.Tensor, moved: number | undefined) =>
   moved && x.rank > 2 ? tf.transpose(x, [...x.shape.map((_, i) => i).slice(1, -1), 0, x.rank - 1]) : x;
 interface FusedMatMulAttributes {
@@ -158,12 +159,10 @@ EmbedLayerNormalization.facts = facts({
   note: "ids are data, embeddings are trained",
 });
 
-/**
- * The largest finite bound: what is added to a score to forbid it, without making the sum infinite in turn.
- */
-const FORBIDDEN = -3.4028234663852886e38;
+/** Added to a score to mask it: the lowest finite number, as −∞ could give NaN. */
+const FORBIDDEN = -LARGEST_FLOAT32;
 
-/** A mask over keys as numbers to add to [batch, heads, queries, keys]. */
+/** A key mask as numbers to add to scores [batch, heads, queries, keys]. */
 function maskBias(mask: tf.Tensor, batch: number, keys: number, filter: number, at: string): tf.Tensor {
   const choose = (allowed: tf.Tensor) =>
     where(allowed, tf.zeros(allowed.shape), tf.fill(allowed.shape, filter));
@@ -217,7 +216,7 @@ function attend(
 }
 
 /**
- * One product makes queries, keys and values: weights [features, q + k + v]. Outputs Y, present [2, batch,
+ * One product gives queries, keys and values: weights [features, q + k + v]. Outputs Y, present [2, batch,
  * heads, keys, size].
  */
 export function Attention(
@@ -246,13 +245,13 @@ export function Attention(
   return node.outputs[1] ? [y, tf.stack([k, v])] : [y];
 }
 Attention.facts = facts({
-  // The past holds keys and values on its first axis.
+  // Input past is [2, batch, …]: keys and values are its first axis.
   mixes: unlessBatchIn(0, -1, -1, 0, 1, 0),
   note: "do_rotary=1 is refused",
 });
 
 /**
- * Queries, keys and values [batch, length, heads · size], each with its share of the bias. Outputs Y,
+ * Queries, keys and values [batch, length, heads · size]; the bias is the concatenation of theirs. Outputs Y,
  * present_key, present_value.
  */
 export function MultiHeadAttention(
@@ -284,7 +283,8 @@ MultiHeadAttention.facts = facts({
 });
 
 /**
- * As in ai.onnx, but with the positions before the caches, and one position where all rows count on from it.
+ * As in ai.onnx, but positions come before the caches; a single position is that of the first element of
+ * every row.
  */
 export function RotaryEmbedding(
   [x, positions, cosines, sines]: Inputs,
@@ -299,7 +299,7 @@ export function RotaryEmbedding(
     given.size === 1 && given.rank === 1
       ? tf.reshape(tf.add(tf.range(0, length, 1, "int32"), given), [1, length])
       : given;
-  // Without the number of heads a head is as wide as the caches say.
+  // Without num_heads, the caches determine the size of a head.
   const num_heads = attributes.num_heads || (input.rank === 3 ? whole / (2 * half) : 0);
   return attention.RotaryEmbedding([x, cosines, sines, all], { ...attributes, num_heads }, context);
 }

@@ -4,9 +4,9 @@ import { tf } from "../../tf.ts";
 import { along, alongAxesAfter, facts, plain } from "../operator.ts";
 import { type Inputs, isHost, type OperatorContext, toTensor, type Value } from "../value.ts";
 
-/** ai.onnx.ml: what scikit-learn's and ML.NET's exporters put before and after a network. */
+/** ai.onnx.ml: pre- and post-processing by scikit-learn's and ML.NET's exporters. */
 const float = (value: Value) => tf.cast(toTensor(value), "float32");
-/** One number for all features, or one per feature: the last axis. */
+/** One number for all features, or one per feature (last axis). */
 const perFeature = (numbers: readonly number[]) =>
   numbers.length === 1 ? tf.scalar(numbers[0]!) : tf.tensor1d(Float32Array.from(numbers));
 
@@ -23,7 +23,7 @@ interface ImputerAttributes {
   readonly replaced_value_float?: number;
   readonly replaced_value_int64?: number;
 }
-/** Puts a value, or one per feature, in the place of a marker (or of NaN). */
+/** Replaces a marker (or NaN) by a value, or by one value per feature. */
 export function Imputer(
   [x]: Inputs,
   {
@@ -43,7 +43,7 @@ export function Imputer(
 }
 Imputer.facts = plain;
 
-/** Rows divided by their largest entry, their sum of magnitudes or their length; rows of zeros stay. */
+/** Divides rows by their largest entry, their sum of magnitudes or their length; zero rows stay zero. */
 export function Normalizer([x]: Inputs, { norm = "MAX" }: { norm?: string }): Value {
   const t = float(x!);
   const axis = t.rank - 1;
@@ -57,7 +57,7 @@ export function Normalizer([x]: Inputs, { norm = "MAX" }: { norm?: string }): Va
 }
 Normalizer.facts = facts({ mixes: along(() => [-1]), tail: "rearranges" });
 
-/** Features side by side, each cut off or filled with zeros to its width. */
+/** Concatenates features, each cut off or filled with zeros to its width. */
 export function FeatureVectorizer(
   inputs: Inputs,
   { inputdimensions = [] }: { inputdimensions?: readonly number[] },
@@ -67,7 +67,7 @@ export function FeatureVectorizer(
     const rows = t.shape[0] ?? 1;
     const flat = tf.reshape(t, [rows, t.size / rows]);
     const [width, wanted] = [flat.shape[1]!, inputdimensions[i] ?? flat.shape[1]!];
-    if (width >= wanted) return slice(flat, [0, 0], [rows, wanted], [1, 1]);
+    if (width >= wanted) return slice(flat, [0, 0], [rows, wanted]);
     return tf.concat([flat, tf.zeros([rows, wanted - width])], 1);
   });
   return columns.length === 1 ? columns[0]! : tf.concat(columns, 1);
@@ -89,7 +89,7 @@ export const Binarizer = ([x]: Inputs, { threshold = 0 }: { threshold?: number }
   tf.cast(tf.greater(toTensor(x!), tf.scalar(threshold)), "float32");
 Binarizer.facts = facts({ ...plain, gradient: "zero" });
 
-/** One column per category; what is in none gives zeros. */
+/** One column per category; a value of no category gives zeros. */
 export function OneHotEncoder([x]: Inputs, { cats_int64s }: { cats_int64s: readonly number[] }): Value {
   const t = tf.cast(toTensor(x!), "int32");
   const categories = tf.tensor1d(Int32Array.from(cats_int64s), "int32");
@@ -104,9 +104,9 @@ interface LinearAttributes {
   readonly post_transform?: string;
 }
 /**
- * x Wᵀ + b. A linear model that the importer has written out gives W and b as further inputs; else they stand
- * in attributes, frozen. As ONNX Runtime does, W is the first `targets` times as many coefficients as x has
- * columns, whatever follows them.
+ * x Wᵀ + b. W and b are inputs in a model that the importer has rewritten (linear-models.ts), else
+ * attributes, which are not trained. As in ONNX Runtime, W is the first targets · columns coefficients; the
+ * rest is ignored.
  */
 export function LinearRegressor(
   [x, w, b]: Inputs,
@@ -124,7 +124,7 @@ export function LinearRegressor(
       `${all.size} coefficients are fewer than ${targets} rows for the ${width} columns of the input need`,
     );
   const flat = tf.reshape(all, [all.size]);
-  const weights = tf.reshape(all.size === used ? flat : slice(flat, [0], [used], [1]), [targets, width]);
+  const weights = tf.reshape(all.size === used ? flat : slice(flat, [0], [used]), [targets, width]);
   const y = tf.matMul(t, weights as tf.Tensor2D, false, true);
   const bias = b ? toTensor(b) : intercepts && tf.tensor1d(Float32Array.from(intercepts));
   return bias ? tf.add(y, bias) : y;

@@ -1,7 +1,6 @@
-import { elementCount } from "../../dims.ts";
+import { elementCount, positiveAxis, sameDims } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { expand, gather, slice, where } from "../../kernels/movement.ts";
-import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
 import {
   along,
@@ -34,7 +33,7 @@ const keeping: OperatorFacts = { ...plain, integers: "keeps" };
 const relabel = (x: Value, shape: readonly number[]): Value =>
   isHost(x) ? host(x.dtype, shape, x.array.data) : tf.reshape(x, [...shape]);
 
-/** Host values picked by an index function over the output shape; row-major. */
+/** Builds a host value from elements picked by an index function over the output shape; row-major. */
 function pick(
   x: HostTensor,
   shape: readonly number[],
@@ -53,8 +52,8 @@ function pick(
 }
 
 /**
- * Where the batch goes when values keep their order but get another shape: the axis with as many elements
- * before it and a whole number of places per sample.
+ * The batch axis after a Reshape, which keeps the order of elements: the axis with the same number of
+ * elements before it, whose length is a multiple of the number of samples.
  */
 function batchWithin(
   source: readonly number[],
@@ -70,7 +69,7 @@ function batchWithin(
   return undefined;
 }
 const rearranging: OperatorFacts = { ...keeping, tail: "rearranges" };
-/** The samples stay one after the other where as many elements stand before the batch as did. */
+/** Samples remain separate if the number of elements before the batch axis does not change. */
 const relaid: OperatorFacts = {
   ...rearranging,
   mixes: ({ inputs, outputs, axes }) => {
@@ -190,7 +189,7 @@ Concat.facts = facts({
   ...keeping,
   mixes: ({ attributes: { axis = 1 }, inputs, axes }) =>
     axes.inputs.includes(positiveAxis(Number(axis), dimsOf(inputs[0]!).length)),
-  // Operands without a batch beside others with one, such as start tokens.
+  // Operands without a batch, such as start tokens, are repeated if another has one.
   rebatch: (batch) => {
     const axes = batch.inputs.map((_, i) => batch.axisOf(i));
     const at = axes.find((axis) => axis !== undefined && axis >= 0);
@@ -256,7 +255,7 @@ Slice_10.facts = facts({
     const at = listed.findIndex((a) => positiveAxis(a, dimsOf(x!).length) === sliced.axes.inputs[0]);
     return resizesBatch(sliced) || (numbersOf(steps)[at] ?? 1) !== 1;
   },
-  // The whole batch was taken: it still is.
+  // If the slice took the whole batch, it takes the whole larger batch.
   rebatch: ({ node, inputs, axisOf, own }) => {
     const [x, , ends, axes] = inputs;
     const [axis, out] = [axisOf(0), own(node.outputs[0]!)];
@@ -326,7 +325,7 @@ function broadcastShapes(shapes: readonly (readonly number[])[]): number[] {
 function expandTo(x: Value, shape: readonly number[]): Value {
   if (!isHost(x)) return expand(x, shape);
   const dims = x.array.shape;
-  if (dims.length === shape.length && dims.every((d, i) => d === shape[i])) return x;
+  if (sameDims(dims, shape)) return x;
   const lifted = host(x.dtype, [...Array(shape.length - dims.length).fill(1), ...dims], x.array.data);
   return pick(lifted, shape, (at) => at.map((v, i) => (lifted.array.shape[i] === 1 ? 0 : v)));
 }
@@ -376,7 +375,7 @@ export function Where([condition, a, b]: Inputs): Value {
 }
 Where.facts = facts({ ...plain, freezesNumbers: true });
 
-/** Where each place of a padded axis comes from; −1 marks the constant. */
+/** Source index of each element of a padded axis; −1 for the constant. */
 function paddedAxis(length: number, before: number, after: number, mode: string, where_: string): number[] {
   const from = (i: number): number => {
     if (i >= 0 && i < length) return i;
@@ -399,7 +398,7 @@ function paddedAxis(length: number, before: number, after: number, mode: string,
   return Array.from({ length: length + before + after }, (_, i) => from(i - before));
 }
 
-/** Negative pads cut off. */
+/** Pads; negative pads crop. */
 function padded(x: Value, pads: readonly number[], mode: string, value: number, where_: string): Value {
   const dims = dimsOf(x);
   const rank = dims.length;
@@ -425,7 +424,6 @@ function padded(x: Value, pads: readonly number[], mode: string, value: number, 
           y,
           y.shape.map((_, i) => (i === axis ? first : 0)),
           y.shape.with(axis, count),
-          y.shape.map(() => 1),
         );
     } else y = gather(y, tf.tensor1d(Int32Array.from(taken), "int32"), axis);
     const low = Math.max(0, mode === "constant" ? pads[axis]! : 0);
@@ -436,7 +434,7 @@ function padded(x: Value, pads: readonly number[], mode: string, value: number, 
   });
   return y;
 }
-/** Axes with pads, of which the list holds all at the beginnings and then all at the ends. */
+/** Axes whose pads are not zero; the list holds all begins, then all ends. */
 const paddedAxes = (pads: readonly number[]): number[] =>
   axesFrom(0, pads.length / 2).filter((i) => pads[i] !== 0 || pads[pads.length / 2 + i] !== 0);
 export const Pad = (
@@ -493,7 +491,7 @@ export function CenterCropPad(
   (axes ?? dims.map((_, i) => i)).forEach((axis, i) => {
     const a = positiveAxis(axis, dims.length);
     const room = wanted[i]! - dims[a]!;
-    // ⌊|room| / 2⌋ before, whether cut off or filled up.
+    // Half of the difference, rounded toward zero, goes before: pads if positive, crops if negative.
     pads[a] = Math.trunc(room / 2);
     pads[dims.length + a] = room - pads[a]!;
   });

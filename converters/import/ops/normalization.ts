@@ -1,17 +1,15 @@
+import { positiveAxis } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { absolute, normRoot } from "../../kernels/arithmetic.ts";
 import { inverseDeviation, standardize } from "../../kernels/normalization.ts";
 import { sumPool } from "../../kernels/pool.ts";
-import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
-import { along, alongAxesAfter, alongAxesFrom, alongAxis, facts, plain } from "../operator.ts";
+import { along, alongAxesAfter, alongAxesFrom, alongAxis, axesFrom, facts, plain } from "../operator.ts";
 import { type Inputs, type OperatorContext, toTensor, type Value } from "../value.ts";
 
-/** A per-channel vector as [C,1,1,…], to stand beside [N,C,spatial…]. */
+/** A per-channel vector as [C,1,1,…], to broadcast with [N,C,spatial…]. */
 const perChannel = (v: tf.Tensor, rank: number) =>
   tf.reshape(v, [v.size, ...Array(Math.max(0, rank - 2)).fill(1)]);
-/** The axes from `first` on. */
-const axesFrom = (x: tf.Tensor, first: number) => x.shape.map((_, i) => i).slice(first);
 
 interface BatchAttributes {
   readonly epsilon?: number;
@@ -19,9 +17,9 @@ interface BatchAttributes {
   readonly training_mode?: number;
 }
 /**
- * Inference form: frozen running statistics; scale and bias may be trained. `spatial=0` (before opset 9)
- * keeps statistics of every place, not only of every channel. Before opset 14 further outputs are what asks
- * for training, as ONNX Runtime reads it.
+ * Inference only: running statistics are frozen; scale and bias may be trained. `spatial=0` (before opset 9)
+ * has statistics per element, not per channel. Before opset 14, ONNX Runtime takes further outputs as
+ * training mode.
  */
 export function BatchNormalization(
   [x, scale, bias, mean, variance]: Inputs,
@@ -100,13 +98,13 @@ export function LayerNormalization(
   const scaled = tf.mul(standardize(t, first, epsilon), toTensor(scale!));
   const y = bias ? tf.add(scaled, toTensor(bias)) : scaled;
   if (outputs.length < 2) return [y];
-  return [y, tf.mean(t, axesFrom(t, first), true), inverseDeviation(t, first, epsilon)];
+  return [y, tf.mean(t, axesFrom(first, t.rank), true), inverseDeviation(t, first, epsilon)];
 }
 LayerNormalization.facts = facts({ mixes: alongAxesFrom(-1) });
 
-/** x / √(mean(x²) + ε) · scale, and the factor's root. */
+/** x / √(mean(x²) + ε) · scale, and the root. */
 const rootMeanSquare = (x: tf.Tensor, scale: tf.Tensor, axis: number, epsilon: number) => {
-  const axes = axesFrom(x, positiveAxis(axis, x.rank));
+  const axes = axesFrom(positiveAxis(axis, x.rank), x.rank);
   const root = tf.sqrt(tf.add(tf.mean(tf.mul(x, x), axes, true), tf.scalar(epsilon)));
   return { y: tf.mul(tf.div(x, root), scale), root };
 };
@@ -145,7 +143,7 @@ export function LRN(
   const t = toTensor(x!);
   const [n, c] = t.shape as [number, number];
   const places = t.size / (n * c);
-  // The channels become the first axis of a plane that a window of size × 1 slides over.
+  // Channels become the first spatial axis, over which a window of size × 1 slides.
   const plane = tf.reshape(tf.mul(t, t), [n, 1, c, places]);
   const before = Math.floor((size - 1) / 2);
   const sums = sumPool(plane, {
@@ -176,7 +174,7 @@ MeanVarianceNormalization.facts = facts({
   mixes: along(({ axes = [0, 2, 3] }) => axes as readonly number[]),
 });
 
-/** x / ‖x‖; a vector of zeros stays one. */
+/** x / ‖x‖; a zero vector stays zero. */
 export function LpNormalization([x]: Inputs, { axis = -1, p = 2 }: { axis?: number; p?: number }): Value {
   const t = toTensor(x!);
   const at = positiveAxis(axis, t.rank);

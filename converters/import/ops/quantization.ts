@@ -1,4 +1,4 @@
-import { elementCount } from "../../dims.ts";
+import { elementCount, positiveAxis } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { WEIGHT_CODES } from "../../graph/quantised-weights.ts";
 import { gather } from "../../kernels/movement.ts";
@@ -29,12 +29,12 @@ interface QuantizationAttributes {
 }
 
 /**
- * A scale or zero point (one, one per slice of `axis`, or one per block along it) in a shape that broadcasts
- * with x.
+ * Reshapes a scale or zero point (one, one per slice of `axis`, or one per block along it) to broadcast with
+ * x.
  */
 function spread(parameter: Value, dims: readonly number[], axis: number, block: number): Value {
   const own = dimsOf(parameter);
-  const at = axis < 0 ? axis + dims.length : axis;
+  const at = positiveAxis(axis, dims.length);
   if (block === 0) {
     const shape = elementCount(own) === 1 ? [] : dims.map((d, i) => (i === at ? d : 1));
     return isHost(parameter)
@@ -58,8 +58,8 @@ function spread(parameter: Value, dims: readonly number[], axis: number, block: 
 const float = (value: Value) => tf.cast(toTensor(value), "float32");
 
 /**
- * saturate(round(x / scale) + zero point), int32. Straight through: the gradient is that of x / scale where
- * the code lies inside the range and zero outside it; scale and zero point are frozen.
+ * saturate(round(x / scale) + zero point), int32. The straight-through gradient is that of x / scale inside
+ * the range of codes, and zero outside it; scale and zero point get none.
  */
 const quantize = (x: tf.Tensor, scale: tf.Tensor, zero: tf.Tensor, [low, high]: readonly [number, number]) =>
   tf.customGrad((...given: (tf.Tensor | tf.GradSaveFunc)[]) => {
@@ -125,7 +125,7 @@ DequantizeLinear.facts = facts({
   note: "weights are trained straight through on the file's own scale",
 });
 
-/** uint8 codes with scale and zero point from the range of x, which always includes 0; the two are frozen. */
+/** uint8 codes, with scale and zero point from the range of x and 0; scale and zero point get no gradient. */
 export function DynamicQuantizeLinear([x]: Inputs): Value[] {
   const t = toTensor(x!);
   const least = tf.minimum(tf.min(t), tf.scalar(0));

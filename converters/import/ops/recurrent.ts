@@ -46,8 +46,8 @@ const clamped = (x: tf.Tensor, low: number, high: number) =>
   tf.minimum(tf.maximum(x, tf.scalar(low)), tf.scalar(high));
 
 /**
- * The functions of every direction in order; alpha and beta lists hold values only for the functions that
- * take them.
+ * The activations of all directions in order. The lists of alpha and beta have entries only for activations
+ * that use them.
  */
 function activationsOf(
   { activations, activation_alpha = [], activation_beta = [] }: RecurrentAttributes,
@@ -68,11 +68,11 @@ function activationsOf(
 }
 
 /**
- * One time step: the parts of the projected input [batch, widths[i] · hidden] and the states go in, the new
- * states come out, hidden first.
+ * One time step: maps the parts of the projected input [batch, widths[i] · hidden] and the states to the new
+ * states, hidden state first.
  */
 type Cell = (projected: readonly tf.Tensor[], states: readonly tf.Tensor[]) => tf.Tensor[];
-/** What a cell is made of in one direction. */
+/** The parameters of a cell in one direction. */
 interface Direction {
   /** [gates·hidden, hidden] */
   readonly recurrence: tf.Tensor;
@@ -81,36 +81,34 @@ interface Direction {
   readonly peephole: tf.Tensor | undefined;
   readonly activations: readonly Activation[];
   readonly hidden: number;
-  /** Bounds what goes into an activation. */
+  /** Clips the input of an activation. */
   readonly bound: Activation;
 }
 
-/**
- * The slices along the first axis. tfjs's gradients of unstack and split fail where there is but one part.
- */
+/** The slices along the first axis. With a single slice tfjs's gradient of unstack fails. */
 const rows = (x: tf.Tensor): tf.Tensor[] =>
   x.shape[0] === 1 ? [tf.reshape(x, x.shape.slice(1))] : tf.unstack(x);
-/** Parts of the given widths along the last axis: unlike single slices, one concatenation backwards. */
+/** Splits the last axis into these widths: unlike slices, its gradient is a single concatenation. */
 const split = (x: tf.Tensor, widths: readonly number[]): tf.Tensor[] =>
   widths.length === 1 ? [x] : tf.split(x, [...widths], x.rank - 1);
 
 /**
  * Runs a cell over time, unrolled, in one or both directions.
  * Inputs X [time, batch, input], W [directions, gates·hidden, input], R, B, sequence_lens, initial states;
- * outputs Y, then the last states. With layout 1 the batch comes first. Beyond its length a sequence keeps
- * its state and puts out zeros.
+ * outputs Y, then the last states. With layout 1 the batch comes first. After the end of a sequence its state
+ * stays and its outputs are zero.
  */
 function recurrent(
   [x, w, r, b, lengths, ...rest]: Inputs,
   attributes: RecurrentAttributes,
   context: OperatorContext,
   spec: {
-    /** How many gates each part of the projected input holds; parts are cut once for all steps. */
+    /** Number of gates in each part of the projected input; the parts are cut once for all steps. */
     readonly widths: readonly number[];
     readonly states: number;
     readonly defaults: readonly string[];
     readonly cell: (direction: Direction) => Cell;
-    /** The bias of the recurrence joins the input's here where the cell adds them anyway. */
+    /** Whether the recurrence's bias can be added to the input's before the loop over time. */
     readonly joinsBias: boolean;
   },
 ): Value[] {
@@ -184,9 +182,9 @@ function recurrent(
   return [layout === 0 ? y : tf.transpose(y, [2, 0, 1, 3]), ...last];
 }
 
-/** @param states inputs with the initial states, which exporters write for one sample */
+/** @param states indices of the initial states, which exporters write for one sample */
 const unrolled = (states: readonly number[]): OperatorFacts => ({
-  // X, the lengths and the states; not the weights.
+  // X, sequence_lens and the states hold the batch; the weights do not.
   mixes: (node) => {
     const at = Number(node.attributes["layout"] ?? 0) ? 0 : 1;
     return unlessBatchIn(at, -1, -1, -1, 0, at, at)(node);
@@ -268,7 +266,7 @@ export const LSTM = (
       return ([projected], [state, memory]) => {
         const sum = tf.add(projected!, times(state!, recurrence));
         const [gates, proposal] = split(sum, [3 * hidden, hidden]) as [tf.Tensor, tf.Tensor];
-        // Without peepholes the three gates are one call.
+        // Without peepholes, the three gates take one activation call.
         const [i, o, forgotten] = split(peephole ? gates : f!(bound(gates)), three) as [
           tf.Tensor,
           tf.Tensor,

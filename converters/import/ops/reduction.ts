@@ -1,8 +1,7 @@
-import { elementCount } from "../../dims.ts";
+import { elementCount, positiveAxis } from "../../dims.ts";
 import { absolute, integerDivide, integerMultiply, normRoot } from "../../kernels/arithmetic.ts";
 import { slice } from "../../kernels/movement.ts";
 import { cumulativeSum, peak, reduceMax, reduceMin } from "../../kernels/reduction.ts";
-import { positiveAxis } from "../../kernels/shape.ts";
 import { tf } from "../../tf.ts";
 import { alongInput, facts, type OperatorFacts, operator, plain } from "../operator.ts";
 import {
@@ -25,13 +24,13 @@ interface ReductionAttributes {
   readonly noop_with_empty_axes?: number;
 }
 
-/** The reduced axes have length 1. */
+/** The shape with reduced axes of length 1. */
 const keptShape = (dims: readonly number[], axes: readonly number[]) =>
   dims.map((d, i) => (axes.includes(i) ? 1 : d));
 const droppedShape = (dims: readonly number[], axes: readonly number[]) =>
   dims.filter((_, i) => !axes.includes(i));
 
-/** The values that meet in each place of the result, in row-major order of the places. */
+/** The values that are reduced to each element of the result, in row-major order. */
 function groups({ array }: HostTensor, axes: readonly number[]): number[][] {
   const dims = array.shape;
   const kept = keptShape(dims, axes);
@@ -58,9 +57,7 @@ interface Reduction extends Partial<OperatorFacts> {
 }
 const sumOf = (v: readonly number[]) => v.reduce((a, b) => a + b, 0);
 
-/**
- * Axes come as an attribute (old opsets) or as the second input; none means all, unless told to do nothing.
- */
+/** Axes are an attribute (old opsets) or the second input. No axes means all, unless noop_with_empty_axes. */
 const reduction = ({ onFloats, onIntegers, onHost, ...own }: Reduction) =>
   operator(
     { ...plain, ...own },
@@ -72,7 +69,7 @@ const reduction = ({ onFloats, onIntegers, onHost, ...own }: Reduction) =>
       const dims = dimsOf(x!);
       const given = axesInput === undefined ? [...(axes ?? [])] : toNumbers(axesInput, "axes", context);
       const all = given.length === 0 && noop_with_empty_axes === 0 ? dims.map((_, i) => i) : given;
-      // Where nothing is reduced, what goes with the sum (square, log …) still happens.
+      // Without axes to reduce, the element-wise part (square, log …) still applies.
       const wanted = all.map((a) => positiveAxis(a, dims.length));
       const shape = keepdims ? keptShape(dims, wanted) : droppedShape(dims, wanted);
       if (isHost(x)) {
@@ -107,21 +104,20 @@ const reduction = ({ onFloats, onIntegers, onHost, ...own }: Reduction) =>
 const sum = (x: tf.Tensor, axes: number[]) => tf.sum(x, axes, true);
 const square = (x: tf.Tensor) => tf.mul(x, x);
 const magnitude = (x: tf.Tensor) => (x.dtype === "float32" ? absolute(x) : tf.maximum(x, tf.neg(x)));
-/** log Σ eˣ with the largest x taken out. */
+/** log Σ eˣ, stable: the largest x is subtracted first. */
 const logSumExp = (x: tf.Tensor, axes: number[]) => {
   const top = peak(x, axes);
   return tf.add(tf.log(sum(tf.exp(tf.sub(x, top)), axes)), top);
 };
 
-/** The part of x from `start` on along one axis. */
+/** A slice of x along one axis. */
 const partOf = (x: tf.Tensor, axis: number, start: number, length: number) =>
   slice(
     x,
     x.shape.map((_, i) => (i === axis ? start : 0)),
     x.shape.map((d, i) => (i === axis ? length : d)),
-    x.shape.map(() => 1),
   );
-/** Halves each axis until one slice is left: differentiable at zeros too, where Π·1/x is not. */
+/** Product by halving each axis: its gradient is right at zeros too, unlike that of Π·1/x. */
 const multiplied = (x: tf.Tensor, axes: number[]) => {
   let y = x;
   for (const axis of axes)
@@ -140,20 +136,16 @@ export const ReduceMean = reduction({
     integerDivide(sum(x, axes), tf.scalar(elementCount(axes.map((a) => x.shape[a]!)), "int32")),
   onHost: (v) => sumOf(v) / v.length,
 });
-export const ReduceMax = reduction({
-  integers: "keeps",
-  note: "equal extremes share the gradient",
-  onFloats: reduceMax,
-  onIntegers: reduceMax,
-  onHost: (v) => v.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
-});
-export const ReduceMin = reduction({
-  integers: "keeps",
-  note: "equal extremes share the gradient",
-  onFloats: reduceMin,
-  onIntegers: reduceMin,
-  onHost: (v) => v.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
-});
+const extreme = (reduce: Reduction["onFloats"], pick: (a: number, b: number) => number, none: number) =>
+  reduction({
+    integers: "keeps",
+    note: "equal extremes share the gradient",
+    onFloats: reduce,
+    onIntegers: reduce,
+    onHost: (v) => v.reduce((a, b) => pick(a, b), none),
+  });
+export const ReduceMax = extreme(reduceMax, Math.max, Number.NEGATIVE_INFINITY);
+export const ReduceMin = extreme(reduceMin, Math.min, Number.POSITIVE_INFINITY);
 export const ReduceProd = reduction({
   note: "differentiable at zeros too",
   onFloats: multiplied,
@@ -256,9 +248,7 @@ export function CumSum(
 }
 CumSum.facts = facts({ mixes: alongInput(1), note: "the axis is a constant" });
 
-/**
- * Π along the axis: each pass multiplies by the entries 1, 2, 4 … places before. Differentiable at zeros too.
- */
+/** Cumulative product: pass i multiplies by the entries 2ⁱ places before. Differentiable at zeros too. */
 export function CumProd(
   [x, axis]: Inputs,
   { exclusive = 0, reverse = 0 }: CumulativeAttributes,

@@ -1,13 +1,14 @@
+import { positiveAxis } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import { alongAxis, facts, plain } from "../operator.ts";
 import { dimsOf, host, type Inputs, type OperatorContext, toNumbers, type Value } from "../value.ts";
 import { Concat, Slice_10, Squeeze_13, Unsqueeze_13 } from "./movement.ts";
 
-/** A list of values on its way from one operator of this file to the next; no other operator takes it. */
+/** A sequence of values; only the operators of this file take it. */
 interface SequenceValue {
   readonly lane: "sequence";
   readonly items: readonly Value[];
-  /** Stands in for a tensor's shape in messages. */
+  /** Shown in error messages in place of a tensor's shape. */
   readonly shape: readonly number[];
 }
 
@@ -19,7 +20,7 @@ function itemsOf(value: Value | undefined, { where }: OperatorContext): readonly
     throw notTrainable("NOT_A_SEQUENCE", `${where}: a sequence is needed, but a tensor was given.`);
   return given.items;
 }
-/** The place of an index that may count from the end; the last place without one. */
+/** An index, negative ones counted from the end; `last` if there is none. */
 function placeOf(index: Value | undefined, last: number, length: number, context: OperatorContext): number {
   if (index === undefined) return last;
   const at = toNumbers(index, "position", context)[0]!;
@@ -58,14 +59,14 @@ export function SequenceErase([list, position]: Inputs, _: object, context: Oper
 SequenceErase.facts = plain;
 
 const ints = (...values: number[]) => host("int64", [values.length], values);
-/** Parts of one size, of given sizes, or single slices without their axis. */
+/** Splits into parts of one size, parts of given sizes, or single slices without the axis. */
 export function SplitToSequence(
   [x, split]: Inputs,
   { axis = 0, keepdims = 1 }: { axis?: number; keepdims?: number },
   context: OperatorContext,
 ): Value {
   const dims = dimsOf(x!);
-  const at = axis < 0 ? axis + dims.length : axis;
+  const at = positiveAxis(axis, dims.length);
   const given = split ? toNumbers(split, "split", context) : [1];
   const one = !split || dimsOf(split).length === 0;
   const sizes = one
@@ -93,7 +94,7 @@ export function ConcatFromSequence(
 }
 ConcatFromSequence.facts = plain;
 
-/** Optional values: what is there is itself. */
+/** An optional value with content is represented by the content itself. */
 export const Optional = ([x]: Inputs, _: object, { where }: OperatorContext): Value => {
   if (x === undefined)
     throw notTrainable("OPTIONAL_EMPTY", `${where}: an empty optional value cannot be imported.`);

@@ -1,4 +1,4 @@
-import { elementCount } from "../../dims.ts";
+import { elementCount, positiveAxis } from "../../dims.ts";
 import { notTrainable } from "../../errors.ts";
 import type { OnnxTensor } from "../../onnx/model.ts";
 import { tf } from "../../tf.ts";
@@ -54,7 +54,7 @@ export function ConstantOfShape(
 ): Value {
   const dims = toNumbers(shape, "shape", context);
   const fill = value ? Number((value.data as ArrayLike<number | bigint>)[0]) : 0;
-  // Whole weight tensors are no shapes: while compiling, a filled tensor is one number.
+  // Filled weight tensors are no shape arithmetic: as a tf.fill they cost the compiler a single number.
   const elements = elementCount(dims);
   if (elements > 4096 && isFloatType(value?.dtype ?? "float32")) return tf.fill(dims, fill);
   return host(value?.dtype ?? "float32", dims, new Float64Array(elements).fill(fill));
@@ -76,10 +76,7 @@ export function Range([start, limit, delta]: Inputs, _: object, context: Operato
 }
 Range.facts = facts({ ...zero, frozen: { 0: "bound of Range", 1: "bound of Range", 2: "step of Range" } });
 
-/**
- * values = [off, on]; negative indices count from the end, what lies outside [−depth, depth) is off
- * everywhere.
- */
+/** values = [off, on]. Negative indices count from the end; indices outside [−depth, depth) give all off. */
 export function OneHot(
   [indices, depth, values]: Inputs,
   { axis = -1 }: { axis?: number },
@@ -98,7 +95,7 @@ export function OneHot(
   const number = dtype === "float32" ? "float32" : "int32";
   const scaled = tf.add(tf.mul(tf.cast(hot, number), tf.scalar(on - off, number)), tf.scalar(off, number));
   const y = dtype === "bool" ? tf.cast(scaled, "bool") : scaled;
-  const at = axis < 0 ? axis + index.rank + 1 : axis;
+  const at = positiveAxis(axis, index.rank + 1);
   const order = [...index.shape.keys()];
   order.splice(at, 0, index.rank);
   return at === index.rank ? y : tf.transpose(y, order);

@@ -1,3 +1,4 @@
+import { positiveAxis } from "../../dims.ts";
 import { gather } from "../../kernels/movement.ts";
 import { tf } from "../../tf.ts";
 import { along, alongAxesAfter, facts, numbersOf, operator, plain } from "../operator.ts";
@@ -77,9 +78,9 @@ MelWeightMatrix.facts = facts({
 });
 
 /**
- * The discrete Fourier transform as a matrix from (time, channel) to (frequency, channel): channels are the
- * real and the imaginary part, or the real part alone.
- * @param entries length of the input; it is cut off or filled with zeros to `length`
+ * The discrete Fourier transform as a matrix from (time, channel) to (frequency, channel). Channels are real
+ * and imaginary part, or the real part alone.
+ * @param entries length of the input, which is cut or zero-padded to `length`
  */
 function dftMatrix(
   entries: number,
@@ -97,7 +98,7 @@ function dftMatrix(
   const angles = Array.from({ length }, (_, i) => (2 * Math.PI * i) / length);
   const [cosines, sines] = [angles.map(Math.cos), angles.map(Math.sin)];
   for (let j = 0; j < used; j++) {
-    // A one-sided spectrum stands for its conjugate half as well.
+    // Each frequency of a one-sided spectrum also represents its conjugate.
     const both = toReal && j > 0 && 2 * j !== length ? 2 : 1;
     const weight = inverse ? both / length : 1;
     for (let k = 0; k < count; k++) {
@@ -124,10 +125,10 @@ function transformed(
   onesided: boolean,
 ): tf.Tensor {
   const rank = x.rank;
-  const at = axis < 0 ? axis + rank : axis;
+  const at = positiveAxis(axis, rank);
   const [entries, channels] = [x.shape[at]!, x.shape[rank - 1]!];
   const length = dftLength ?? (inverse && onesided ? 2 * (entries - 1) : entries);
-  // The transformed axis goes beside the channels.
+  // The transformed axis moves next to the channels.
   const order = [...Array.from({ length: rank - 1 }, (_, i) => i).filter((i) => i !== at), at, rank - 1];
   const rows = tf.transpose(x, order);
   const lead = rows.shape.slice(0, -2);
@@ -169,7 +170,7 @@ DFT_20.facts = facts({
 });
 
 /**
- * Windowed frames of signal [batch, time] or [batch, time, 1 or 2], each transformed: [batch, frames,
+ * The Fourier transforms of windowed frames of signal [batch, time] or [batch, time, 1 or 2]: [batch, frames,
  * frequencies, 2].
  */
 export function STFT(

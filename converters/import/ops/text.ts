@@ -15,7 +15,7 @@ interface TfIdfAttributes {
   readonly weights?: readonly number[];
 }
 /**
- * How often each n-gram of the pool occurs in rows of token ids, with up to max_skip_count tokens between its
+ * Counts each n-gram of the pool in rows of token ids, with up to max_skip_count tokens skipped between its
  * tokens.
  */
 export function TfIdfVectorizer([x]: Inputs, attributes: TfIdfAttributes, { where }: OperatorContext): Value {
@@ -36,7 +36,7 @@ export function TfIdfVectorizer([x]: Inputs, attributes: TfIdfAttributes, { wher
     const columns = ngram_indexes.slice(known, known + count);
     known += count;
     if (count === 0 || n < min_gram_length || n > max_gram_length) continue;
-    // Every window of n tokens, for every distance between them; single tokens have none.
+    // Every window of n tokens, for every allowed distance between them; for n = 1 there is one distance.
     const windows: number[] = [];
     for (let skip = 0; skip <= (n === 1 ? 0 : max_skip_count); skip++)
       for (let start = 0; start + (n - 1) * (skip + 1) < length; start++)

@@ -26,7 +26,7 @@ const shapes: Readonly<Record<string, number[]>> = {
   rows: [8, 1],
 };
 
-/** What stands between dense layers, and in how many of their products the weight is the left factor then. */
+/** Operators between dense layers, and how many of their products then have the weight as left factor. */
 const nets: Readonly<Record<string, readonly [number, (x: tf.Tensor, w: Weights) => tf.Tensor]>> = {
   "activations between": [
     2,

@@ -15,8 +15,7 @@ const COUNT = 20_000;
 const ROWS = 8;
 const PLACE = 5;
 
-// ONNX Runtime's ScatterND(add) loses updates when two threads meet at one place; nothing here may be lowered
-// to it.
+// ONNX Runtime's ScatterND(add) loses updates if two threads add to one element; no lowering may use it.
 const SUMS: Readonly<Record<string, (x: tf.Tensor, places: tf.Tensor) => tf.Tensor>> = {
   Gather: (x, places) => Gather([x, places], {}) as tf.Tensor,
   GatherElements: (x, places) => GatherElements([x, places], {}) as tf.Tensor,

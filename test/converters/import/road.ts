@@ -90,10 +90,10 @@ export interface Road {
 }
 
 /**
- * The whole road of one file. Its logits equal ONNX Runtime's; the slope of Σ c·logits along its gradient, as
- * central differences through ONNX Runtime on patched files give it, is the length of that gradient; and once
- * every trained weight was moved, the written file differs in them alone and its logits are again those of
- * the imported graph.
+ * Imports, trains and exports one file. Its logits equal ONNX Runtime's. The slope of Σ c·logits along its
+ * gradient, from central differences through ONNX Runtime on patched files, is the length of that gradient.
+ * Once every trained weight has changed, the written file differs in these weights alone, and its logits are
+ * again those of the imported graph.
  * @returns the trained weights
  */
 export async function goesTheRoad(

@@ -11,8 +11,7 @@ import type { AttributeValue, OnnxNode } from "../../../../converters/onnx/model
 import { eagerBackends } from "./harness.ts";
 
 /**
- * Where an operator has a corner, difference quotients say nothing: the gradient there is a choice, and this
- * is the list.
+ * At a corner of an operator difference quotients say nothing: the gradient there is a choice, listed here.
  */
 interface Corner {
   readonly op: string;

@@ -17,15 +17,12 @@ import {
 } from "../../../../converters/import/value.ts";
 import { type OperatorCase, prepare } from "./harness.ts";
 
-// What operators say of themselves, against what they do.
+// What operators state about mixing samples, against what they do.
 
 /** Which axis of each input holds the batch; -1: none. */
 type Layout = readonly number[];
 
-/**
- * Every way to hold a batch in the inputs of a case: in one alone, or in axes of one length in several of
- * them.
- */
+/** Every way to have a batch in the inputs of a case: in one input, or in axes of one length in several. */
 function layouts({ inputs }: OperatorCase): Layout[] {
   const dims = inputs.map((input) => (input && !input.constant ? input.dims : []));
   const found = new Map<string, Layout>();
@@ -54,9 +51,9 @@ function withSlice(data: readonly number[], dims: readonly number[], axis: numbe
 }
 
 interface Finding {
-  /** Why the operator says that samples meet; undefined where it says that they do not. */
+  /** Why the operator says that samples mix; undefined if it says that they do not. */
   readonly says: string | undefined;
-  /** Whether a row of an output moved with another sample; undefined where no sample could be moved. */
+  /** Whether a row of an output changed with another sample; undefined if no sample could be changed. */
   readonly moved: boolean | undefined;
 }
 
@@ -165,8 +162,8 @@ const GRAPHS =
   "sequences, optional values and subgraphs do not fit a case of one node; what their nodes do is judged";
 const HOST = "its inputs are known while the graph is imported, whatever the samples are";
 /**
- * Why no case moves a sample of these operators. A line whose operator is tried after all, or is not there,
- * fails.
+ * Why no case changes a sample of these operators. An entry for an operator that is tested after all, or
+ * unknown, fails.
  */
 const NOT_TRIED: ReadonlyMap<string, string> = new Map([
   ...[

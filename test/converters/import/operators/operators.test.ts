@@ -19,7 +19,7 @@ for (const file of files) {
 }
 
 /**
- * Whether the harness holds a gradient of this case to central differences, which it demands to be other than
+ * Whether the harness compares a gradient of this case with central differences, and demands that it is not
  * zero.
  */
 const differentiated = ({ inputs, differentiate }: OperatorCase) =>
@@ -28,8 +28,8 @@ const differentiated = ({ inputs, differentiate }: OperatorCase) =>
     : inputs.some((input) => input && !input.constant && isFloatType(input.dtype ?? "float32"));
 
 /**
- * Sequences, optional values and subgraphs do not fit a case of one node: small graphs of their own try
- * these.
+ * Sequences, optional values and subgraphs do not fit into a case of one node; tests with small graphs cover
+ * them.
  */
 const ELSEWHERE = /^(Sequence|Optional|SplitToSequence$|ConcatFromSequence$|If$|Loop$|Scan$)/;
 

@@ -14,8 +14,8 @@ type Attributes = Readonly<Record<string, AttributeValue>>;
 const scalar = (value: number) => host("int64", [], [value]);
 type Operator = readonly [string, Attributes?, Value[]?, number?];
 /**
- * Operators that are zero by nature, on a float input that a weight may lie before: op, attributes, further
- * inputs, opset.
+ * Operators with gradient zero on a float input that a weight may precede: op, attributes, further inputs,
+ * opset.
  */
 const OPERATORS: readonly Operator[] = [
   ["Floor"],
@@ -38,7 +38,7 @@ const OPERATORS: readonly Operator[] = [
   ["Cast", { to: 6 }],
   ["Cast", { to: 9 }],
 ];
-/** What follows it: integers and booleans that go on through integer operators. */
+/** What may follow: integers and booleans that pass through integer operators. */
 const FOLLOWING: readonly Operator[] = [
   ["Div", {}, [scalar(2)]],
   ["Mul", {}, [scalar(3)]],
