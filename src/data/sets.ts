@@ -10,14 +10,14 @@ import type { Dataset } from "./types.ts";
 export interface SetInputs {
   readonly forget: SetInput;
   readonly retain: SetInput;
-  /** Never chooses anything: only measured. */
+  /** Only measured; no choice depends on it. */
   readonly test?: SetInput;
-  /** What choices may look at. */
+  /** Every choice is made on these samples, such as the learning rate and the state to export. */
   readonly validation?: SetInput;
   /** Further sets by name, measured like the test set. */
   readonly also?: Readonly<Record<string, SetInput>>;
   readonly preprocessing?: Preprocessing;
-  /** What `y` holds: classes (undefined), bits, or values. */
+  /** The utility loss, which decides what `y` holds; cross-entropy, and so classes, by default. */
   readonly loss?: LossName;
 }
 
@@ -30,7 +30,7 @@ export interface Sets {
   readonly also?: Readonly<Record<string, Dataset>>;
 }
 
-/** The sets of a request as sources: each file, iterable or array is read here and nowhere else. */
+/** The opened sets of a request. */
 export interface SetSources {
   readonly forget: Source;
   readonly retain: Source;
@@ -39,7 +39,7 @@ export interface SetSources {
   readonly also: Readonly<Record<string, Source>>;
 }
 
-/** Opens every set of a request. @throws badInput as {@link openSource} */
+/** Opens every set of a request; this is the only place that does. @throws badInput as {@link openSource} */
 export async function openSources({
   forget,
   retain,
@@ -97,7 +97,7 @@ export const firstSamples = (set: Dataset, count: number): Dataset =>
     Array.from({ length: Math.min(count, set.count) }, (_, i) => i),
   );
 
-/** @throws badInput OVERLAP where a sample stands in both sets: the two objectives would fight over it */
+/** @throws badInput OVERLAP where a sample is in both sets, so that the two objectives contradict each other */
 export function refuseOverlap(forget: Dataset, retain: Dataset): void {
   const [pair] = findOverlap(forget, retain);
   if (pair)

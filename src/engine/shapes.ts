@@ -1,7 +1,7 @@
 import { traceShapes } from "../../converters/compile/compile.ts";
 import type { StepFunction, StepSignature, TensorSpec } from "../../converters/compile/step.ts";
 
-/** Shapes of a step's results, found by tracing it: nothing is computed. */
+/** Shapes of a step's results, found by tracing it without computing anything. */
 export const resultSpecs = (
   step: StepFunction,
   signature: StepSignature,

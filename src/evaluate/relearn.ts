@@ -7,7 +7,8 @@ import type { Dataset } from "../data/types.ts";
 import type { NumberArray } from "../engine/engine.ts";
 import { getEngine } from "../engine/index.ts";
 import { behindPrefix, withPrefix } from "../prepare/frozen-prefix.ts";
-import { rowsOf, truthRows, truthSpec } from "../tasks/truth.ts";
+import { rowsOf } from "../tasks/numbers.ts";
+import { truthRows, truthSpec } from "../tasks/truth.ts";
 import { drawSubset } from "./membership.ts";
 
 export interface RelearnOptions {
