@@ -1,7 +1,7 @@
 import type { Tensors } from "../../../converters/compile/step.ts";
 import { tf } from "../../../converters/tf.ts";
-import type { ForgetObjectiveName } from "../../tasks/task.ts";
-import { type ForgetObjective, logLoss } from "../objectives.ts";
+import type { ForgetObjective, ForgetObjectiveName } from "../../tasks/task.ts";
+import { logLoss } from "../objectives.ts";
 import { sumOver, type Weights } from "../optimizer.ts";
 import { type DualOptions, dualRules } from "../surgery.ts";
 
