@@ -19,7 +19,7 @@ export interface Preprocessing {
 
 export const NO_PREPROCESSING: Preprocessing = { scale: 1, mean: [0], std: [1] };
 
-/** Axis of the channels: 1 for NCHW; the last one for NHWC, which is told by its few channels, and for rank 2. */
+/** Axis of the channels: the last one for rank 2, and for NHWC, recognised by at most 4 channels; else 1. */
 const channelAxis = (model: OnnxValueInfo, rank: number): number => {
   if (rank <= 2) return rank - 1;
   const [second, last] = [model.dims?.[1], model.dims?.[rank - 1]];
@@ -77,8 +77,8 @@ export const loadDataset = (
 
 /**
  * Makes a set of its arrays: one per model input by name (or `x` where the model has one input), and the
- * truth `y`. It holds integer classes [N] for cross-entropy, 0 and 1 for binary-cross-entropy, numbers for mse
- * (both [N, C] or [N]). The loss `any` accepts each of these, for callers that use the inputs only.
+ * truth `y`. It holds integer classes [N] for cross-entropy, 0 and 1 for binary-cross-entropy, numbers for
+ * mse (both [N, C] or [N]). The loss `any` accepts each of these, for callers that use the inputs only.
  * @param path name of the set in messages
  * @throws badInput naming set, sample and remedy
  */

@@ -90,7 +90,9 @@ export const firstSamples = (set: Dataset, count: number): Dataset =>
     Array.from({ length: Math.min(count, set.count) }, (_, i) => i),
   );
 
-/** @throws badInput OVERLAP where a sample is in both sets, so that the two objectives contradict each other */
+/**
+ * @throws badInput OVERLAP where a sample is in both sets, so that the two objectives contradict each other
+ */
 export function refuseOverlap(forget: Dataset, retain: Dataset): void {
   const [pair] = findOverlap(forget, retain);
   if (pair)

@@ -7,7 +7,7 @@ let probed: Promise<number> | undefined;
 
 /**
  * Channels per block of ONNX Runtime's blocked convolution layout (NCHWc) on this machine: 8 with AVX2, 16
- * with AVX-512, 0 if it has none. Probed once per process, as ONNX Runtime has no call that tells. It must be
+ * with AVX-512, 0 if it has none. Probed once per process, as ONNX Runtime does not report it. It must be
  * right: a graph compiled for another number runs without error, but computes wrong values.
  */
 export const blockSize = (): Promise<number> => {

@@ -32,9 +32,9 @@ const NO_TENSOR = /non tensor type/i;
 /**
  * Runs a session that writes its outputs into preallocated buffers, without copying them. onnxruntime-node
  * fills the buffers, but then also copies every output into a new tensor: all weights, in each step. The
- * graph's first output is therefore a sequence (converters/compile/schedule.ts), which onnxruntime-node cannot
- * return: it throws after everything is computed and before anything is copied. Should a later version accept
- * sequences, the run would still be right, only slower by the copies.
+ * graph's first output is therefore a sequence (converters/compile/schedule.ts), which onnxruntime-node
+ * cannot return: it throws after everything is computed and before anything is copied. Should a later version
+ * accept sequences, the run would still be right, only slower by the copies.
  */
 async function runInto(
   session: ort.InferenceSession,

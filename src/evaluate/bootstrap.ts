@@ -16,9 +16,9 @@ function quantile(sorted: Float64Array, share: number): number {
 }
 
 /**
- * 95 % percentile bootstrap interval of the mean of each column, from 1,000 resamples of the samples. All columns
- * of a call share the resamples, so the interval of a column of differences is a paired one. undefined for a
- * column whose mean is not finite.
+ * 95 % percentile bootstrap interval of the mean of each column, from 1,000 resamples of the samples. All
+ * columns of a call share the resamples, so the interval of a column of differences is a paired one.
+ * undefined for a column whose mean is not finite.
  * @param columns all of one length N
  */
 export function bootstrapMeans(columns: readonly Column[], seed: number): readonly (Interval | undefined)[] {

@@ -16,7 +16,9 @@ import type { Scored } from "./scored.ts";
  * forgetAccuracy, RA = retainAccuracy, TA = testAccuracy, and the MIA efficacy.
  */
 export interface Evaluation {
-  /** With several labels per sample, accuracies are the share of labels that are right; null for a regression. */
+  /**
+   * With several labels per sample, accuracies are the share of labels that are right; null for a regression.
+   */
   readonly forgetAccuracy: number | null;
   readonly retainAccuracy: number | null;
   readonly testAccuracy: number | null;
@@ -75,8 +77,8 @@ export async function answersOf(
 
 /**
  * The figures of a model from its outputs.
- * @param options `seed` of the attack's training samples; `miaEfficacy` if it is known already, null if it could
- *   not be measured
+ * @param options `seed` of the attack's training samples; `miaEfficacy` if it is known already, null if it
+ *   could not be measured
  */
 export function evaluationOf(
   answers: ModelAnswers,
@@ -115,7 +117,9 @@ export function evaluationOf(
   };
 }
 
-/** |metric − the reference's| as fractions; null if either is null. `average` is over those that are not null. */
+/**
+ * |metric − the reference's| as fractions; null if either is null. `average` is over those that are not null.
+ */
 export type Gap = { readonly [M in Metric]: number | null } & { readonly average: number | null };
 
 export function gapTo(evaluation: Evaluation, reference: Evaluation): Gap {

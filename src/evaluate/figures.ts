@@ -33,7 +33,8 @@ function setFigures(
   const r = reference && columnsOf(reference);
   const { task, truth } = before;
   const pair = task.compare(before.outputs, after.outputs, truth);
-  // A metric that only this task has is shown if BEFORE has it. The others are always shown, null with a reason.
+  // A metric that only this task has is shown if BEFORE has it. The others are always shown; null has a
+  // reason.
   const shown = Object.entries(task.metrics).filter(([metric, of]) => b[of] || !(metric in task.glossary));
   const columns: Column[] = [];
   const wanted = new Map<string, number>();
@@ -143,8 +144,8 @@ const GAP_METRICS = ["unlearningAccuracy", "retainAccuracy", "testAccuracy", "mi
 
 /**
  * Compares two models, and a reference, by their outputs: utility, forgetting and membership figures with
- * bootstrap intervals, accuracies per class, and the curves of a report. The outputs of all models are for the
- * same samples in the same order.
+ * bootstrap intervals, accuracies per class, and the curves of a report. The outputs of all models are for
+ * the same samples in the same order.
  */
 export function compareAnswers(
   before: ModelAnswers,

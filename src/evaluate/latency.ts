@@ -2,7 +2,7 @@ import type { Dataset } from "../data/types.ts";
 import { openFile } from "../engine/session.ts";
 import { type FileInterface, feedsOf } from "./predict.ts";
 
-/** Time of one run of each of two files, measured alternately so that changes of the machine's load affect both. */
+/** Time of one run of each of two files, measured alternately so that the machine's load affects both. */
 export interface Latency {
   /** Median milliseconds. */
   readonly before: number;
@@ -57,7 +57,7 @@ export async function interleaved(
   };
 }
 
-/** Latency of two model files in ONNX Runtime, on the first sample of a set or a batch of the file's fixed size. */
+/** Latency of two files in ONNX Runtime, on the first sample of a set or on a batch of the fixed size. */
 export async function measureLatency(
   models: { readonly before: FileInterface; readonly after: FileInterface },
   set: Dataset,

@@ -41,7 +41,7 @@ const perSample: {
     -row.reduce((sum, p, i) => sum + (i === label ? (1 - p) * safeLog(p) : p * safeLog(1 - p)), 0),
 };
 
-/** A feature of every sample, [N, width] row-major; width is the number of classes for `probabilities`, else 1. */
+/** A feature of every sample, [N, width] row-major; width = classes for `probabilities`, else 1. */
 export function membershipFeature(
   { probabilities, classes, labels }: ScoredSet,
   feature: MembershipFeature,
@@ -68,10 +68,10 @@ export interface AttackedSets {
 const MOST_EACH = 10_000;
 
 /**
- * The membership attack that is usual in unlearning, on each forget sample: 1 if it calls the sample a non-member,
- * 0 if a member. The attack is an SVM (RBF kernel, C = 3, γ = 1 / features) trained to tell retained samples
- * (members) from test samples (non-members), equally many of both: a seeded draw, at most 10,000 each. Jia et
- * al., Model Sparsity Can Simplify Machine Unlearning, NeurIPS 2023, appendix C.3.
+ * The membership attack that is usual in unlearning, on each forget sample: 1 if it calls the sample a
+ * non-member, 0 if a member. The attack is an SVM (RBF kernel, C = 3, γ = 1 / features) trained to tell
+ * retained samples (members) from test samples (non-members), equally many of both: a seeded draw, at most
+ * 10,000 each. Jia et al., Model Sparsity Can Simplify Machine Unlearning, NeurIPS 2023, appendix C.3.
  * @throws badInput SET_EMPTY, CLASS_COUNT (exit 2)
  */
 export function membershipCalls(sets: AttackedSets, feature: MembershipFeature, seed: number): Float64Array {

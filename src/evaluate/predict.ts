@@ -17,7 +17,9 @@ export interface FileInterface {
   readonly fixedBatch: number | undefined;
 }
 
-/** Input tensors of `count` samples, the first of them `from`, as a batch of `rows`; the other rows are zero. */
+/**
+ * Input tensors of `count` samples, the first of them `from`, as a batch of `rows`; the other rows are zero.
+ */
 export function feedsOf(
   set: Dataset,
   inputs: readonly OnnxValueInfo[],

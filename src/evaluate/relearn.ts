@@ -39,8 +39,8 @@ const MEASURED = 256;
 
 /**
  * Relearning test: plain gradient descent on the forget set with its own labels, counting the steps until the
- * forget accuracy reaches the target. A model that only hides its knowledge relearns in far fewer steps than one
- * that never saw the data.
+ * forget accuracy reaches the target. A model that only hides its knowledge relearns in far fewer steps than
+ * one that never saw the data.
  */
 export async function relearn(
   file: TrainableModel,

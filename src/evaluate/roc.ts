@@ -65,8 +65,8 @@ const variance = (values: Float64Array): number => {
 
 /**
  * 95 % interval of the area by DeLong's variance: AUC ± 1.96 √(S₁₀/m + S₀₁/n), clipped to 0…1. S₁₀ is the
- * variance over members of the share of non-members that score lower, S₀₁ that over non-members of the share of
- * members that score higher (Sun & Xu, IEEE Signal Processing Letters 21, 2014).
+ * variance over members of the share of non-members that score lower, S₀₁ that over non-members of the share
+ * of members that score higher (Sun & Xu, IEEE Signal Processing Letters 21, 2014).
  */
 export function areaInterval(members: Float64Array, others: Float64Array): Interval {
   const [m, n] = [members.length, others.length];

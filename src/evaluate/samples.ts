@@ -55,7 +55,10 @@ function thumbnail(set: Dataset, index: number): string | null {
   return `data:image/png;base64,${Buffer.from(png).toString("base64")}`;
 }
 
-/** Forget samples that AFTER classifies as BEFORE does, and newly wrong samples of the other sets; at most 24 each. */
+/**
+ * Forget samples whose predicted class did not change, and newly wrong samples of the other sets; at most 24
+ * each.
+ */
 export function shownSamples(
   sets: Partial<Record<SetName, Dataset>>,
   answers: { readonly before: ModelAnswers; readonly after: ModelAnswers },

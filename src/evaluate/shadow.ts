@@ -11,7 +11,9 @@ export interface Shadow {
   readonly unlearned: boolean;
 }
 
-/** log p − log(1 − p), which is nearly normally distributed over models (Carlini et al. 2022, section IV-C). */
+/**
+ * log p − log(1 − p), which is nearly normally distributed over models (Carlini et al. 2022, section IV-C).
+ */
 const logit = (p: number): number => Math.log(Math.max(p, 1e-30)) - Math.log(Math.max(1 - p, 1e-30));
 
 interface Normal {
@@ -28,20 +30,22 @@ function normalOf(values: readonly number[]): Normal {
 const logDensity = (x: number, { mean, variance }: Normal): number =>
   -0.5 * ((x - mean) ** 2 / variance + Math.log(2 * Math.PI * variance));
 
-/** With fewer models per sample, all samples share one variance, as their own would be noise (Carlini et al.). */
+/**
+ * With fewer models per sample, all samples share one variance, as their own would be noise (Carlini et al.).
+ */
 const OWN_VARIANCE_FROM = 64;
 /** Prevents an infinite score where the shadow models are identical. */
 const LEAST_VARIANCE = 1e-6;
 
 /**
  * LiRA, the likelihood-ratio attack (Carlini et al., Membership Inference Attacks From First Principles, S&P
- * 2022): log N(φ; in) − log N(φ; out) of the logit φ of the true class. The normal distributions are fitted over
- * the shadow models that were trained on the sample ("in") and over those that were not ("out"). If some sample
- * has no "in" model (offline attack), the score is (φ − mean_out) / sd_out. With `unlearned`, the "in" models
- * were trained on the sample and then made to forget it: U-LiRA (Hayes et al., Inexact Unlearning Needs More
- * Careful Evaluations, 2024).
+ * 2022): log N(φ; in) − log N(φ; out) of the logit φ of the true class. The normal distributions are fitted
+ * over the shadow models that were trained on the sample ("in") and over those that were not ("out"). If some
+ * sample has no "in" model (offline attack), the score is (φ − mean_out) / sd_out. With `unlearned`, the "in"
+ * models were trained on the sample and then made to forget it: U-LiRA (Hayes et al., Inexact Unlearning
+ * Needs More Careful Evaluations, 2024).
  * @param target p_y of the attacked model, [N]
- * @returns scores, higher for members; undefined if some sample has no "out" model, or for `unlearned` no "in"
+ * @returns scores, higher for members; undefined if a sample has no "out" model or, for `unlearned`, no "in"
  */
 export function liraScores(
   target: Column,
@@ -73,8 +77,9 @@ export function liraScores(
 
 /**
  * RMIA, the robust membership attack (Zarifzadeh et al., Low-Cost High-Power Membership Inference Attacks,
- * ICML 2024), offline: the share of population samples z with [p(x|θ) / p(x)] / [p(z|θ) / p(z)] ≥ 2. Here p(·) =
- * ½ ((1 + a) p_out + 1 − a) with a = 0.3 and p_out the mean over the shadow models that never saw the sample.
+ * ICML 2024), offline: the share of population samples z with [p(x|θ) / p(x)] / [p(z|θ) / p(z)] ≥ 2. Here
+ * p(·) = ½ ((1 + a) p_out + 1 − a) with a = 0.3 and p_out the mean over the shadow models that never saw the
+ * sample.
  * @param target p_y of the attacked model on every sample
  * @param population indices into `target` of the population samples, whose own scores are not used
  */

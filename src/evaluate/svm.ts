@@ -51,9 +51,9 @@ const NODES = Array.from({ length: 12 }, (_, k) => {
 });
 
 /**
- * {@link sumAt} at each x, for a single feature. The sum is a smooth function of x, so it is computed at the nodes
- * of cells of width ½ / √γ and interpolated between them. The error is at most 1e-13 of Σ α_m, as Cramér's
- * inequality for Hermite functions bounds the derivatives of e^−t².
+ * {@link sumAt} at each x, for a single feature. The sum is a smooth function of x, so it is computed at the
+ * nodes of cells of width ½ / √γ and interpolated between them. The error is at most 1e-13 of Σ α_m, as
+ * Cramér's inequality for Hermite functions bounds the derivatives of e^−t².
  */
 function sumsOnLine(expansion: Expansion, x: Float64Array): Float64Array {
   const width = 1 / (2 * Math.sqrt(expansion.gamma));
@@ -171,8 +171,8 @@ export function trainSvm(
   const boxes = (label: number) => bound.reduce((sum, box, k) => (y[k] === label ? sum + box : sum), 0);
   const [positive, negative] = [boxes(1), boxes(-1)];
   const balance = Math.min(positive, negative);
-  // Where the classes overlap, most multipliers end at their bounds, so they start there; those of the class with
-  // the larger sum of bounds are scaled down to satisfy Σ y_i α_i = 0.
+  // Where the classes overlap, most multipliers end at their bounds, so they start there; those of the class
+  // with the larger sum of bounds are scaled down to satisfy Σ y_i α_i = 0.
   const alpha = bound.map((box, k) => box * (balance / (y[k]! > 0 ? positive : negative)));
   const coefficients = alpha.map((a, k) => a * y[k]!);
   const sums = sumsAtVectors({ vectors: x, coefficients, features, gamma });
@@ -217,8 +217,8 @@ export function trainSvm(
     if (highest - lowest < tolerance || j < 0) break;
     const rowJ = kernel(j);
     const curvature = 2 - 2 * rowI[j]!;
-    // Along α_i y_i + t, α_j y_j − t the dual is smallest at t = (score_i − score_j) / curvature; t is then limited
-    // by the bounds of both.
+    // Along α_i y_i + t, α_j y_j − t the dual is smallest at t = (score_i − score_j) / curvature; t is then
+    // limited by the bounds of both.
     const wanted = (score[i]! - score[j]!) / (curvature > 0 ? curvature : TAU);
     const roomI = y[i]! > 0 ? bound[i]! - alpha[i]! : alpha[i]!;
     const roomJ = y[j]! > 0 ? alpha[j]! : bound[j]! - alpha[j]!;
@@ -248,7 +248,9 @@ export function trainSvm(
   };
 }
 
-/** ρ: the mean of −score_k over multipliers inside their bounds, or the middle of the range that the others allow. */
+/**
+ * ρ: the mean of −score_k over multipliers inside their bounds; else the middle of the range that all allow.
+ */
 function offset(y: Int8Array, alpha: Float64Array, score: Float64Array, bound: Float64Array): number {
   let [upper, lower, sum, free] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0];
   for (let k = 0; k < y.length; k++) {

@@ -7,8 +7,8 @@ import { type FileInterface, predict, type RunOptions } from "../evaluate/predic
 import type { Golden } from "./judge.ts";
 
 /**
- * Runs AFTER on golden samples and compares its outputs with recorded ones, an array of the samples' file that is
- * named like the model's output; without such an array, with BEFORE's outputs.
+ * Runs AFTER on golden samples and compares its outputs with recorded ones, an array of the samples' file
+ * that is named like the model's output; without such an array, with BEFORE's outputs.
  * @throws badInput GOLDEN_SHAPE where the recorded outputs have another size
  */
 export async function measureGolden(

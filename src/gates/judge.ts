@@ -5,7 +5,9 @@ import type { WeightChanges } from "../evaluate/weights.ts";
 import { absolute, type Distance, parseDistance } from "./limit.ts";
 import type { Gates, Rule } from "./schema.ts";
 
-/** `skipped`: the check could not run, which fails the verdict unless `allowSkipped` or `level: warn` is set. */
+/**
+ * `skipped`: the check could not run, which fails the verdict unless `allowSkipped` or `level: warn` is set.
+ */
 export type CheckStatus = "passed" | "failed" | "warned" | "skipped";
 
 /** One check of the gates file. */
@@ -61,8 +63,8 @@ type Finding = Found | Skipped;
 const exact = (value: number): string => String(Number(value.toPrecision(6)));
 
 /**
- * Checks a comparison against the gates. That AFTER's outputs and changed weights are finite is always checked.
- * A check that cannot run is reported as skipped, and fails the verdict unless skipping is allowed.
+ * Checks a comparison against the gates. That AFTER's outputs and changed weights are finite is always
+ * checked. A check that cannot run is reported as skipped, and fails the verdict unless skipping is allowed.
  */
 export function judge(judged: Judged, gates: Gates): GateReport {
   const checks: GateCheck[] = [];

@@ -1,6 +1,8 @@
 import { z } from "zod";
 
-/** An allowed distance: `0.01` and `1pp` are absolute, `2%` is relative to the value that it is measured from. */
+/**
+ * An allowed distance: `0.01` and `1pp` are absolute, `2%` is relative to the value that it is measured from.
+ */
 export interface Distance {
   readonly amount: number;
   readonly relative: boolean;

@@ -10,8 +10,8 @@ export interface GateSettings {
 }
 
 /**
- * Reads gates from a file or checks those given as a value, and fills in defaults. Paths in them are relative to the
- * file's folder, or to the working directory if they are given as a value.
+ * Reads gates from a file or checks those given as a value, and fills in defaults. Paths in them are relative
+ * to the file's folder, or to the working directory for gates as a value.
  * @throws badInput FILE_UNREADABLE, SETTINGS_SYNTAX, SETTINGS_INVALID
  */
 export function readGates(from: string | WrittenGates): GateSettings {

@@ -11,7 +11,9 @@ import { fromRuntime, toRuntime } from "../engine/tensors.ts";
 import { inputColumns, inputShapes, inputSpecs } from "../unlearn/inputs.ts";
 import { inputKeys } from "../unlearn/state.ts";
 
-/** A model file with more outputs, appended as bytes: protobuf merges a second `graph` field into the first. */
+/**
+ * A model file with more outputs, appended as bytes: protobuf merges a second `graph` field into the first.
+ */
 export function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8Array {
   const more = onnx.ModelProto.encode({ graph: { output: names.map((name) => ({ name })) } }).finish();
   const joined = new Uint8Array(bytes.length + more.length);
@@ -32,9 +34,9 @@ export const behindPrefix = (model: TrainableModel): TrainableModel =>
 const HELD_BYTES = 2 ** 29;
 
 /**
- * Cuts a model before its first trained weight, so that the frozen nodes before the cut (the prefix) are computed
- * once per sample and not in every epoch. Returns the model itself if there is no such node, if the values at the
- * cut are not one row of floats per sample, or if they would take more than 512 MiB for these sets.
+ * Cuts a model before its first trained weight, so that the frozen nodes before the cut (the prefix) are
+ * computed once per sample and not in every epoch. Returns the model itself if there is no such node, if the
+ * values at the cut are not one row of floats per sample, or if they would take more than 512 MiB.
  */
 export async function cutFrozen(
   model: TrainableModel,

@@ -6,8 +6,8 @@ const UTILITY = {
 } as const;
 
 /**
- * The sweep as an SVG picture: a point for every exported run, coloured by method; a line for the Pareto front;
- * marks for the shipped model and the reference.
+ * The sweep as an SVG picture: a point for every exported run, coloured by method; a line for the Pareto
+ * front; marks for the shipped model and the reference.
  */
 export async function frontPicture({
   runs,

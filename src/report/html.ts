@@ -93,7 +93,9 @@ function gatesSection({ gates }: DiffDocument): Html {
   )}`;
 }
 
-/** Longer tables show the rows with the largest changes, to keep the page small; the JSON report has all rows. */
+/**
+ * Longer tables show the rows with the largest changes, to keep the page small; the JSON report has all rows.
+ */
 const MOST_ROWS = 300;
 const cut = (list: readonly unknown[]): string =>
   list.length <= MOST_ROWS ? "" : `, the ${MOST_ROWS} that moved most`;
@@ -184,8 +186,8 @@ function settingsSection(document: DiffDocument, run: UnlearnDocument | undefine
 }
 
 /**
- * The report as one HTML file without scripts or network access, for screen and print. All its figures are those
- * of the JSON document.
+ * The report as one HTML file without scripts or network access, for screen and print. All its figures are
+ * those of the JSON document.
  * @param run the unlearning run that made AFTER, for its settings and the plots over its steps
  */
 export function htmlReport(document: DiffDocument, run?: UnlearnDocument): Html {

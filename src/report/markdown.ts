@@ -40,7 +40,10 @@ function figures(list: readonly Row[], withReference: boolean): string {
 const MARK = { passed: "✅", failed: "❌", none: "ℹ️" } as const;
 const CHECK = { passed: "✅ passed", failed: "❌ failed", warned: "⚠️ warned", skipped: "⏭️ skipped" } as const;
 
-/** The comparison for a pull request or a CI summary: verdict, failing checks, headline figures; the rest is folded. */
+/**
+ * The comparison for a pull request or a CI summary: verdict, failing checks, headline figures, the rest
+ * folded.
+ */
 export function markdownReport(document: DiffDocument): string {
   const verdict = verdictOf(document);
   const withReference = document.reference !== null;

@@ -32,7 +32,8 @@ export interface Plot {
   readonly svg: string;
 }
 
-// Dark enough for print on white, and distinct under every kind of colour blindness; shapes and dashes differ too.
+// Dark enough for print on white, distinct under every kind of colour blindness, with different shapes and
+// dashes.
 const BEFORE = { color: "#b35806", dash: "dashed", symbol: "circle" } as const;
 const AFTER = { color: "#1f4e9c", dash: "solid", symbol: "rect" } as const;
 const REFERENCE = { color: "#444444", dash: "dotted", symbol: "triangle" } as const;

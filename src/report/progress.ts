@@ -8,7 +8,7 @@ export interface ProgressOutput {
 }
 
 /**
- * Hooks that show the progress of a run: a bar on a terminal, else a line per phase and per tenth of the training.
+ * Hooks that show the progress of a run: a bar on a terminal, else a line per phase and per tenth of the run.
  */
 export async function progressHooks(
   output: ProgressOutput,

@@ -53,7 +53,9 @@ export function writeReport(path: string, document: UnlearnDocument): void {
   write(path, { ...document, ledger: { file: basename(beside), steps: document.ledger.length } });
 }
 
-/** Writes the report of a run that found nothing to export: the error, its closest miss, and all measurements. */
+/**
+ * Writes the report of a run that found nothing to export: the error, its closest miss, and all measurements.
+ */
 export function writeFailure(path: string, { code, message, exitCode, closest, checks }: BudgetError): void {
   write(path, { error: { code, message, exitCode, closest }, checks });
 }

@@ -19,7 +19,7 @@ import { pipelineSchema } from "../release/schema.ts";
 import type { VerifyDocument } from "../release/verify.ts";
 import type { SweepDocument } from "../sweep/sweep.ts";
 
-// The published schemas allow further fields, as later versions may add some; they never remove or change one.
+// The published schemas allow further fields: later versions may add fields, but never remove or change one.
 
 const fraction = z.number().min(0).max(1);
 const count = z.number().int().min(0);

@@ -14,7 +14,9 @@ import {
 } from "./task.ts";
 import { asInt32, layoutOf, truthOf } from "./truth.ts";
 
-/** Log-probabilities of logits [N, C]. A single LogSoftmax when compiled; tfjs's own would be six operators. */
+/**
+ * Log-probabilities of logits [N, C]. A single LogSoftmax when compiled; tfjs's own would be six operators.
+ */
 export const logSoftmax = (logits: tf.Tensor): tf.Tensor => softmax(logits, 1, true);
 
 /** int32 labels [N] → float one-hot [N, classes]. */

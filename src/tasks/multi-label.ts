@@ -13,13 +13,18 @@ import { brokenWhere, checkWidth, meanOverOutputs, readVectors } from "./vectors
 const binaryCrossEntropy = (logits: tf.Tensor, targets: tf.Tensor): tf.Tensor =>
   tf.mean(tf.sub(tf.softplus(logits), tf.mul(logits, targets)), 1);
 
-/** Bounded ascent, averaged over the labels: mean of softplus((2y − 1) z). float [N, C], float [N, C] → float [N]. */
+/**
+ * Bounded ascent, averaged over the labels: mean of softplus((2y − 1) z).
+ * @param logits float [N, C]
+ * @param targets float [N, C], each 0 or 1
+ * @returns float [N]
+ */
 const boundedAscentOfEach = (logits: tf.Tensor, targets: tf.Tensor): tf.Tensor =>
   tf.mean(tf.softplus(tf.mul(logits, tf.sub(tf.mul(targets, 2), 1))), 1);
 
 /**
- * KL of a fair coin from each label's Bernoulli(p), averaged over the labels: mean of softplus(z) − z/2 −
- * log 2.
+ * KL(½ ‖ p) of a fair coin from each label's probability, averaged over the labels: mean of softplus(z) − z/2
+ * − log 2.
  * @param logits float [N, C]
  * @returns float [N]
  */

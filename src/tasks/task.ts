@@ -34,7 +34,9 @@ export interface Outputs {
   readonly count: number;
   /** [count, units], row-major. */
   readonly raw: Float32Array;
-  /** What the numbers are: logits during training; in evaluation, what the file's last operator makes of them. */
+  /**
+   * What the numbers are: logits during training; in evaluation, what the file's last operator makes of them.
+   */
   readonly kind: Head["outputKind"];
 }
 
@@ -76,8 +78,7 @@ export const FORGET_OBJECTIVES = ["random-label", "bounded-ascent", "uniform", "
 export type ForgetObjectiveName = (typeof FORGET_OBJECTIVES)[number];
 
 /**
- * What is minimised on the forget set. Its targets are the samples' own truth unless `redraw` or `fromStart`
- * makes others.
+ * What is minimised on the forget set; targets are the own truth unless `redraw` or `fromStart` makes others.
  */
 export interface ForgetObjective {
   readonly perSample: PerSample;

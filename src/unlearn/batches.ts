@@ -33,7 +33,9 @@ export function shuffle<T>(items: T[], draw: Draw): T[] {
 const cut = <T>(items: readonly T[], n: number): T[][] =>
   Array.from({ length: Math.ceil(items.length / n) }, (_, i) => items.slice(i * n, (i + 1) * n));
 
-/** `count` of the indices 0 … total − 1, ascending: a random draw without replacement; all of them if fewer. */
+/**
+ * `count` of the indices 0 … total − 1, ascending: a random draw without replacement; all of them if fewer.
+ */
 export function subset(total: number, count: number, draw: Draw): number[] {
   const order = Array.from({ length: total }, (_, i) => i);
   if (count >= total) return order;

@@ -73,7 +73,9 @@ export function wrongCosts(start: Utility): number {
   return Math.max(Math.LN2, wrong === 0 ? 0 : sum / wrong);
 }
 
-/** The budget in nats, for steering a run: an accuracy budget is converted by the mean loss of a wrong sample. */
+/**
+ * The budget in nats, for steering a run: an accuracy budget is converted by the mean loss of a wrong sample.
+ */
 export const natsOf = (budget: Budget, start: Utility): number =>
   budget.unit === "accuracy" ? budget.amount * wrongCosts(start) : budget.amount;
 
@@ -86,8 +88,8 @@ export const budgetEpsilon = (lossAllowed: number, nowLoss: number, stepsLeft: n
 
 /**
  * 95 % confidence interval of the utility lost, paired by sample: mean of the differences ± 1.96 standard
- * errors. For accuracies, half a sample is first added to each cell of the 2×2 table of right and wrong (Agresti
- * & Min, Statistics in Medicine 2005), so the interval has a width even where no sample changed.
+ * errors. For accuracies, half a sample is first added to each cell of the 2×2 table of right and wrong
+ * (Agresti & Min, Statistics in Medicine 2005), so the interval has a width even where no sample changed.
  */
 export function pairedInterval(
   { unit }: Pick<Budget, "unit">,

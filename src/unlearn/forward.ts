@@ -24,7 +24,9 @@ export interface Forward {
   dispose(): Promise<void>;
 }
 
-/** Compiles the forward pass. Weights are part of the batch, not of the carry, so that each call can set them. */
+/**
+ * Compiles the forward pass. Weights are part of the batch, not of the carry, so that each call can set them.
+ */
 export async function prepareForward({ model, engine, inputs, rows, threads }: Feeding): Promise<Forward> {
   const columns = inputSpecs(inputs, rows);
   const runner = await engine.prepare(

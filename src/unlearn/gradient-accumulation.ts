@@ -30,7 +30,7 @@ export interface AccumulationRequest {
   readonly preparing: PrepareOptions;
 }
 
-/** Numbers of forget and retained samples of the whole batch, an input of the pass over each part (see `counts`). */
+/** Numbers of forget and retained samples of the whole batch; every part gets them (see `counts`). */
 const COUNTS = { nForget: SCALAR, nRetain: SCALAR };
 /** Scalars of the batch that the losses may depend on. */
 const STEP_SCALARS = ["lr", "epsilon", "progress"];
@@ -78,11 +78,11 @@ const updateOfBatch = (context: StepContext) => {
 };
 
 /**
- * Gradient accumulation: a method's step over batches that are too large for the graph, equal to the step over
- * the whole batch (docs/method.md, "Batches and gradient accumulation"). A step is a forward pass over every
- * part, then a forward and backward pass over every part, then the update; methods with a second forward pass
- * run it over every part at the new weights. The first pass gives the losses of the whole batch before any
- * gradient is taken, as a method may use their logarithms.
+ * Gradient accumulation: a method's step over batches that are too large for the graph, equal to the step
+ * over the whole batch (docs/method.md, "Batches and gradient accumulation"). A step is a forward pass over
+ * every part, then a forward and backward pass over every part, then the update; methods with a second
+ * forward pass run it over every part at the new weights. The first pass gives the losses of the whole batch
+ * before any gradient is taken, as a method may use their logarithms.
  */
 export async function prepareAccumulated({
   engine,

@@ -35,9 +35,9 @@ interface Score {
 
 /**
  * Scores a trial after one more measurement. Utility lost is the sum of the changes in retain and validation
- * accuracy, at the worst measurement so far; for the goal `unseen` a rise counts as well as a fall, for `gone` a
- * fall only. Forgetting is the excess of the forget accuracy over its target, at the last measurement (see
- * `targetOf`). No retrained model is involved (docs/method.md, "How unlearning is judged").
+ * accuracy, at the worst measurement so far; for the goal `unseen` a rise counts as well as a fall, for
+ * `gone` a fall only. Forgetting is the excess of the forget accuracy over its target, at the last
+ * measurement (see `targetOf`). No retrained model is involved (docs/method.md, "How unlearning is judged").
  * @param before score at the trial's previous measurement
  */
 function scoreOf(

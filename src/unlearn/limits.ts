@@ -1,6 +1,6 @@
 import { badInput } from "../../converters/errors.ts";
 
-/** A bound on the change of a further set's accuracy: −0.01 lets it fall by a point, +0.01 lets it rise by one. */
+/** A bound on the change of a further set's accuracy: −0.01 lets it fall by a point, +0.01 rise by one. */
 export interface Limit {
   readonly name: string;
   readonly change: number;

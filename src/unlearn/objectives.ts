@@ -23,8 +23,8 @@ export const ownTargets = (loss: LossName): ForgetObjective => ({
 });
 
 /**
- * Numbers of samples of a mixed batch as float scalars; padded rows count on neither side, as both their masks
- * are 0. A part of a batch holds the counts of the whole batch as `nForget` and `nRetain`.
+ * Numbers of samples of a mixed batch as float scalars; padded rows count on neither side, as both their
+ * masks are 0. A part of a batch holds the counts of the whole batch as `nForget` and `nRetain`.
  */
 export function counts(batch: Tensors) {
   const nForget = batch.nForget ?? tf.sum(batch.forgetMask!);

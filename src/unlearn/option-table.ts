@@ -32,7 +32,9 @@ export interface OptionRow {
   readonly kind: Kind;
   /** One line for --help, the schema and the page. */
   readonly what: string;
-  /** Value of the option where it is not given. Without a default it stays undefined; `absent` says what that means. */
+  /**
+   * Value of an option that is not given. Without a default it is undefined, and `absent` says what follows.
+   */
   readonly default?: number | string;
   readonly absent?: string;
   /** The default where a budget is set; `underBudgetWhere` says in which cases, if not in all. */
@@ -48,7 +50,9 @@ export interface OptionRow {
   /** The flag in camel case where it is not the option's name, and the word for its value in --help. */
   readonly flag?: string;
   readonly value?: string;
-  /** The key in a pipeline file where it is not the option's name, and the part that holds it: `unlearn` by default. */
+  /**
+   * The key in a pipeline file where it is not the name, and the part that holds it, by default `unlearn`.
+   */
   readonly key?: string;
   readonly section?: Section;
 }
@@ -283,7 +287,7 @@ const only = (field: "default" | "underBudget"): object =>
   definedFields(OPTION_GROUPS.training, (name) => OPTIONS[name][field]);
 /** Values of the options that are not given, for a run without a budget. */
 export const DEFAULT_OPTIONS = only("default") as OptionValues;
-/** Defaults that replace those of `DEFAULT_OPTIONS` where a budget is set; `resolveOptions` says in which cases. */
+/** Defaults in place of `DEFAULT_OPTIONS` where a budget is set; `resolveOptions` says in which cases. */
 export const BUDGET_DEFAULTS = only("underBudget") as Partial<OptionValues>;
 
 export type Spelling = "flag" | "key";
@@ -312,7 +316,9 @@ export type NamesInSection<S extends Section> = {
     : never;
 }[OptionName];
 
-/** Converts options from the names of flags or keys to the layout of a request; leaves out what is undefined. */
+/**
+ * Converts options from the names of flags or keys to the layout of a request; leaves out what is undefined.
+ */
 export function requestOptions<By extends Spelling>(options: SpelledOptions<By>, by: By): RequestOptions {
   const values: Readonly<Record<string, unknown>> = options;
   const of = (names: readonly OptionName[]) => definedFields(names, (name) => values[spelled(name, by)]);

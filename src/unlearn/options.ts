@@ -20,10 +20,10 @@ const defined = <T extends object>(options: T): T =>
 
 /**
  * All options of a run: those of the request, else the defaults. With a budget the defaults are those of
- * `underBudget` in the table, so that no other number needs tuning. If the goal is `gone`, the forget objective
- * is then bounded ascent, as random labels would teach wrong answers and sometimes the right one. The default
- * method with a budget is `eupmu-fast`, which takes no logarithms: they would multiply the retain gradient by
- * 1/L_r, which is huge on a model that fits its retained data almost perfectly.
+ * `underBudget` in the table, so that no other number needs tuning. If the goal is `gone`, the forget
+ * objective is then bounded ascent, as random labels would teach wrong answers and sometimes the right one.
+ * The default method with a budget is `eupmu-fast`, which takes no logarithms: they would multiply the retain
+ * gradient by 1/L_r, which is huge on a model that fits its retained data almost perfectly.
  * @param request only `options`, `budget` and `loss` are used
  * @param goal undefined if it is not known yet; the forget objective is then left undefined
  */
@@ -45,7 +45,8 @@ export function resolveOptions(
     taskOf(loss).objectives["bounded-ascent"] !== undefined &&
     methodOf(options.method).objective === undefined;
   return {
-    // The rate `auto` starts from a fixed value, which suits AdamW on any scale of inputs and weights, but not SGD.
+    // The rate `auto` starts from a fixed value. It suits AdamW, whose steps do not depend on the scale of
+    // inputs and weights, but not SGD.
     ...defined({
       optimizer: options.lr === "auto" ? optimizer : undefined,
       forgetObjective: ascends ? ascent : undefined,

@@ -1,6 +1,6 @@
 /**
- * Factors on the learning rate after a measurement within the budget: below the first rate, and above it (at most
- * 1.15²⁴ ≈ 30 in a run of 24 measurements).
+ * Factors on the learning rate after a measurement within the budget: below the first rate, and above it (at
+ * most 1.15²⁴ ≈ 30 in a run of 24 measurements).
  */
 const RECOVERY = 1.5;
 const GROWTH = 1.15;
@@ -14,12 +14,15 @@ const PATIENCE = 3;
 
 /**
  * Adapts two factors of a run with a budget after each measurement.
- * `rate` multiplies the learning rate: it rises after a measurement within the budget and falls after one that
- * breaks it, further each time the run goes back again.
- * `caution` multiplies the option `epsilon`, which is added to ε_t. The budget alone, spread over all steps, is
- * too small against the noise between batches for λ to follow.
- * @param adaptive whether the rate may grow beyond its first value, as in a trust region, so that the first value
- *   need not fit the model; else the first value is the largest
+ *
+ * `rate` multiplies the learning rate: it rises after a measurement within the budget and falls after one
+ * that breaks it, further each time the run goes back again.
+ *
+ * `caution` multiplies the option `epsilon` where that is negative; the product is added to the ε_t that
+ * follows from the budget. The latter alone, spread over all steps, is too small against the noise between
+ * batches for λ to follow.
+ * @param adaptive whether the rate may grow beyond its first value, as in a trust region, so that the first
+ *   value need not fit the model; else the first value is the largest
  */
 export function startPacing(adaptive: boolean) {
   let rate = 1;
@@ -47,7 +50,10 @@ export function startPacing(adaptive: boolean) {
       inARow = 0;
       careful(CAUTION.within);
     },
-    /** Call if the budget is broken. @returns whether to go back, as several measurements in a row broke it */
+    /**
+     * Call if the budget is broken.
+     * @returns whether to go back, as several measurements in a row broke it
+     */
     broke(): boolean {
       inARow++;
       const back = inARow % PATIENCE === 0;

@@ -11,9 +11,9 @@ import { sideLoss } from "./objectives.ts";
 import { inputKeys, mapValues, type Named, weightKeys } from "./state.ts";
 
 /**
- * Saliency masks of SalUn (Fan et al., ICLR 2024, https://arxiv.org/abs/2310.12508, equation 3): 1 for weights
- * whose |∇_θ L_f(θ₀)|, over the whole forget set with its own truth, is among the largest `share` of all trained
- * weights, ties at the threshold included.
+ * Saliency masks of SalUn (Fan et al., ICLR 2024, https://arxiv.org/abs/2310.12508, equation 3): 1 for
+ * weights whose |∇_θ L_f(θ₀)|, over the whole forget set with its own truth, is among the largest `share` of
+ * all trained weights, ties at the threshold included.
  * @returns one byte per element, by parameter name
  */
 export async function saliencyMasks({

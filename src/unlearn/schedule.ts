@@ -3,8 +3,8 @@ import type { EpsilonSchedule, LearningRateSchedule } from "./option-table.ts";
 const cosine = (share: number) => (1 + Math.cos(Math.PI * share)) / 2;
 
 /**
- * Learning rate of step 0…steps−1: rises linearly over the first `warmup` share of the run, then is constant or
- * falls to 0 along half a cosine.
+ * Learning rate of step 0…steps−1: rises linearly over the first `warmup` share of the run, then is constant
+ * or falls to 0 along half a cosine.
  */
 export function learningRateAt(
   lr: number,

@@ -143,8 +143,8 @@ function unitsOf(model: TrainableGraph, inputs: readonly InputShape[], rows: num
 }
 
 /**
- * What a method needs of the start model, computed once: the teacher's logits for each sample, and the targets of
- * the forget samples if the objective derives them from the start model's logits.
+ * What a method needs of the start model, computed once: the teacher's logits for each sample, and the
+ * targets of the forget samples if the objective derives them from the start model's logits.
  */
 async function answersOfStart(
   { method, objective, start }: Setup,
@@ -321,8 +321,8 @@ function stateReaders(options: UnlearnOptions): Pick<Session, "weightsOf" | "lam
 }
 
 /**
- * Compiles a method's step for one batch shape, and computes what it needs of the start model: teacher logits,
- * likely classes, saliency masks.
+ * Compiles a method's step for one batch shape, and computes what it needs of the start model: teacher
+ * logits, likely classes, saliency masks.
  * @throws OnnxUnlearnError (exit 2) as `train`
  */
 export async function openSession(request: SessionRequest): Promise<Session> {

@@ -34,8 +34,8 @@ export interface StepContext {
   /** Names of the trainable weights. */
   readonly trainable: readonly string[];
   /**
-   * The retained samples of every batch are among its first `retainRows` rows, so the second forward pass, which
-   * needs only their loss, leaves out the other rows. undefined: it runs over all rows.
+   * The retained samples of every batch are among its first `retainRows` rows, so the second forward pass,
+   * which needs only their loss, leaves out the other rows. undefined: it runs over all rows.
    */
   readonly retainRows?: number;
 }
@@ -55,7 +55,9 @@ export const settingOf = (
 export const riseOf = ({ rise, dual }: MethodDefinition): MethodDefinition["rise"] =>
   rise ?? (dual ? "second-forward" : undefined);
 
-/** Scalars that `last-batch` carries: log L_r of the last batch with retained samples; 1 once there was one. */
+/**
+ * Scalars that `last-batch` carries: log L_r of the last batch with retained samples; 1 once there was one.
+ */
 const LAST_BATCH = { previous: 0, seen: 0 };
 
 /** Start values of the scalars that a method carries, those of `last-batch` included. */
@@ -118,8 +120,8 @@ interface BatchOutcome {
 
 /**
  * The functions that a step is composed of, for whole batches or parts. A batch holds `x:<input>`, `labels`,
- * `forgetMask`, `retainMask`, the scalars `lr`, `epsilon` and `progress`; also `teacher` float [N, outputs] if the
- * method has a teacher, and `mask:<weight>` bool for weights of which only some elements may change.
+ * `forgetMask`, `retainMask`, the scalars `lr`, `epsilon` and `progress`; also `teacher` float [N, outputs]
+ * if the method has a teacher, and `mask:<weight>` bool for weights of which only some elements may change.
  */
 export function stepTools({ method, objective, options, apply, trainable, retainRows }: StepContext) {
   const optimizer = optimizerOf(options);
@@ -144,8 +146,8 @@ export function stepTools({ method, objective, options, apply, trainable, retain
     const [labels, forgetMask, retainMask] = [batch.labels!, batch.forgetMask!, batch.retainMask!];
     const { nForget, nRetain, n } = counts;
     const logits = apply(at, inputs);
-    // The value is that of the whole batch, the gradient that of this part, as the others' losses are constants.
-    // Summed over the parts, it is the gradient of any function of both losses.
+    // The value is that of the whole batch, the gradient that of this part, as the others' losses are
+    // constants. Summed over the parts, it is the gradient of any function of both losses.
     const whole = (part: tf.Scalar, others: tf.Tensor | undefined) =>
       (others ? tf.add(part, others) : part) as tf.Scalar;
     const forgetEach = objective.perSample(logits, labels);
@@ -189,7 +191,7 @@ export function stepTools({ method, objective, options, apply, trainable, retain
     return { sides, gradient: Object.fromEntries(trainable.map((name, i) => [name, grads[i]!])) };
   };
 
-  /** @param parts number of parts of the batch; each adds its share of the penalty, which counts once per batch */
+  /** @param parts of the batch; each adds its share of the penalty, which counts once per batch */
   const backward = (weights: Weights, samples: Samples, values: StepValues, parts = 1) => {
     const { penalty } = method;
     const penaltyAt = (at: Weights) =>

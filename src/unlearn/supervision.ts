@@ -7,7 +7,9 @@ import { forgetsMore, type Watch, type Watching } from "./watch.ts";
 
 /** How often the watched sets are measured in a run. */
 const MEASUREMENTS = 24;
-/** How many states are kept for export, as rounding to the file's types may take the first over its budget. */
+/**
+ * How many states are kept for export, as rounding to the file's types may take the first over its budget.
+ */
 const CANDIDATES = 4;
 
 /** Whether a run has a budget or limits; such a run may go back to an earlier state. */
@@ -30,7 +32,7 @@ export function supervise(
   const checks: WatchFigures[] = [];
   const candidates: Candidate[] = [];
   const pace = startPacing(options.lr === "auto" && budget !== undefined);
-  // The last state that was clear of its budget; a run that breaks the budget goes back to it.
+  // The last state with at most half of the budget spent; a run that breaks its budget goes back to it.
   let good = session.startState;
   let validationLoss = watched?.watching.start.validation.loss ?? 0;
 
@@ -67,8 +69,8 @@ export function supervise(
     /** A factor on the learning rate of the next step. */
     rate: pace.rate,
     /**
-     * Call after each step. Measures the watched sets if it is time to, or if a loss is not finite, and may go
-     * back to an earlier state.
+     * Call after each step. Measures the watched sets if it is time to, or if a loss is not finite, and may
+     * go back to an earlier state.
      * @returns the figures, undefined if nothing was measured, and whether the run ends here
      */
     async after(done: number, finite: boolean): Promise<{ figures?: WatchFigures; ends: boolean }> {

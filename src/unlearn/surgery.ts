@@ -28,7 +28,10 @@ const gate = (before: tf.Tensor, after: tf.Tensor, measured: tf.Tensor) =>
 export interface DualRule {
   /** Start values by name; λ₀ under `lambda`. */
   readonly init: (lambda: number) => Readonly<Record<string, number>>;
-  /** @param error rise − ε  @param measured float 1 or 0; 0, if no rise was measured, leaves the state as it is */
+  /**
+   * @param error rise − ε
+   * @param measured float 1 or 0; 0, if no rise was measured, leaves the state as it is
+   */
   readonly update: (state: DualState, error: tf.Tensor, measured: tf.Tensor, beta: number) => DualState;
 }
 

@@ -37,10 +37,10 @@ export interface TrainRequest {
 /**
  * Runs one unlearning method over seeded batches (docs/method.md, "Batches and gradient accumulation") and
  * returns the trained weights. With a watch it measures validation data every few steps. If the watch has a
- * budget or limits, the run collects the best states within them; after steps that break them it goes back to an
- * earlier state and continues with a smaller learning rate (docs/method.md, "Budgets"). The step is compiled once
- * per run: a batch that is not full is padded with samples that both masks exclude. The same seed, threads,
- * versions and kind of CPU give the same bytes.
+ * budget or limits, the run collects the best states within them; after steps that break them it goes back to
+ * an earlier state and continues with a smaller learning rate (docs/method.md, "Budgets"). The step is
+ * compiled once per run: a batch that is not full is padded with samples that both masks exclude. The same
+ * seed, threads, versions and kind of CPU give the same bytes.
  * @throws OnnxUnlearnError DIVERGED (exit 1) where a loss is no longer finite, INTERRUPTED (exit 130) on
  *   abort, LR_AUTO, UNKNOWN_OPTION, OPTION_RANGE, OBJECTIVE_FIXED, OBJECTIVE_LOSS, INPUT_MISSING,
  *   INPUT_SHAPE, NO_SAMPLES, NOTHING_TO_TRAIN, LABEL_RANGE, TARGETS_MISSING, TARGETS_SHAPE (exit 2)

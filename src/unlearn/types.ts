@@ -90,7 +90,9 @@ export interface WatchFigures {
   readonly validationLoss: number;
   readonly forgetAccuracy: number;
   readonly forgetLoss: number;
-  /** Utility lost on validation data since the start, in the budget's unit, or the task's if there is no budget. */
+  /**
+   * Utility lost on validation data since the start, in the budget's unit; without a budget, in the task's.
+   */
   readonly spent: number;
   /** Accuracy of every further set that is watched, by its name. */
   readonly also: Readonly<Record<string, number>>;

@@ -5,8 +5,8 @@ import { drawing, shuffle } from "./batches.ts";
 import type { Goal } from "./types.ts";
 
 /**
- * Splits a seeded random share of a set off for validation (docs/method.md, "Budgets"). The draw depends only on
- * the number of samples and the seed, so it is the same for every method.
+ * Splits a seeded random share of a set off for validation (docs/method.md, "Budgets"). The draw depends only
+ * on the number of samples and the seed, so it is the same for every method.
  * @throws badInput TOO_FEW where nothing would be left to train on
  */
 export function withhold(set: Dataset, share: number, seed: number) {

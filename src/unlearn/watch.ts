@@ -13,7 +13,9 @@ export interface Watch {
   /** The set that every choice is made on (docs/method.md, "Budgets"). */
   readonly validation: Dataset;
   readonly budget?: Budget;
-  /** The samples that forgetting is measured on; by default the forget set of the run, which may hold more. */
+  /**
+   * The samples that forgetting is measured on; by default the forget set of the run, which may hold more.
+   */
   readonly forget?: Dataset;
   /** The least forgetting of an exported state, see `forgetsEnough`. */
   readonly minForgetting: Forgetting;
@@ -26,7 +28,9 @@ export interface Watch {
   readonly test?: Dataset;
 }
 
-/** During a run, large sets are measured on this many samples; the exported file is measured on all of them. */
+/**
+ * During a run, large sets are measured on this many samples; the exported file is measured on all of them.
+ */
 const LARGEST_SAMPLE = 1000;
 
 /** A random sample of a large set; undefined: the whole set. */
@@ -35,7 +39,9 @@ export const sampleOf = ({ count }: Dataset, draw: Draw): Int32Array | undefined
 
 /** An amount of forgetting, as a user states it. */
 export interface Forgetting {
-  /** A fall of the forget accuracy, as a fraction, or a rise of the forget samples' loss on their own labels, nats. */
+  /**
+   * A fall of the forget accuracy, as a fraction, or a rise of the loss on the forget samples' own labels.
+   */
   readonly amount: number;
   readonly unit: "accuracy" | "nats";
 }
@@ -48,10 +54,10 @@ export const targetOf = (goal: Goal, validationAccuracy: number): number =>
   goal === "unseen" ? validationAccuracy : 0;
 
 /**
- * Whether at least the given amount was forgotten. In `accuracy`: the forget accuracy fell by the amount, or to
- * its target if that is nearer. Where the accuracy cannot fall the loss decides: it rose by the amount in nats,
- * for a model that was at the target from the start, or by the amount as a share of itself, for a regression.
- * In `nats`: the forget loss rose by the amount, or the forget accuracy fell by the same number.
+ * Whether at least the given amount was forgotten. In `accuracy`: the forget accuracy fell by the amount, or
+ * to its target if that is nearer. Where the accuracy cannot fall the loss decides: it rose by the amount in
+ * nats, for a model that was at the target from the start, or by the amount as a share of itself, for a
+ * regression. In `nats`: the forget loss rose by the amount, or the forget accuracy fell by the same number.
  * @param target forget accuracy to reach, see `targetOf`
  */
 export function forgetsEnough(
@@ -85,12 +91,12 @@ export interface Aim {
 const BEYOND = 5;
 
 /**
- * Compares states that are all within the budget, for sorting: the one that forgets more comes first. The first
- * key is the distance of the forget accuracy from its target. The second is, for the goal `unseen`, the distance
- * of the forget loss from the start's validation loss; for `gone`, the higher forget loss or, once the target is
- * reached, the lower validation loss. Accuracies on a few hundred samples are noisy, so of two dozen
- * measurements the luckiest state would win. The validation loss is less noisy; the first key therefore adds a
- * penalty for what the loss exceeds the budget by.
+ * Compares states that are all within the budget, for sorting: the one that forgets more comes first. The
+ * first key is the distance of the forget accuracy from its target. The second is, for the goal `unseen`, the
+ * distance of the forget loss from the start's validation loss; for `gone`, the higher forget loss or, once
+ * the target is reached, the lower validation loss. Accuracies on a few hundred samples are noisy, so of two
+ * dozen measurements the luckiest state would win. The validation loss is less noisy; the first key therefore
+ * adds a penalty for what the loss exceeds the budget by.
  */
 export function forgetsMore(
   a: WatchFigures,

@@ -2,9 +2,9 @@ import { distillation } from "../losses.ts";
 import type { MethodDefinition } from "./method.ts";
 
 /**
- * Bad teacher (Chundawat et al., AAAI 2023): minimises KL(teacher ‖ student) over the mixed batch. On retained
- * samples the teacher is the start model; on forget samples it is a model that knows nothing, the start model
- * with the values inside each trained weight shuffled.
+ * Bad teacher (Chundawat et al., AAAI 2023): minimises KL(teacher ‖ student) over the mixed batch. On
+ * retained samples the teacher is the start model; on forget samples it is a model that knows nothing, the
+ * start model with the values inside each trained weight shuffled.
  */
 export const badTeacher = {
   name: "bad-teacher",

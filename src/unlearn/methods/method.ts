@@ -28,11 +28,15 @@ export interface SideLosses {
   readonly retainMean: tf.Scalar;
   /** float [N, outputs] */
   readonly logits: tf.Tensor;
-  /** Mean of any per-sample value, float [N], over the samples of one side or of both; 0 if there are none. */
+  /**
+   * Mean of any per-sample value, float [N], over the samples of one side or of both; 0 if there are none.
+   */
   readonly mean: (over: "forget" | "retain" | "all", perSample: tf.Tensor) => tf.Scalar;
 }
 
-/** Values that are the same for all weights within a step. Tensors are float scalars, except the teacher's. */
+/**
+ * Values that are the same for all weights within a step. Tensors are float scalars, except the teacher's.
+ */
 export interface StepValues {
   /** The weight of the utility loss: max(λ, 0) where the method has a dual variable, else 0. */
   readonly lambda: tf.Tensor;
@@ -76,8 +80,8 @@ export interface DualVariable {
 
 /**
  * One way to unlearn: which losses are differentiated, how their gradients are combined, and how a dual
- * variable is updated. The losses are always those of the whole batch, even where it goes through the graph in
- * parts, so a method need not know about parts.
+ * variable is updated. The losses are always those of the whole batch, even where it goes through the graph
+ * in parts, so a method need not know about parts.
  */
 export interface MethodDefinition {
   readonly name: string;
@@ -87,8 +91,8 @@ export interface MethodDefinition {
   readonly uses: { readonly forget: boolean; readonly retain: boolean };
   /**
    * `mixed` (default): batches of the shuffled union of both sides. `forget-then-retain`: an epoch is a pass
-   * over the forget samples, then one over the retained samples. Only the first `forgetEpochs` epochs, a setting
-   * that the method must declare, have the former.
+   * over the forget samples, then one over the retained samples. Only the first `forgetEpochs` epochs, a
+   * setting that the method must declare, have the former.
    */
   readonly batches?: "mixed" | "forget-then-retain";
   /**
@@ -111,18 +115,22 @@ export interface MethodDefinition {
   readonly losses: readonly [StepLoss, ...StepLoss[]];
   /** A term that depends on the weights only, added to the first loss once per batch. */
   readonly penalty?: (weights: Weights, step: StepValues) => tf.Tensor;
-  /** Combines the gradients of all losses, in their order, into the step's direction; default: the first one. */
+  /**
+   * Combines the gradients of all losses, in their order, into the step's direction; default: the first one.
+   */
   readonly combine?: (gradients: readonly [Weights, ...Weights[]], step: StepValues) => Combined;
   /**
    * How the rise of log L_r in a step is measured. `second-forward`: log L_r of the same batch at the new
-   * weights minus that at the old ones. `last-batch`: log L_r of this batch minus that of the last batch that had
-   * retained samples. undefined: `second-forward` if there is a dual variable, else not at all.
+   * weights minus that at the old ones. `last-batch`: log L_r of this batch minus that of the last batch that
+   * had retained samples. undefined: `second-forward` if there is a dual variable, else not at all.
    */
   readonly rise?: "second-forward" | "last-batch";
   readonly dual?: DualVariable;
 }
 
-/** λ, updated by the rule of the options `dual` and `beta`; it starts at the option `lambda`, or else at λ₀. */
+/**
+ * λ, updated by the rule of the options `dual` and `beta`; it starts at the option `lambda`, or else at λ₀.
+ */
 export const dualVariable = (lambda0: number): DualVariable => ({
   start: (options) => dualRules[options.dual].init(options.lambda ?? lambda0),
   update: (state, error, measured, options) =>

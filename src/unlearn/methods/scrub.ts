@@ -3,9 +3,9 @@ import { distillation } from "../losses.ts";
 import type { MethodDefinition } from "./method.ts";
 
 /**
- * SCRUB (Kurmanji et al., NeurIPS 2023, section 3). The teacher is the start model. An epoch is a pass over the
- * forget set that *raises* T²·KL(teacher ‖ student), in the first `forgetEpochs` epochs only, then a pass over
- * the retained data that lowers γ·L_r + α·T²·KL(teacher ‖ student).
+ * SCRUB (Kurmanji et al., NeurIPS 2023, section 3). The teacher is the start model. An epoch is a pass over
+ * the forget set that *raises* T²·KL(teacher ‖ student), in the first `forgetEpochs` epochs only, then a pass
+ * over the retained data that lowers γ·L_r + α·T²·KL(teacher ‖ student).
  */
 export const scrub = {
   name: "scrub",
