@@ -1,11 +1,8 @@
 /**
- * Unlearning for shipped ONNX models: {@link open} a model with its data, {@link Case.unlearn} it, {@link
- * compare} both
- * files, {@link judge} the comparison, and {@link Candidate.commit} or {@link Candidate.reject} the result.
- * {@link unlearn},
- * {@link evaluate}, {@link diff}, {@link verify}, {@link sweep} and {@link runPipeline} are these steps put
- * together, as
- * the command line runs them.
+ * Unlearning for shipped ONNX models: {@link open} a model with its data, {@link Case.unlearn} it,
+ * {@link compare} both files, {@link judge} the comparison, and {@link Candidate.commit} or
+ * {@link Candidate.reject} the result. {@link unlearn}, {@link evaluate}, {@link diff}, {@link verify},
+ * {@link sweep} and {@link runPipeline} combine these steps as the command line does.
  * @packageDocumentation
  */
 

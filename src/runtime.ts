@@ -1,6 +1,5 @@
 /**
- * ONNX Runtime with its telemetry off. Everything in the product takes it from here, never from the package
- * itself.
+ * ONNX Runtime with its telemetry off. All modules import this file, never the package itself.
  */
 import "./silence.ts";
 

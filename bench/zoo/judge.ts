@@ -431,8 +431,8 @@ async function outputDims(
   batch: Record<string, TensorSpec>,
   carry: Record<string, { spec: TensorSpec }>,
 ): Promise<readonly number[]> {
-  const { resultSpecs } = await import("../../src/engine/shapes.ts");
-  const { logits } = resultSpecs(
+  const { traceShapes } = await import("../../converters/compile/compile.ts");
+  const { logits } = traceShapes(
     (weights, given) => ({
       carry: weights,
       results: {

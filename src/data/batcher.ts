@@ -4,22 +4,22 @@ import { elementCount } from "../../converters/dims.ts";
 type Numbers = Float32Array | Int32Array;
 export type BatchArrays = Readonly<Record<string, Numbers>>;
 
-/** Samples that are read by their position: arrays in memory, or whatever can deliver chosen rows later. */
+/** Samples that can be read by index, whether they are in memory or fetched when asked for. */
 export interface SampleSource {
   /**
-   * Writes samples into a batch: sample `indices[k]` of every column into row `at + k` of the array of the
-   * column's name. Row-major; the arrays' lengths are a whole number of rows.
+   * Writes samples into a batch: sample `indices[k]` of every column into row `at + k` of the array with the
+   * column's name. Arrays are row-major; `into` has room for all rows.
    */
   gather(indices: ArrayLike<number>, into: BatchArrays, at: number): void | Promise<void>;
 }
 
-/** Numbers of every sample of a set, [samples, width] row-major. */
+/** Values of every sample of a set, [samples, width] row-major. */
 export interface Column {
   readonly data: Numbers;
   readonly width: number;
 }
 
-/** Columns held in memory as a source. */
+/** A source whose columns are in memory. */
 export const inMemory = (columns: Readonly<Record<string, Column>>): SampleSource => ({
   gather(indices, into, at) {
     for (const [name, { data, width }] of Object.entries(columns)) {
@@ -32,44 +32,44 @@ export const inMemory = (columns: Readonly<Record<string, Column>>): SampleSourc
   },
 });
 
-/** Samples of one source that stand next to each other in a batch. */
+/** Consecutive rows of a batch, from one source. */
 export interface BatchPart {
   readonly source: SampleSource;
   readonly indices: ArrayLike<number>;
-  /** Name of the mask that is 1 in their rows. */
-  readonly mask?: string;
+  /** The mask that is set to 1 in these rows. */
+  readonly mask?: string | undefined;
 }
 
 /** One batch of a walk over a source. */
 export interface FilledBatch {
   readonly arrays: BatchArrays;
-  /** Its samples are those from this one on … */
+  /** Position of its first sample in the walk. */
   readonly from: number;
-  /** … so many; the rows after them are padding. */
+  /** How many samples it holds; the rows after them are padding. */
   readonly count: number;
 }
 
 export interface Batcher {
-  /** @returns the batch; its arrays are written over by the next one */
+  /** @returns the batch; the next call overwrites its arrays */
   fill(parts: readonly BatchPart[]): Promise<BatchArrays>;
-  /** The chosen samples of a source in their order, batch by batch. */
+  /** Batches of the given samples of a source, in their order. */
   walk(source: SampleSource, indices: ArrayLike<number>, mask?: string): AsyncIterable<FilledBatch>;
 }
 
 export interface BatcherOptions {
-  /** Shapes whose first axis is the batch's. */
+  /** Type and shape of each column's array in a batch, the batch axis first. */
   readonly columns: Readonly<Record<string, TensorSpec>>;
-  /** Float arrays of one number per row: 1 for the samples of the parts that name them, else 0. */
+  /** Names of the masks: float arrays, 1 in the rows of parts with that mask, else 0. */
   readonly masks?: readonly string[];
   readonly rows: number;
-  /** What the rows after the last sample hold. */
+  /** What fills the rows after the last sample. */
   readonly padding: "first row" | "zeros";
 }
 
 /** Positions 0 … count − 1. */
 export const everySample = (count: number): Int32Array => Int32Array.from({ length: count }, (_, i) => i);
 
-/** Makes batches of one shape: it alone gathers samples into batch arrays, pads and masks them. */
+/** Makes batches of one fixed shape: gathers samples into reused arrays, pads them and sets the masks. */
 export function createBatcher({ columns, masks = [], rows, padding }: BatcherOptions): Batcher {
   const values: BatchArrays = Object.fromEntries(
     Object.entries(columns).map(([name, { shape, dtype }]) => {
@@ -102,7 +102,7 @@ export function createBatcher({ columns, masks = [], rows, padding }: BatcherOpt
     async *walk(source, indices, mask) {
       for (let from = 0; from < indices.length; from += rows) {
         const some = Array.prototype.slice.call(indices, from, from + rows) as number[];
-        await fill([{ source, indices: some, ...(mask === undefined ? {} : { mask }) }]);
+        await fill([{ source, indices: some, mask }]);
         yield { arrays, from, count: some.length };
       }
     },

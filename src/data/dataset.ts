@@ -5,11 +5,12 @@ import { isFloatType } from "../../converters/import/value.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
 import type { LossName } from "../tasks/index.ts";
 import { taskFor, taskOf } from "../tasks/index.ts";
-import { asInt32, emptyLike, rowsOf, truthRows } from "../tasks/truth.ts";
+import { concatenated, rowsOf } from "../tasks/numbers.ts";
+import { asInt32, truthRows } from "../tasks/truth.ts";
 import { type NpyArray, readNpz } from "./npz.ts";
 import type { Dataset } from "./types.ts";
 
-/** x' = (x / scale − mean) / std per channel; one value stands for all channels. */
+/** x' = (x / scale − mean) / std; `mean` and `std` have one value per channel, or one for all. */
 export interface Preprocessing {
   readonly scale: number;
   readonly mean: readonly number[];
@@ -18,7 +19,7 @@ export interface Preprocessing {
 
 export const NO_PREPROCESSING: Preprocessing = { scale: 1, mean: [0], std: [1] };
 
-/** 1 for NCHW, last for NHWC and for rank 2. */
+/** Axis of the channels: the last one for rank 2, and for NHWC, recognised by at most 4 channels; else 1. */
 const channelAxis = (model: OnnxValueInfo, rank: number): number => {
   if (rank <= 2) return rank - 1;
   const [second, last] = [model.dims?.[1], model.dims?.[rank - 1]];
@@ -75,11 +76,10 @@ export const loadDataset = (
 ): Dataset => datasetOf(path, readNpz(path), inputs, { how, loss });
 
 /**
- * One set out of its arrays: an array per model input by name (or `x` for the only input) and the truth `y`:
- * integer classes [N]; with the loss binary-cross-entropy bits, with mse any numbers, [N, C] or [N]. `any`
- * takes
- * whatever is there, where only the inputs matter.
- * @param path what messages call the set
+ * Makes a set of its arrays: one per model input by name (or `x` where the model has one input), and the
+ * truth `y`. It holds integer classes [N] for cross-entropy, 0 and 1 for binary-cross-entropy, numbers for
+ * mse (both [N, C] or [N]). The loss `any` accepts each of these, for callers that use the inputs only.
+ * @param path name of the set in messages
  * @throws badInput naming set, sample and remedy
  */
 export function datasetOf(
@@ -128,57 +128,43 @@ export function datasetOf(
   return { path, count, task, truth, inputs: loaded };
 }
 
-/** Some samples of a set, in the given order. */
+/** The chosen samples of a set, in the given order. */
 export const pick = (set: Dataset, samples: readonly number[], path = set.path): Dataset => ({
   ...set,
   path,
   count: samples.length,
   truth: truthRows(set.truth, samples),
-  inputs: Object.fromEntries(
-    Object.entries(set.inputs).map(([name, { data, dims }]) => [
-      name,
-      {
-        data: rowsOf(data, data.length / set.count, samples),
-        dims: dims[0] === set.count ? [samples.length, ...dims.slice(1)] : dims,
-      },
-    ]),
-  ),
+  inputs: inputsOf(set, samples.length, (name) => {
+    const { data } = set.inputs[name]!;
+    return rowsOf(data, data.length / set.count, samples);
+  }),
 });
 
-/** Several sets of the same kind as one, in the given order. */
+/** Sets with the same inputs and task as one set, in the given order. */
 export function join(sets: readonly [Dataset, ...Dataset[]]): Dataset {
-  const [first, ...more] = sets;
-  if (more.length === 0) return first;
+  const [first] = sets;
+  if (sets.length === 1) return first;
   const count = sets.reduce((sum, set) => sum + set.count, 0);
-  const rows = <T extends Float32Array | Int32Array>(parts: readonly [T, ...T[]]): T => {
-    const out = emptyLike(
-      parts[0],
-      parts.reduce((sum, part) => sum + part.length, 0),
-    );
-    let at = 0;
-    for (const part of parts) {
-      out.set(part, at);
-      at += part.length;
-    }
-    return out;
-  };
-  const joined = <T extends Float32Array | Int32Array>(of: (set: Dataset) => T) =>
-    rows([of(first), ...more.map(of)]);
   return {
     ...first,
     count,
-    truth: { ...first.truth, data: joined(({ truth }) => truth.data) },
-    inputs: Object.fromEntries(
-      Object.entries(first.inputs).map(([name, { dims }]) => [
-        name,
-        {
-          data: joined(({ inputs }) => inputs[name]!.data),
-          dims: dims[0] === first.count ? [count, ...dims.slice(1)] : dims,
-        },
-      ]),
-    ),
+    truth: { ...first.truth, data: concatenated(sets.map(({ truth }) => truth.data)) },
+    inputs: inputsOf(first, count, (name) => concatenated(sets.map(({ inputs }) => inputs[name]!.data))),
   };
 }
+
+/** A set's inputs with other data, for `count` samples. */
+const inputsOf = (
+  set: Dataset,
+  count: number,
+  dataOf: (name: string) => Float32Array | Int32Array,
+): Dataset["inputs"] =>
+  Object.fromEntries(
+    Object.entries(set.inputs).map(([name, { dims }]) => [
+      name,
+      { data: dataOf(name), dims: dims[0] === set.count ? [count, ...dims.slice(1)] : dims },
+    ]),
+  );
 
 const fingerprint = (set: Dataset, index: number): string => {
   const hash = createHash("sha256");
@@ -190,7 +176,7 @@ const fingerprint = (set: Dataset, index: number): string => {
   return hash.digest("base64");
 };
 
-/** Pairs of exactly equal samples (inputs only; labels do not matter). */
+/** Pairs of samples whose inputs are equal bit by bit, whatever their labels. */
 export function findOverlap(a: Dataset, b: Dataset): { indexA: number; indexB: number }[] {
   const seen = new Map(Array.from({ length: a.count }, (_, i) => [fingerprint(a, i), i] as const));
   const pairs: { indexA: number; indexB: number }[] = [];

@@ -1,20 +1,21 @@
 import { extname } from "node:path";
 import { elementCount } from "../../converters/dims.ts";
 import { badInput } from "../../converters/errors.ts";
+import { concatenated } from "../tasks/numbers.ts";
 import { type NpyArray, readNpz } from "./npz.ts";
 import { arraySource, type InputArray, type InputArrays, type SetInput, type Source } from "./source.ts";
 
-/** How a data file is read, by the ending of its name: a new format is its reader and a line here. */
+/** Reader of each data file format, by file name extension; a new format needs its reader and a line here. */
 const READERS: Readonly<Record<string, (path: string) => Source | Promise<Source>>> = {
   ".npz": (path) => arraySource(path, readNpz(path)),
 };
-/** For messages and help. */
+/** The extensions that can be read, for messages and help. */
 export const FORMATS = Object.keys(READERS).join(", ");
 
-/** A file without a known ending is taken for an `.npz`. */
+/** A file with another extension, or none, is read as `.npz`. */
 const readerOf = (path: string) => READERS[extname(path).toLowerCase()] ?? READERS[".npz"]!;
 
-/** @throws badInput ARRAY_SHAPE where the numbers do not fill the shape */
+/** @throws badInput ARRAY_SHAPE where data and shape differ in their number of elements */
 function arrayOf(set: string, column: string, { data, dims }: InputArray): NpyArray {
   const wanted = elementCount(dims);
   if (data.length !== wanted || dims.length === 0)
@@ -29,8 +30,8 @@ function arrayOf(set: string, column: string, { data, dims }: InputArray): NpyAr
 }
 
 /**
- * Batches of the same columns as one array each.
- * @throws badInput ARRAY_SHAPE where two batches do not fit together
+ * One column of all batches as a single array.
+ * @throws badInput ARRAY_SHAPE where batches differ in type or in the shape of a sample
  */
 function joined(set: string, column: string, parts: readonly NpyArray[]): NpyArray {
   const [first] = parts;
@@ -41,16 +42,8 @@ function joined(set: string, column: string, parts: readonly NpyArray[]): NpyArr
         "ARRAY_SHAPE",
         `${set}: one batch holds "${column}" as ${first!.data.constructor.name} [${first!.dims.join(", ")}], another as ${data.constructor.name} [${dims.join(", ")}]; give all batches the same type and sample shape.`,
       );
-  const data = new (first!.data.constructor as new (length: number) => NpyArray["data"])(
-    parts.reduce((sum, part) => sum + part.data.length, 0),
-  );
-  let [at, count] = [0, 0];
-  for (const part of parts) {
-    data.set(part.data, at);
-    at += part.data.length;
-    count += part.dims[0]!;
-  }
-  return { dims: [count, ...shape], kind: first!.kind, data };
+  const count = parts.reduce((sum, { dims }) => sum + dims[0]!, 0);
+  return { dims: [count, ...shape], kind: first!.kind, data: concatenated(parts.map(({ data }) => data)) };
 }
 
 const isSource = (input: InputArrays | AsyncIterable<InputArrays> | Source): input is Source =>
@@ -59,9 +52,9 @@ const isBatches = (input: InputArrays | AsyncIterable<InputArrays>): input is As
   Symbol.asyncIterator in input;
 
 /**
- * Opens a set as it was given; a file or an iterable is read here, once.
- * @param name what messages call a set that has no path
- * @throws badInput ARRAY_SHAPE, SET_EMPTY, and as the file's reader
+ * Opens a set in any of its forms; a file or an iterable is read here, once.
+ * @param name name in messages of a set that is no file
+ * @throws badInput ARRAY_SHAPE, SET_EMPTY, and what the reader of a file throws
  */
 export async function openSource(input: SetInput, name: string): Promise<Source> {
   if (typeof input === "string") return readerOf(input)(input);

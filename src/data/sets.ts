@@ -10,14 +10,14 @@ import type { Dataset } from "./types.ts";
 export interface SetInputs {
   readonly forget: SetInput;
   readonly retain: SetInput;
-  /** Never chooses anything: only measured. */
+  /** Only measured; no choice depends on it. */
   readonly test?: SetInput;
-  /** What choices may look at. */
+  /** Every choice is made on these samples, such as the learning rate and the state to export. */
   readonly validation?: SetInput;
   /** Further sets by name, measured like the test set. */
   readonly also?: Readonly<Record<string, SetInput>>;
   readonly preprocessing?: Preprocessing;
-  /** What `y` holds: classes (undefined), bits, or values. */
+  /** The utility loss, which decides what `y` holds; cross-entropy, and so classes, by default. */
   readonly loss?: LossName;
 }
 
@@ -30,33 +30,37 @@ export interface Sets {
   readonly also?: Readonly<Record<string, Dataset>>;
 }
 
-/** The sets of a request as sources: each file, iterable or array is read here and nowhere else. */
-export interface SetSources {
-  readonly forget: Source;
-  readonly retain: Source;
-  readonly test: Source | undefined;
-  readonly validation: Source | undefined;
-  readonly also: Readonly<Record<string, Source>>;
+/** A value for each set of a request; undefined for sets that were not given. */
+export interface SetsOf<T> {
+  readonly forget: T;
+  readonly retain: T;
+  readonly test: T | undefined;
+  readonly validation: T | undefined;
+  readonly also: Readonly<Record<string, T>>;
 }
 
-/** Opens every set of a request. @throws badInput as {@link openSource} */
-export async function openSources({
-  forget,
-  retain,
-  test,
-  validation,
-  also = {},
-}: SetInputs): Promise<SetSources> {
-  const further: Record<string, Source> = {};
-  for (const [name, input] of Object.entries(also)) further[name] = await openSource(input, name);
+/** The opened sets of a request. */
+export type SetSources = SetsOf<Source>;
+
+/** Converts every set, one after the other; `of` also gets its name for messages. */
+export async function mapSets<T, U>(
+  { forget, retain, test, validation, also = {} }: Pick<SetsOf<T>, "forget" | "retain"> & Partial<SetsOf<T>>,
+  of: (set: T, name: string) => U | Promise<U>,
+): Promise<SetsOf<U>> {
+  const further: Record<string, U> = {};
+  for (const [name, set] of Object.entries(also)) further[name] = await of(set, name);
   return {
-    forget: await openSource(forget, "the forget set"),
-    retain: await openSource(retain, "the retain set"),
-    test: test === undefined ? undefined : await openSource(test, "the test set"),
-    validation: validation === undefined ? undefined : await openSource(validation, "the validation set"),
+    forget: await of(forget, "the forget set"),
+    retain: await of(retain, "the retain set"),
+    test: test === undefined ? undefined : await of(test, "the test set"),
+    validation: validation === undefined ? undefined : await of(validation, "the validation set"),
     also: further,
   };
 }
+
+/** Opens every set of a request; this is the only place that does. @throws badInput as {@link openSource} */
+export const openSources = (sets: SetInputs): Promise<SetSources> =>
+  mapSets<SetInput, Source>(sets, openSource);
 
 /** The samples of a source for these model inputs. @throws badInput as {@link datasetOf} */
 export const readSet = async (
@@ -73,22 +77,11 @@ export const readSet = async (
   });
 
 /** Every set of a request for these model inputs. @throws badInput as {@link datasetOf} */
-export async function readSets(
+export const readSets = (
   sources: SetSources,
   inputs: readonly OnnxValueInfo[],
   how: Pick<SetInputs, "preprocessing" | "loss">,
-): Promise<Sets> {
-  const read = (source: Source) => readSet(source, inputs, how);
-  const also: Record<string, Dataset> = {};
-  for (const [name, source] of Object.entries(sources.also)) also[name] = await read(source);
-  return {
-    forget: await read(sources.forget),
-    retain: await read(sources.retain),
-    test: sources.test && (await read(sources.test)),
-    validation: sources.validation && (await read(sources.validation)),
-    also,
-  };
-}
+): Promise<Sets> => mapSets(sources, (source) => readSet(source, inputs, how));
 
 /** The first `count` samples of a set; all of them if it has fewer. */
 export const firstSamples = (set: Dataset, count: number): Dataset =>
@@ -97,7 +90,9 @@ export const firstSamples = (set: Dataset, count: number): Dataset =>
     Array.from({ length: Math.min(count, set.count) }, (_, i) => i),
   );
 
-/** @throws badInput OVERLAP where a sample stands in both sets: the two objectives would fight over it */
+/**
+ * @throws badInput OVERLAP where a sample is in both sets, so that the two objectives contradict each other
+ */
 export function refuseOverlap(forget: Dataset, retain: Dataset): void {
   const [pair] = findOverlap(forget, retain);
   if (pair)

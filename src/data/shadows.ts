@@ -16,14 +16,14 @@ export interface ShadowModel {
   /** 1 where the sample of the forget (test) set was in its training data. */
   readonly forget: Uint8Array;
   readonly test: Uint8Array;
-  /** It was trained on its members and then made to forget them. */
+  /** The model was trained on its members and then made to forget them. */
   readonly unlearned: boolean;
 }
 
 /**
  * Reads a folder of shadow models: `shadows.json` = `{ "models": [{ "file", "members", "unlearned"? }] }`,
- * paths relative to the folder; `members` is an `.npz` with integer arrays `forget` [N_f] and `test` [N_t] of
- * 0 and 1 (an absent one means none).
+ * with paths relative to the folder. `members` names an `.npz` with integer arrays `forget` [N_f] and `test`
+ * [N_t], 1 where the model was trained on the sample; an absent array means that it was trained on none.
  * @throws badInput SHADOWS_INVALID
  */
 export async function loadShadows(

@@ -1,52 +1,45 @@
 import { elementCount } from "../../converters/dims.ts";
+import { rowsOf } from "../tasks/numbers.ts";
 import type { NpyArray } from "./npz.ts";
 
-/** Numbers in row-major order, one row per sample: `dims[0]` is the number of samples. */
+/** An array in row-major order, samples first: `dims[0]` is the number of samples. */
 export interface InputArray {
   readonly data: NpyArray["data"] | BigInt64Array | BigUint64Array;
   readonly dims: readonly number[];
 }
 
-/**
- * One array per model input, by the input's name (or `x` where the model has one input), and the truth as
- * `y`.
- */
+/** One array per model input by its name (or `x` where the model has one input), and the truth as `y`. */
 export type InputArrays = Readonly<Record<string, InputArray>>;
 
-/** One array of a source, for a single sample. */
+/** Name, kind and shape per sample of one array of a source. */
 export interface Column {
   readonly name: string;
   readonly kind: NpyArray["kind"];
   readonly shape: readonly number[];
 }
 
-/** A set of samples that can be read by position, wherever it lies. */
+/** A set of samples that can be read by index, wherever they are stored. */
 export interface Source {
-  /** How messages and reports call it: a path, or what the caller named it. */
+  /** Name in messages and reports: the path of a file, or one that the caller chose. */
   readonly name: string;
   readonly count: number;
   readonly columns: readonly Column[];
-  /** The chosen samples of every column, in that order; all of them where none are named. */
+  /** The given samples of every column, in that order; all samples by default. */
   gather(samples?: Int32Array): ReadonlyMap<string, NpyArray> | Promise<ReadonlyMap<string, NpyArray>>;
 }
 
 /**
- * What a set may be given as: the path of an `.npz`, arrays in memory, batches of arrays as they come, or a
- * reader of one's own.
+ * The forms of a set: the path of an `.npz` file, arrays in memory, an async iterable of batches, or an own
+ * implementation of {@link Source}.
  */
 export type SetInput = string | InputArrays | AsyncIterable<InputArrays> | Source;
 
-/** Rows of an array, copied. */
-function rowsOf({ dims, kind, data }: NpyArray, samples: Int32Array): NpyArray {
-  const width = elementCount(dims.slice(1));
-  const out = new (data.constructor as new (length: number) => NpyArray["data"])(samples.length * width);
-  samples.forEach((i, row) => {
-    out.set(data.subarray(i * width, (i + 1) * width), row * width);
-  });
-  return { dims: [samples.length, ...dims.slice(1)], kind, data: out };
+/** Copies the chosen samples of an array. */
+function samplesOf({ dims: [, ...shape], kind, data }: NpyArray, samples: Int32Array): NpyArray {
+  return { dims: [samples.length, ...shape], kind, data: rowsOf(data, elementCount(shape), samples) };
 }
 
-/** A source of arrays that are in memory. */
+/** A source whose arrays are in memory. */
 export function arraySource(name: string, arrays: ReadonlyMap<string, NpyArray>): Source {
   const first = arrays.get("y") ?? [...arrays.values()][0];
   return {
@@ -56,6 +49,6 @@ export function arraySource(name: string, arrays: ReadonlyMap<string, NpyArray>)
     gather: (samples) =>
       samples === undefined
         ? arrays
-        : new Map([...arrays].map(([column, array]) => [column, rowsOf(array, samples)])),
+        : new Map([...arrays].map(([column, array]) => [column, samplesOf(array, samples)])),
   };
 }

@@ -6,9 +6,9 @@ const CHANNELS = 64;
 let probed: Promise<number> | undefined;
 
 /**
- * Channels per block of ONNX Runtime's blocked convolution layout on this machine (8 with AVX2, 16 with
- * AVX-512), 0 if it has none. Probed once per process: a graph compiled for another number runs, but computes
- * wrong values.
+ * Channels per block of ONNX Runtime's blocked convolution layout (NCHWc) on this machine: 8 with AVX2, 16
+ * with AVX-512, 0 if it has none. Probed once per process, as ONNX Runtime does not report it. It must be
+ * right: a graph compiled for another number runs without error, but computes wrong values.
  */
 export const blockSize = (): Promise<number> => {
   probed ??= probe();
@@ -39,7 +39,8 @@ async function probe(): Promise<number> {
     const { y } = await session.run({ x: new ort.Tensor("float32", x, [1, CHANNELS, 1, 2]) });
     await session.release();
     const out = y!.data as Float32Array;
-    // x holds 2·channel + pixel. In blocked order the 1 (channel 0, pixel 1) follows `block` first pixels.
+    // x holds 2·channel + pixel. In blocked order, the value 1 (channel 0, pixel 1) comes after pixel 0 of
+    // the first `block` channels, so its index is the block size.
     const block = out.indexOf(1);
     const ordered = out.every((v, i) => {
       const [pixel, channel] = [Math.floor(i / block) % 2, Math.floor(i / (2 * block)) * block + (i % block)];

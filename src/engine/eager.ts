@@ -7,7 +7,15 @@ import type { Engine, EngineName, NumberArray } from "./engine.ts";
 const toTensor = (data: NumberArray, { shape, dtype }: TensorSpec): tf.Tensor =>
   tf.keep(tf.tensor(data.slice(), [...shape], dtype));
 
-/** An engine that runs the step on a tfjs backend, kernel by kernel. */
+const valuesOf = async (
+  tensors: Readonly<Record<string, tf.Tensor>>,
+): Promise<Record<string, NumberArray>> => {
+  const values: Record<string, NumberArray> = {};
+  for (const [key, tensor] of Object.entries(tensors)) values[key] = (await tensor.data<"float32">()).slice();
+  return values;
+};
+
+/** An engine that runs the step on a tfjs backend, one kernel after the other, without compiling it. */
 export function eagerEngine(name: EngineName, backend: string, version: string): Engine {
   return {
     name,
@@ -33,7 +41,7 @@ export function eagerEngine(name: EngineName, backend: string, version: string):
           let results: Record<string, tf.Tensor> = {};
           tf.tidy(() => {
             const out = step(carry, batch);
-            // A clone: the step may return one of its inputs, which are disposed of below.
+            // Cloned because the step may return one of its inputs, and those are disposed of below.
             const cloned = (t: tf.Tensor) => tf.keep(t.clone());
             next = Object.fromEntries(Object.keys(carry).map((key) => [key, cloned(out.carry[key]!)]));
             results = Object.fromEntries(Object.entries(out.results).map(([key, t]) => [key, cloned(t)]));
@@ -41,18 +49,11 @@ export function eagerEngine(name: EngineName, backend: string, version: string):
           tf.dispose(Object.values(carry));
           tf.dispose(Object.values(batch));
           carry = next;
-          const values: Record<string, NumberArray> = {};
-          for (const [key, tensor] of Object.entries(results))
-            values[key] = (await tensor.data<"float32">()).slice();
+          const values = await valuesOf(results);
           tf.dispose(Object.values(results));
           return values;
         },
-        async read() {
-          const values: Record<string, NumberArray> = {};
-          for (const [key, tensor] of Object.entries(carry))
-            values[key] = (await tensor.data<"float32">()).slice();
-          return values;
-        },
+        read: () => valuesOf(carry),
         async write(arrays) {
           await onBackend();
           for (const [key, data] of Object.entries(arrays)) {

@@ -1,7 +1,7 @@
 import type { StepFunction, TensorSpec } from "../../converters/compile/step.ts";
 import type { OperatorTime } from "./profile.ts";
 
-/** Every engine by name, the default first. Types, checks, flags and schemas derive from this list. */
+/** Names of the engines, the default first. Types, checks, flags and schemas derive from this list. */
 export const ENGINES = ["onnxruntime", "tensorflow", "cpu"] as const;
 /** What runs the training steps: ONNX Runtime (compiled), TensorFlow (if installed), or plain JavaScript. */
 export type EngineName = (typeof ENGINES)[number];
@@ -9,7 +9,7 @@ export type EngineName = (typeof ENGINES)[number];
 export type NumberArray = Float32Array | Int32Array | Uint8Array;
 export type Arrays = Readonly<Record<string, NumberArray>>;
 
-/** A step function prepared for one batch shape. It owns the carry (see StepFunction). */
+/** A step function prepared for one batch shape. It holds the carry between steps (see StepFunction). */
 export interface Runner {
   readonly compileSeconds: number;
   /**
@@ -29,12 +29,12 @@ export interface Runner {
 
 export interface PrepareOptions {
   /**
-   * Threads of engine onnxruntime. The others ignore it: TensorFlow takes TF_NUM_INTRAOP_THREADS when it is
-   * loaded, cpu has one.
+   * Threads of the engine onnxruntime. The others ignore it: TensorFlow reads the environment variable
+   * TF_NUM_INTRAOP_THREADS when it loads, and cpu has a single thread.
    */
-  readonly threads?: number;
-  /** Called with the time per operator when the runner is disposed of; by engine onnxruntime alone. */
-  readonly onProfile?: (rows: readonly OperatorTime[]) => void;
+  readonly threads?: number | undefined;
+  /** Called with the time per operator when the runner is disposed of; only by the engine onnxruntime. */
+  readonly onProfile?: ((rows: readonly OperatorTime[]) => void) | undefined;
 }
 
 export interface Engine {

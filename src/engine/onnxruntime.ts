@@ -13,24 +13,16 @@ import { readProfile } from "./profile.ts";
 const wrap = (data: NumberArray, { shape, dtype }: TensorSpec): ort.Tensor => {
   if (data.length !== elementCount(shape))
     throw new Error(`${data.length} values do not fill shape [${shape}]`);
-  return dtype === "float32"
-    ? new ort.Tensor("float32", data as Float32Array, shape)
-    : dtype === "int32"
-      ? new ort.Tensor("int32", data as Int32Array, shape)
-      : new ort.Tensor("bool", data as Uint8Array, shape);
+  return new ort.Tensor(dtype as "float32", data as Float32Array, shape);
 };
 
-const empty = ({ shape, dtype }: TensorSpec): NumberArray =>
-  dtype === "float32"
-    ? new Float32Array(elementCount(shape))
-    : dtype === "int32"
-      ? new Int32Array(elementCount(shape))
-      : new Uint8Array(elementCount(shape));
+const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array } as const;
+const empty = ({ shape, dtype }: TensorSpec): NumberArray => new ARRAYS[dtype](elementCount(shape));
 
 /**
- * Most bytes of values for which ONNX Runtime plans their memory ahead (`enableMemPattern`): it then takes
- * one block for all of them instead of allocating per node. This saves time where nodes are short, but the
- * block is taken in addition to the memory of the first run.
+ * Steps whose values take at most this many bytes use ONNX Runtime's `enableMemPattern`: one block of memory
+ * for all values instead of an allocation per node. That saves time where nodes are short, but the block is
+ * allocated in addition to the memory of the first run, which is too much for large steps.
  */
 const MAX_PLANNED_BYTES = 2 ** 26;
 
@@ -39,10 +31,10 @@ const NO_TENSOR = /non tensor type/i;
 
 /**
  * Runs a session that writes its outputs into preallocated buffers, without copying them. onnxruntime-node
- * fills the buffers, but afterwards also copies every output into a new tensor: all weights, each step. The
+ * fills the buffers, but then also copies every output into a new tensor: all weights, in each step. The
  * graph's first output is therefore a sequence (converters/compile/schedule.ts), which onnxruntime-node
- * refuses to return: it throws there, when everything is computed and nothing copied. If a version should
- * accept the sequence, it would only copy again.
+ * cannot return: it throws after everything is computed and before anything is copied. Should a later version
+ * accept sequences, the run would still be right, only slower by the copies.
  */
 async function runInto(
   session: ort.InferenceSession,
@@ -91,7 +83,8 @@ export const onnxruntimeEngine = (): Engine => ({
       readonly tensor: ort.Tensor;
     }
     const buffer = (data: NumberArray, spec: TensorSpec): Buffer => ({ data, tensor: wrap(data, spec) });
-    // A run reads one set of buffers and writes the other; what may be updated in place is the same in both.
+    // A run reads one set of buffers and writes the other, and the next run swaps them. A value that can be
+    // updated in place has one buffer, which is in both sets.
     const inPlace = new Set(graph.inPlace);
     const state = new Map<string, Buffer>();
     const other = new Map<string, Buffer>();
@@ -100,7 +93,7 @@ export const onnxruntimeEngine = (): Engine => ({
       state.set(key, current);
       other.set(key, inPlace.has(key) ? current : buffer(empty(spec), spec));
     }
-    // Each paired weight lies between the two buffers of its velocity, [v0 | w | v1], see VelocityPair.
+    // Each paired weight lies between the two buffers of its velocity, [v0 | w | v1] (see VelocityPair).
     const pairInputs: [Record<string, ort.Tensor>, Record<string, ort.Tensor>] = [{}, {}];
     for (const { velocity, weight, both, rowFactors, factors } of velocityPairs) {
       const [v, w] = [initial[velocity]!, initial[weight]!];
@@ -128,9 +121,6 @@ export const onnxruntimeEngine = (): Engine => ({
       Object.fromEntries(
         [...buffers].flatMap(([key, { tensor }]) => (names[key] === undefined ? [] : [[names[key], tensor]])),
       ) as Record<string, ort.Tensor>;
-    const entries = Object.entries(inputs.batch).map(([key, name]) => ({
-      ...{ key, name, spec: batchSpecs[key]! },
-    }));
     const turn = (
       from: ReadonlyMap<string, Buffer>,
       to: ReadonlyMap<string, Buffer>,
@@ -157,12 +147,12 @@ export const onnxruntimeEngine = (): Engine => ({
     return {
       compileSeconds,
       async run(arrays) {
-        // A copy: feeds that live on between steps would hold the batch in memory.
+        // Copied, so that `now.feeds`, which outlives the step, does not keep the batch in memory.
         const feeds = { ...now.feeds };
-        for (const { key, name, spec } of entries) {
+        for (const [key, name] of Object.entries(inputs.batch)) {
           const data = arrays[key];
           if (!data) throw new Error(`the batch lacks "${key}"`);
-          feeds[name] = wrap(data, spec);
+          feeds[name] = wrap(data, batchSpecs[key]!);
         }
         for (const { name, key, spec } of leadingRows)
           feeds[name] = wrap(arrays[key]!.subarray(0, elementCount(spec.shape)), spec);

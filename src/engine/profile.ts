@@ -3,12 +3,12 @@ import { join } from "node:path";
 
 /** Time that one kind of operator took in the compiled step. */
 export interface OperatorTime {
-  /** ONNX operator; "blocked Conv", say, is one in ONNX Runtime's blocked layout. */
+  /** ONNX operator; with "blocked " in front where it works on ONNX Runtime's blocked layout (NCHWc). */
   readonly operator: string;
-  /** How many nodes of the step. */
+  /** Number of nodes with this operator in the step. */
   readonly nodes: number;
   readonly millisecondsPerStep: number;
-  /** Of all operators together, 0…1. */
+  /** Share of the time of all operators, 0…1. */
   readonly share: number;
 }
 
@@ -21,8 +21,8 @@ interface ProfileEvent {
 }
 
 /**
- * Time per operator from the files that ONNX Runtime's profiler wrote into a folder, slowest first. The first
- * step, a warm-up, is left out.
+ * Time per operator, slowest first, from the files that ONNX Runtime's profiler wrote into a folder. The
+ * first step is left out, as it also warms up.
  */
 export function readProfile(folder: string): readonly OperatorTime[] {
   const events = readdirSync(folder)

@@ -6,9 +6,9 @@ import type { OnnxModel } from "../../converters/onnx/model.ts";
 import * as ort from "../runtime.ts";
 
 /**
- * ONNX Runtime on a decoded model's own bytes. External data are laid beside it in a folder of its own for as
- * long as it loads.
- * @throws badInput RUNTIME_REFUSED where ONNX Runtime cannot load it
+ * Opens an ONNX Runtime session on a model's own bytes. A model with external data is written to a temporary
+ * folder together with them, which is deleted once it is loaded.
+ * @throws badInput RUNTIME_REFUSED where ONNX Runtime cannot load the model
  */
 export async function openFile(
   { bytes, sideFiles, path }: Pick<OnnxModel, "bytes" | "sideFiles" | "path">,

@@ -3,12 +3,12 @@ import { badInput } from "../../converters/errors.ts";
 import { eagerEngine } from "./eager.ts";
 import type { Engine } from "./engine.ts";
 
-/** Also the optional peer dependencies of package.json; the GPU build is tried first. */
+/** Packages that provide TensorFlow, the GPU build first; package.json lists them as optional peers too. */
 export const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const;
 
 /**
- * TensorFlow's kernels through tfjs-node-gpu or tfjs-node: optional peer dependencies, because they download
- * libtensorflow when they are installed. Looked up beside this package, then in `folder`.
+ * TensorFlow's kernels through tfjs-node-gpu or tfjs-node. They are optional peer dependencies, as they
+ * download libtensorflow when they are installed. Each is looked for beside this package, then in `folder`.
  * @throws OnnxUnlearnError ENGINE_MISSING (exit 2) if neither is installed, ENGINE_BROKEN if it does not load
  */
 export async function tensorflowEngine(folder: string = process.cwd()): Promise<Engine> {

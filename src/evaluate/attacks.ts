@@ -1,5 +1,5 @@
 import { mean } from "../tasks/numbers.ts";
-import type { Column, Columns } from "../tasks/task.ts";
+import type { Column } from "../tasks/task.ts";
 import { bootstrapMeans, type Interval } from "./bootstrap.ts";
 import { columnsOf } from "./columns.ts";
 import {
@@ -25,7 +25,7 @@ import { areaInterval, areaUnder, bestBalancedAccuracy, type Roc, rocCurve, true
 import { attackable } from "./scored.ts";
 import { liraScores, rmiaScores } from "./shadow.ts";
 
-/** What one attack with a score per sample finds. */
+/** ROC curve and area of an attack that gives each sample a score. */
 interface Attack {
   readonly roc: Roc;
   readonly auc: number;
@@ -37,14 +37,14 @@ function attackWith(members: Float64Array, others: Float64Array): Attack {
   return { roc, auc: areaUnder(roc), interval: areaInterval(members, others) };
 }
 
-/** Every membership figure of one model. */
+/** The membership figures of one model. */
 export interface MembershipFigures {
   readonly values: Partial<Record<MetricName, number>>;
   readonly intervals: Partial<Record<MetricName, Interval>>;
   readonly roc: Roc;
 }
 
-/** What the membership attacks look at; a string says why they cannot. */
+/** The sets as the membership attacks need them, or the reason why these cannot run. */
 export function attackedSets({ forget, retain, test }: ModelAnswers): AttackedSets | string {
   if (!forget.task.classes) return NEEDS_CLASSES;
   if (!test) return NO_TEST;
@@ -54,18 +54,14 @@ export function attackedSets({ forget, retain, test }: ModelAnswers): AttackedSe
   return finite ? { forget: f, retain: r, test: t } : NOT_NUMBERS;
 }
 
-/** Runs every membership attack on one model; a string says why that is impossible. */
+/** Runs every membership attack on one model, or returns the reason why that is impossible. */
 export function membershipOf(
   answers: ModelAnswers,
   { seed, shadows }: CompareOptions,
 ): MembershipFigures | string {
   const sets = attackedSets(answers);
   if (typeof sets === "string") return sets;
-  const [f, r, t] = [answers.forget, answers.retain, answers.test!].map((set) => columnsOf(set)) as [
-    Columns,
-    Columns,
-    Columns,
-  ];
+  const [f, r, t] = [columnsOf(answers.forget), columnsOf(answers.retain), columnsOf(answers.test!)];
   const counts = { forget: sets.forget.labels.length, test: sets.test.labels.length };
 
   const values: Partial<Record<MetricName, number>> = {};
@@ -126,8 +122,8 @@ const efficacyName = (feature: MembershipFeature): MetricName =>
     : (`miaEfficacy${feature[0]!.toUpperCase()}${feature.slice(1)}` as MetricName);
 
 /**
- * Does the interval of the membership AUC hold what a model that never saw the forget set scores: the
- * reference's AUC where there is one, else ½?
+ * Compares the interval of the membership AUC with the AUC of a model that never saw the forget set: the
+ * reference's if there is one, else ½.
  */
 export function leakOf(
   membership: MembershipFigures | string,
@@ -174,7 +170,7 @@ const SHADOW_METRICS: readonly MetricName[] = [
   "rmiaTprAt1",
 ];
 
-/** The attacks' figures side by side. */
+/** The membership figures of all models, by metric. */
 export function membershipTable(
   of: Partial<Record<"before" | "after" | "reference", MembershipFigures | string>>,
   { shadows }: CompareOptions,

@@ -7,7 +7,7 @@ export type Interval = readonly [number, number];
 const REPLICATES = 1000;
 const TAIL = 0.025;
 
-/** Value below which a share of the sorted values lies, linear between neighbours. */
+/** Quantile of sorted values at a share 0…1, interpolated linearly. */
 function quantile(sorted: Float64Array, share: number): number {
   const at = share * (sorted.length - 1);
   const low = Math.floor(at);
@@ -16,9 +16,9 @@ function quantile(sorted: Float64Array, share: number): number {
 }
 
 /**
- * Percentile bootstrap of the mean of each column: 1,000 resamples of the samples, 95 %. All columns of one
- * call share the resamples, so the interval of a difference column is a paired one. Not finite columns have
- * no interval.
+ * 95 % percentile bootstrap interval of the mean of each column, from 1,000 resamples of the samples. All
+ * columns of a call share the resamples, so the interval of a column of differences is a paired one.
+ * undefined for a column whose mean is not finite.
  * @param columns all of one length N
  */
 export function bootstrapMeans(columns: readonly Column[], seed: number): readonly (Interval | undefined)[] {

@@ -8,7 +8,7 @@ export function columnsOf(set: Scored): Columns {
   return known;
 }
 
-/** Several figures look at the same columns; a large set with many classes is gone through once. */
+/** Columns by set: several figures use the same ones, and computing them is slow on large sets. */
 const computed = new WeakMap<Scored, Columns>();
 
 const BINS = 15;

@@ -3,13 +3,13 @@ import type { MetricName, SetMetric, SetName } from "./glossary.ts";
 import type { Scored } from "./scored.ts";
 import type { Shadow } from "./shadow.ts";
 
-/** One metric of the comparison. Shares are fractions, losses nats; null where it could not be measured. */
+/** One metric of a comparison. Shares are fractions, losses nats; null if it could not be measured. */
 export interface Figure {
-  /** Null for what only a comparison has (agreement, flips), and where `reason` says so. */
+  /** Also null for metrics of a pair of models, such as agreement, which have a value `after` only. */
   readonly before: number | null;
   readonly after: number | null;
   readonly reference?: number | null;
-  /** 95 %; `change` is paired: of after − before on the same samples. */
+  /** 95 % intervals; that of `change` is for after − before, paired by sample. */
   readonly interval?: { readonly before?: Interval; readonly after?: Interval; readonly change?: Interval };
   /** Why a value is null. */
   readonly reason?: string;
@@ -26,7 +26,7 @@ export interface ClassFigure {
   readonly after: number;
 }
 
-/** Points of the curves a report draws. */
+/** Points of the curves in a report. */
 export interface Curves {
   /** ROC of the membership attack, [false positive, true positive] rates, thinned to at most 200 points. */
   readonly roc?: Readonly<Record<"before" | "after", readonly (readonly [number, number])[]>>;
@@ -36,9 +36,7 @@ export interface Curves {
   >;
 }
 
-/**
- * Whether AFTER gives the forget set away, and in which direction; from the interval of the membership AUC.
- */
+/** Whether a model reveals the forget set, and in which direction, by the interval of its membership AUC. */
 export interface Leak {
   readonly verdict: "none found" | "remembered" | "over-forgotten" | "not measured";
   readonly sentence: string;
@@ -52,7 +50,7 @@ export interface Comparison {
   readonly curves: Curves;
 }
 
-/** The answers of one model on every set. */
+/** Outputs of one model on every set. */
 export interface ModelAnswers {
   readonly forget: Scored;
   readonly retain: Scored;
@@ -62,13 +60,13 @@ export interface ModelAnswers {
 }
 
 export interface CompareOptions {
-  /** Of the bootstrap and of the attack's training subset. */
+  /** Seed of the bootstrap and of the attack's training samples. */
   readonly seed: number;
-  /** Answers of reference models on the forget set, then the test set. */
+  /** Outputs of shadow models on the forget set followed by the test set. */
   readonly shadows?: readonly Shadow[];
 }
 
-/** Reasons for a null. */
+/** Values of `reason`. */
 export const LABELS_ONLY = "the model hands out labels only; this needs probabilities";
 export const NOT_NUMBERS = "the model's outputs are not numbers";
 export const OTHER_CLASSES = "the models have different numbers of classes";
@@ -76,6 +74,6 @@ export const NEEDS_CLASSES = "the targets are not one class per sample; this is 
 export const NO_TEST =
   "no test set was given; test accuracy and the membership attacks need samples the model never saw";
 
-/** Null in place of what JSON cannot hold. */
+/** The value, or null if it is undefined, NaN or infinite, which JSON cannot hold. */
 export const finite = (value: number | undefined): number | null =>
   value !== undefined && Number.isFinite(value) ? value : null;

@@ -1,4 +1,4 @@
-import type { Sets } from "../data/sets.ts";
+import { mapSets, type Sets } from "../data/sets.ts";
 import type { Dataset } from "../data/types.ts";
 import { openFile } from "../engine/session.ts";
 import { mean } from "../tasks/numbers.ts";
@@ -12,21 +12,20 @@ import { type FileInterface, predictWith, type RunOptions } from "./predict.ts";
 import type { Scored } from "./scored.ts";
 
 /**
- * The field's four figures (docs/method.md, "How unlearning is judged"), as fractions. UA = 1 −
- * forgetAccuracy, RA = retainAccuracy, TA = testAccuracy.
+ * The four usual figures of unlearning (docs/method.md, "How unlearning is judged"), as fractions: UA = 1 −
+ * forgetAccuracy, RA = retainAccuracy, TA = testAccuracy, and the MIA efficacy.
  */
 export interface Evaluation {
   /**
-   * Of several labels per sample, the share of labels that is right; null for a regression, as the other
-   * accuracies.
+   * With several labels per sample, accuracies are the share of labels that are right; null for a regression.
    */
   readonly forgetAccuracy: number | null;
   readonly retainAccuracy: number | null;
   readonly testAccuracy: number | null;
-  /** Share of the forget set that the SVM attack on confidence calls "not a member". */
+  /** Share of the forget set that the SVM attack on confidence calls non-members. */
   readonly miaEfficacy: number | null;
   readonly validationAccuracy: number | null;
-  /** Mean losses, where the targets are not classes: nats (mean over labels), or squared error. */
+  /** Mean losses, if the truth is not one class per sample: nats (mean over labels), or squared error. */
   readonly losses?: {
     readonly unit: Exclude<BudgetUnit, "accuracy">;
     readonly forget: number;
@@ -34,7 +33,7 @@ export interface Evaluation {
     readonly test: number | null;
     readonly validation: number | null;
   };
-  /** Why a figure is null; absent where none of the four is. */
+  /** Why a figure is null; absent if none of the four is. */
   readonly reason?: string;
 }
 
@@ -42,17 +41,12 @@ export const METRICS = ["forgetAccuracy", "retainAccuracy", "testAccuracy", "mia
 /** The four headline figures. */
 export type Metric = (typeof METRICS)[number];
 
-export interface EvaluateOptions {
-  /** Of the attack's training subset. */
-  readonly seed?: number;
-}
-
-/** Answers of one model file by the set it was asked; what stands here is not computed again. */
+/** Outputs of one model file by set, kept so that they are not computed again. */
 export type KnownAnswers = Map<Dataset, Scored>;
 
 /**
- * A model *file*'s answers on every set, run in ONNX Runtime: opened once, each set asked once.
- * @param known answers from before; new ones are added
+ * Outputs of a model *file* on every set, by ONNX Runtime.
+ * @param known outputs that exist already; new ones are added
  * @throws badInput TARGETS_SHAPE, LABEL_RANGE, HEAD_LOSS naming the sample, RUNTIME_REFUSED; INTERRUPTED
  */
 export async function answersOf(
@@ -78,23 +72,17 @@ export async function answersOf(
       await session.release();
     }
   }
-  const of = (set: Dataset) => known.get(set)!;
-  return {
-    forget: of(forget),
-    retain: of(retain),
-    test: test && of(test),
-    validation: validation && of(validation),
-    also: Object.fromEntries(Object.entries(also).map(([name, set]) => [name, of(set)])),
-  };
+  return mapSets(sets, (set: Dataset) => known.get(set)!);
 }
 
 /**
- * The four figures from a model's answers.
- * @param miaEfficacy where it is known already; null where it could not be measured
+ * The figures of a model from its outputs.
+ * @param options `seed` of the attack's training samples; `miaEfficacy` if it is known already, null if it
+ *   could not be measured
  */
 export function evaluationOf(
   answers: ModelAnswers,
-  options: EvaluateOptions & { readonly miaEfficacy?: number | null } = {},
+  options: { readonly seed?: number; readonly miaEfficacy?: number | null } = {},
 ): Evaluation {
   const { forget, retain, test, validation } = answers;
   const of = (column: Column | undefined) => (column ? mean(column) : null);
@@ -129,7 +117,9 @@ export function evaluationOf(
   };
 }
 
-/** |metric − the reference's|, fractions; null where either is. `average` is over those that are known. */
+/**
+ * |metric − the reference's| as fractions; null if either is null. `average` is over those that are not null.
+ */
 export type Gap = { readonly [M in Metric]: number | null } & { readonly average: number | null };
 
 export function gapTo(evaluation: Evaluation, reference: Evaluation): Gap {

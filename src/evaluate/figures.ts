@@ -33,7 +33,7 @@ function setFigures(
   const r = reference && columnsOf(reference);
   const { task, truth } = before;
   const pair = task.compare(before.outputs, after.outputs, truth);
-  // A metric that only this task has is shown where BEFORE has it; the others always, if null with the
+  // A metric that only this task has is shown if BEFORE has it. The others are always shown; null has a
   // reason.
   const shown = Object.entries(task.metrics).filter(([metric, of]) => b[of] || !(metric in task.glossary));
   const columns: Column[] = [];
@@ -133,7 +133,7 @@ function histogram(confidence: Column): readonly number[] {
   return bins;
 }
 
-/** Samples on which a model gives no number. */
+/** Samples for which a model's outputs are NaN or infinite. */
 const nonFinite = ({ forget, retain, test, also }: ModelAnswers): number =>
   [forget, retain, ...(test ? [test] : []), ...Object.values(also)].reduce(
     (total, set) => columnsOf(set).broken.reduce((sum, value) => sum + value, total),
@@ -143,9 +143,9 @@ const nonFinite = ({ forget, retain, test, also }: ModelAnswers): number =>
 const GAP_METRICS = ["unlearningAccuracy", "retainAccuracy", "testAccuracy", "miaEfficacy"] as const;
 
 /**
- * Everything about two models that follows from their answers: utility, forgetting and membership figures
- * with bootstrap intervals, the per-class table, and the curves a report draws. All three models answered the
- * same samples in the same order.
+ * Compares two models, and a reference, by their outputs: utility, forgetting and membership figures with
+ * bootstrap intervals, accuracies per class, and the curves of a report. The outputs of all models are for
+ * the same samples in the same order.
  */
 export function compareAnswers(
   before: ModelAnswers,
@@ -207,7 +207,7 @@ export function compareAnswers(
   };
 }
 
-/** The figure of 1 − x. */
+/** The figure of 1 − x, given that of x. */
 function complement({ before, after, reference, interval, reason }: Figure): Figure {
   const flip = (value: number | null) => (value === null ? null : 1 - value);
   const flipped = Object.fromEntries(

@@ -6,17 +6,15 @@ export const SETS = ["forget", "retain", "test"] as const;
 /** A set of a comparison. */
 export type SetName = (typeof SETS)[number];
 
-export type { Direction, Unit };
-
 export interface Definition {
   readonly title: string;
   readonly unit: Unit;
   readonly good: Direction;
-  /** One or two sentences; the reports print them. */
+  /** Explanation in one or two sentences, for reports. */
   readonly meaning: string;
 }
 
-/** Metrics measured on each set; the name is the set's and this one: `testAccuracy`. */
+/** Metrics of each set; the full name has the set in front: `testAccuracy`. */
 const onEverySet = {
   Accuracy: [
     "accuracy",
@@ -72,9 +70,9 @@ const onEverySet = {
 export type SetMetric = keyof typeof onEverySet;
 export type MetricOnSet = `${SetName}${SetMetric}`;
 
-/** On the forget set these are no utility: good is what a model that never saw it does. */
+/** Good values on the forget set: mostly those of the retrained model, which never saw these samples. */
 const onForget = (metric: SetMetric): Direction =>
-  metric === "Js" ? "lower" : metric === "CalibrationError" ? "lower" : "reference";
+  metric === "Js" || metric === "CalibrationError" ? "lower" : "reference";
 
 const attack =
   "Members are the forget set, non-members the test set: 0.5 means that the forget set looks like unseen data; above, it is still remembered; below, it stands out by being *less* likely than unseen data, which gives it away as well.";
@@ -224,17 +222,12 @@ const others = {
   ],
 } as const satisfies Record<string, MetricEntry>;
 export type OtherMetric = keyof typeof others;
-/** A metric by its name in reports and gates; docs/evaluation.md says what each means. */
+/** Name of a metric in reports and gates; docs/evaluation.md explains each. */
 export type MetricName = MetricOnSet | OtherMetric;
 
-const define = ([title, unit, good, meaning]: MetricEntry): Definition => ({
-  title,
-  unit,
-  good,
-  meaning,
-});
+const define = ([title, unit, good, meaning]: MetricEntry): Definition => ({ title, unit, good, meaning });
 
-/** Every metric there is, by its name in the JSON report and in gates. */
+/** Every metric, by its name in the JSON report and in gates. */
 export const glossary = Object.fromEntries([
   ...SETS.flatMap((set) =>
     Object.entries(onEverySet).map(([metric, [title, unit, good, meaning]]) => [
@@ -246,8 +239,7 @@ export const glossary = Object.fromEntries([
 ]) as { readonly [M in MetricName]: Definition };
 
 export const metricNames = Object.keys(glossary) as readonly MetricName[];
-/** Metrics of an `--also` set: the per-set ones without a set's name. */
+/** Metrics of an `--also` set, whose names have no set in front. */
 export const setMetrics = Object.keys(onEverySet) as readonly SetMetric[];
-/** A per-set metric's name in an `--also` set: `accuracy`. */
+/** Name of a set's metric in the report of an `--also` set: `accuracy`. */
 export const uncapitalized = (metric: string): string => `${metric[0]!.toLowerCase()}${metric.slice(1)}`;
-export const setMetricDefinition = (metric: SetMetric): Definition => define(onEverySet[metric]);

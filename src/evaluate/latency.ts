@@ -2,9 +2,9 @@ import type { Dataset } from "../data/types.ts";
 import { openFile } from "../engine/session.ts";
 import { type FileInterface, feedsOf } from "./predict.ts";
 
-/** Time of one run of two files, measured in turn so that both meet the same machine. */
+/** Time of one run of each of two files, measured alternately so that the machine's load affects both. */
 export interface Latency {
-  /** Milliseconds, medians. */
+  /** Median milliseconds. */
   readonly before: number;
   readonly after: number;
   /** Median over the rounds of after / before. */
@@ -15,7 +15,7 @@ export interface Latency {
 
 const WARM_UP = 3;
 const ROUNDS = 30;
-/** Slow models get fewer rounds, never fewer than five. */
+/** After this time no further round starts, though at least five are run. */
 const LONGEST_MS = 10_000;
 
 const median = (values: readonly number[]): number => {
@@ -24,7 +24,7 @@ const median = (values: readonly number[]): number => {
   return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 };
 
-/** Runs both in turn, the order swapped every round. @param clock milliseconds */
+/** Times both alternately; each round swaps their order. @param clock returns milliseconds */
 export async function interleaved(
   runs: { readonly before: () => Promise<unknown>; readonly after: () => Promise<unknown> },
   clock: () => number,
@@ -57,10 +57,7 @@ export async function interleaved(
   };
 }
 
-/**
- * Latency of two model files in ONNX Runtime on the first sample of a set, or a batch where the file fixes
- * one.
- */
+/** Latency of two files in ONNX Runtime, on the first sample of a set or on a batch of the fixed size. */
 export async function measureLatency(
   models: { readonly before: FileInterface; readonly after: FileInterface },
   set: Dataset,

@@ -8,16 +8,18 @@ import { refuseInterrupted } from "../interrupt.ts";
 import type * as ort from "../runtime.ts";
 import type { Outputs } from "../tasks/task.ts";
 
-/** A model file, and how it is fed and read: what importing it found out. */
+/** A model file with its inputs, its output, and its batch size, as the importer found them. */
 export interface FileInterface {
   readonly source: OnnxModel;
   readonly head: Head;
   readonly inputs: readonly OnnxValueInfo[];
-  /** The batch size baked into the file; undefined if free. */
+  /** The batch size that the file prescribes; undefined if any is allowed. */
   readonly fixedBatch: number | undefined;
 }
 
-/** Samples `from` … `from + count − 1` as a batch of `rows`, the rest of it zero. */
+/**
+ * Input tensors of `count` samples, the first of them `from`, as a batch of `rows`; the other rows are zero.
+ */
 export function feedsOf(
   set: Dataset,
   inputs: readonly OnnxValueInfo[],
@@ -36,11 +38,11 @@ export function feedsOf(
   return feeds;
 }
 
-/** What a run of a file may be told. */
+/** Options of a run of a model file. */
 export interface RunOptions {
   /** Threads of ONNX Runtime. */
   readonly threads?: number;
-  /** Stops between two batches. */
+  /** Stops the run before the next batch. */
   readonly signal?: AbortSignal;
 }
 

@@ -1,7 +1,7 @@
 import { mean } from "../tasks/numbers.ts";
 import type { Interval } from "./bootstrap.ts";
 
-/** Receiver operating characteristic of a score that is higher for members; from (0, 0) to (1, 1). */
+/** ROC curve of a score that is higher for members, from (0, 0) to (1, 1). */
 export interface Roc {
   /** Share of non-members called members, ascending. */
   readonly falsePositive: Float64Array;
@@ -9,7 +9,7 @@ export interface Roc {
   readonly truePositive: Float64Array;
 }
 
-/** One point per distinct score: ties stand or fall together. */
+/** The curve has one point per distinct score, so that tied samples are called members together. */
 export function rocCurve(members: Float64Array, others: Float64Array): Roc {
   const scores = Float64Array.from([...members, ...others]);
   const order = Uint32Array.from(scores.keys()).sort((a, b) => scores[b]! - scores[a]!);
@@ -33,7 +33,7 @@ export function areaUnder({ falsePositive: x, truePositive: y }: Roc): number {
   return area;
 }
 
-/** Highest share of members found while at most this share of non-members is called a member. */
+/** Highest true positive rate at a false positive rate of at most `limit`. */
 export function truePositiveAt({ falsePositive, truePositive }: Roc, limit: number): number {
   let best = 0;
   for (let i = 0; i < falsePositive.length; i++)
@@ -45,7 +45,7 @@ export function truePositiveAt({ falsePositive, truePositive }: Roc, limit: numb
 export const bestBalancedAccuracy = ({ falsePositive, truePositive }: Roc): number =>
   truePositive.reduce((best, t, i) => Math.max(best, (t + 1 - falsePositive[i]!) / 2), 0);
 
-/** Rank of each value among all, ties sharing their mean rank, from 1. */
+/** Rank of each value among all, from 1; tied values share their mean rank. */
 function midRanks(values: Float64Array): Float64Array {
   const order = Uint32Array.from(values.keys()).sort((a, b) => values[a]! - values[b]!);
   const ranks = new Float64Array(values.length);
@@ -64,9 +64,9 @@ const variance = (values: Float64Array): number => {
 };
 
 /**
- * 95 % interval of the area by DeLong's variance: AUC ± 1.96 √(S₁₀/m + S₀₁/n), cut at 0 and 1, with S₁₀ and
- * S₀₁ the variances of each member's (non-member's) share of pairs it wins (Sun & Xu, IEEE Signal Processing
- * Letters 21, 2014).
+ * 95 % interval of the area by DeLong's variance: AUC ± 1.96 √(S₁₀/m + S₀₁/n), clipped to 0…1. S₁₀ is the
+ * variance over members of the share of non-members that score lower, S₀₁ that over non-members of the share
+ * of members that score higher (Sun & Xu, IEEE Signal Processing Letters 21, 2014).
  */
 export function areaInterval(members: Float64Array, others: Float64Array): Interval {
   const [m, n] = [members.length, others.length];
@@ -74,7 +74,7 @@ export function areaInterval(members: Float64Array, others: Float64Array): Inter
   const [own, others1] = [midRanks(members), midRanks(others)];
   const wins = Float64Array.from(members, (_, i) => (together[i]! - own[i]!) / n);
   const losses = Float64Array.from(others, (_, j) => 1 - (together[m + j]! - others1[j]!) / m);
-  const area = wins.reduce((a, b) => a + b, 0) / m;
+  const area = mean(wins);
   const half = 1.959964 * Math.sqrt(variance(wins) / m + variance(losses) / n);
   return [Math.max(0, area - half), Math.min(1, area + half)];
 }

@@ -3,7 +3,7 @@ import type { Dataset } from "../data/types.ts";
 import type { ModelAnswers } from "./comparison.ts";
 import { SETS, type SetName } from "./glossary.ts";
 
-/** One sample that a report may show; only on request, for it reveals data. */
+/** A sample in a report; only on request, as it reveals data. */
 export interface ShownSample {
   readonly set: SetName;
   /** Position in the data file, from 0. */
@@ -12,15 +12,15 @@ export interface ShownSample {
   /** Predicted classes. */
   readonly before: number;
   readonly after: number;
-  /** A PNG as a data URI, where the first model input is an image; stretched to the range of its values. */
+  /** A PNG as a data URI, scaled to the range of the values; null if the first model input is no image. */
   readonly thumbnail: string | null;
 }
 
 const MOST_PER_SET = 24;
-/** Larger images are thinned to at most this many pixels a side. */
+/** Larger images are subsampled to at most this many pixels per side. */
 const MOST_PIXELS = 64;
 
-/** Channel count and sides of [C, H, W] or [H, W, C], C = 1 or 3; undefined for what is no image. */
+/** Layout of an image [C, H, W] or [H, W, C] with C = 1 or 3; undefined for other shapes. */
 function imageShape(dims: readonly number[]) {
   const [a, b, c] = dims;
   if (dims.length !== 3 || !a || !b || !c) return undefined;
@@ -56,8 +56,8 @@ function thumbnail(set: Dataset, index: number): string | null {
 }
 
 /**
- * The forget samples that AFTER still classifies as before, and on the other sets the newly wrong ones; at
- * most 24 of each.
+ * Forget samples whose predicted class did not change, and newly wrong samples of the other sets; at most 24
+ * each.
  */
 export function shownSamples(
   sets: Partial<Record<SetName, Dataset>>,

@@ -1,17 +1,19 @@
 import { mean } from "../tasks/numbers.ts";
 import type { Column } from "../tasks/task.ts";
 
-/** One reference model: its answers on the attacked samples, and which of them it was trained on. */
+/** One shadow model: its confidence on the attacked samples, and which of them it was trained on. */
 export interface Shadow {
   /** p_y of every attacked sample (the forget set, then the test set). */
   readonly confidence: Column;
   /** 1 where the sample was in this model's training data. */
   readonly member: Uint8Array;
-  /** The model was trained on its members and then made to forget them: what U-LiRA compares with. */
+  /** The model was trained on its members and then made to forget them; for U-LiRA. */
   readonly unlearned: boolean;
 }
 
-/** log p − log(1 − p): nearly normal over models (Carlini et al. 2022, section IV-C). */
+/**
+ * log p − log(1 − p), which is nearly normally distributed over models (Carlini et al. 2022, section IV-C).
+ */
 const logit = (p: number): number => Math.log(Math.max(p, 1e-30)) - Math.log(Math.max(1 - p, 1e-30));
 
 interface Normal {
@@ -28,19 +30,22 @@ function normalOf(values: readonly number[]): Normal {
 const logDensity = (x: number, { mean, variance }: Normal): number =>
   -0.5 * ((x - mean) ** 2 / variance + Math.log(2 * Math.PI * variance));
 
-/** Fewer reference models share one variance over all samples: their own would be noise (Carlini et al.). */
+/**
+ * With fewer models per sample, all samples share one variance, as their own would be noise (Carlini et al.).
+ */
 const OWN_VARIANCE_FROM = 64;
-/** Keeps identical reference models from giving an infinite score. */
+/** Prevents an infinite score where the shadow models are identical. */
 const LEAST_VARIANCE = 1e-6;
 
 /**
  * LiRA, the likelihood-ratio attack (Carlini et al., Membership Inference Attacks From First Principles, S&P
- * 2022): log N(φ; in) − log N(φ; out) of the logit φ of the true class, normals fitted over reference models
- * that were and were not trained on the sample. Where no model was (offline), (φ − mean_out) / sd_out. With
- * `unlearned`, the "in" models were trained on the sample and then made to forget it: U-LiRA (Hayes et al.,
- * Inexact Unlearning Needs More Careful Evaluations, 2024).
+ * 2022): log N(φ; in) − log N(φ; out) of the logit φ of the true class. The normal distributions are fitted
+ * over the shadow models that were trained on the sample ("in") and over those that were not ("out"). If some
+ * sample has no "in" model (offline attack), the score is (φ − mean_out) / sd_out. With `unlearned`, the "in"
+ * models were trained on the sample and then made to forget it: U-LiRA (Hayes et al., Inexact Unlearning
+ * Needs More Careful Evaluations, 2024).
  * @param target p_y of the attacked model, [N]
- * @returns scores, higher for members; undefined where no model can stand for "out"
+ * @returns scores, higher for members; undefined if a sample has no "out" model or, for `unlearned`, no "in"
  */
 export function liraScores(
   target: Column,
@@ -56,8 +61,7 @@ export function liraScores(
   const online = normals.every((n) => n.in);
   if (unlearned && !online) return undefined;
   const shared = (side: "in" | "out") => {
-    const known = normals.map((n) => n[side]).filter((n) => n !== undefined);
-    return known.reduce((sum, n) => sum + n.variance, 0) / known.length;
+    return mean(normals.flatMap((n) => n[side]?.variance ?? []));
   };
   const pooled = { in: online ? shared("in") : 0, out: shared("out") };
   const settled = (n: Normal, side: "in" | "out"): Normal => ({
@@ -73,11 +77,11 @@ export function liraScores(
 
 /**
  * RMIA, the robust membership attack (Zarifzadeh et al., Low-Cost High-Power Membership Inference Attacks,
- * ICML 2024), offline: the share of population samples z with [p(x|θ) / p(x)] / [p(z|θ) / p(z)] ≥ 2, where
- * p(·) is the mean over the reference models that never saw the sample, corrected to ½ ((1 + a) p_out + 1 −
- * a) with a = 0.3.
+ * ICML 2024), offline: the share of population samples z with [p(x|θ) / p(x)] / [p(z|θ) / p(z)] ≥ 2. Here
+ * p(·) = ½ ((1 + a) p_out + 1 − a) with a = 0.3 and p_out the mean over the shadow models that never saw the
+ * sample.
  * @param target p_y of the attacked model on every sample
- * @param population indices into `target` of samples that no attack is asked about
+ * @param population indices into `target` of the population samples, whose own scores are not used
  */
 export function rmiaScores(
   target: Column,

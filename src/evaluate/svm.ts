@@ -1,3 +1,5 @@
+import { rowsOf } from "../tasks/numbers.ts";
+
 /** A trained two-class support vector machine with kernel exp(−γ‖a − b‖²). */
 export interface Svm {
   readonly features: number;
@@ -10,9 +12,9 @@ export interface Svm {
   readonly iterations: number;
 }
 
-/** Squared distance floor of the second-order selection, for pairs of equal points. */
+/** Lower bound of the curvature along a pair, for pairs of equal points. */
 const TAU = 1e-12;
-/** Kernel rows kept in memory, in bytes; a row of n points takes 4n. */
+/** Memory for kernel rows; a row of n points takes 4n bytes. */
 const CACHE_BYTES = 200e6;
 
 /** exp(−γ‖a_i − b_k‖²) */
@@ -48,9 +50,9 @@ const NODES = Array.from({ length: 12 }, (_, k) => {
 });
 
 /**
- * {@link sumAt} of each x, of one feature. The sum is smooth: it is taken at the nodes of cells of width ½ /
- * √γ and interpolated between them, to 1e-13 of Σ α_m (Cramér's inequality for Hermite functions bounds the
- * derivatives of e^−t²).
+ * {@link sumAt} at each x, for a single feature. The sum is a smooth function of x, so it is computed at the
+ * nodes of cells of width ½ / √γ and interpolated between them. The error is at most 1e-13 of Σ α_m, as
+ * Cramér's inequality for Hermite functions bounds the derivatives of e^−t².
  */
 function sumsOnLine(expansion: Expansion, x: Float64Array): Float64Array {
   const width = 1 / (2 * Math.sqrt(expansion.gamma));
@@ -72,7 +74,7 @@ function sumsOnLine(expansion: Expansion, x: Float64Array): Float64Array {
     for (const n of members) {
       let [above, below] = [0, 0];
       for (let k = 0; k < NODES.length; k++) {
-        // Next to nothing for 0: at a node the quotient is the sum there, not 0 / 0.
+        // 1e-200 instead of 0: at a node the quotient is then the sum there, not 0 / 0.
         const share = NODES[k]!.weight / (x[n]! - nodes[k]! || 1e-200);
         above += share * sums[k]!;
         below += share;
@@ -83,7 +85,7 @@ function sumsOnLine(expansion: Expansion, x: Float64Array): Float64Array {
   return out;
 }
 
-/** {@link sumAt} of each of the vectors themselves. */
+/** {@link sumAt} at each of the vectors themselves. */
 function sumsAtVectors(expansion: Expansion): Float64Array {
   const { vectors, coefficients, features } = expansion;
   if (features === 1) return sumsOnLine(expansion, vectors);
@@ -97,7 +99,7 @@ function sumsAtVectors(expansion: Expansion): Float64Array {
   return out;
 }
 
-/** Kernel rows K(i, ·) as float32, the most recently used ones kept. */
+/** Kernel rows K(i, ·) as float32, with a cache of the most recently used ones. */
 function kernelRows(x: Float64Array, count: number, features: number, gamma: number) {
   const kept = new Map<number, Float32Array>();
   const room = Math.max(2, Math.floor(CACHE_BYTES / (4 * count)));
@@ -120,7 +122,7 @@ function kernelRows(x: Float64Array, count: number, features: number, gamma: num
   };
 }
 
-/** Equal points of one class, once each, and how often they occur. */
+/** The distinct points of each class, and how often each occurs. */
 function distinct(x: Float64Array, y: Int8Array, features: number) {
   const groups = new Map<string, { readonly first: number; times: number }>();
   for (let i = 0; i < y.length; i++) {
@@ -130,12 +132,10 @@ function distinct(x: Float64Array, y: Int8Array, features: number) {
     else groups.set(key, { first: i, times: 1 });
   }
   const kept = [...groups.values()];
-  const points = new Float64Array(kept.length * features);
-  for (const [k, { first }] of kept.entries())
-    points.set(x.subarray(first * features, (first + 1) * features), k * features);
+  const firsts = kept.map(({ first }) => first);
   return {
-    points,
-    classes: Int8Array.from(kept, ({ first }) => y[first]!),
+    points: rowsOf(x, features, firsts),
+    classes: rowsOf(y, 1, firsts),
     times: Float64Array.from(kept, ({ times }) => times),
   };
 }
@@ -147,9 +147,9 @@ function distinct(x: Float64Array, y: Int8Array, features: number) {
  *
  *     min_α ½ Σ α_i α_j y_i y_j K_ij − Σ α_i   s.t.  0 ≤ α_i ≤ C,  Σ y_i α_i = 0
  *
- * Equal points of one class are merged into one with a box m C: the same problem, smaller (saturated
- * probabilities repeat). Stops when the largest violation of optimality is below `tolerance`. Deterministic;
- * ties go to the last index.
+ * A point that occurs m times in a class is merged into one with the bound m C, which is the same problem but
+ * smaller, as saturated probabilities repeat. Stops when the largest violation of optimality is below
+ * `tolerance`. Deterministic; ties go to the last index.
  * @param samples [N, features], row-major
  * @param labels +1 or −1, [N]
  */
@@ -170,14 +170,14 @@ export function trainSvm(
   const boxes = (label: number) => bound.reduce((sum, box, k) => (y[k] === label ? sum + box : sum), 0);
   const [positive, negative] = [boxes(1), boxes(-1)];
   const balance = Math.min(positive, negative);
-  // Where the classes overlap most multipliers end at their bounds, so they start there, the heavier class's
-  // in proportion.
+  // Where the classes overlap, most multipliers end at their bounds, so they start there; those of the class
+  // with the larger sum of bounds are scaled down to satisfy Σ y_i α_i = 0.
   const alpha = bound.map((box, k) => box * (balance / (y[k]! > 0 ? positive : negative)));
   const coefficients = alpha.map((a, k) => a * y[k]!);
   const sums = sumsAtVectors({ vectors: x, coefficients, features, gamma });
   /** −y_k times the gradient of the dual, that is y_k − Σ_j α_j y_j K_kj. */
   const score = sums.map((sum, k) => y[k]! - sum);
-  /** Whether α_k y_k may still rise, and fall. */
+  /** Whether α_k y_k may increase (`rises`) and decrease (`falls`) within the bounds of α_k. */
   const rises = new Uint8Array(n);
   const falls = new Uint8Array(n);
   const settle = (k: number): void => {
@@ -194,7 +194,7 @@ export function trainSvm(
       i = k;
     }
   let iterations = 0;
-  // As many as LIBSVM allows; reached only by data far from what an attack sees.
+  // LIBSVM's limit; data of a membership attack do not reach it.
   for (const limit = Math.max(10_000_000, 100 * n); i >= 0 && iterations < limit; iterations++) {
     const rowI = kernel(i);
     let j = -1;
@@ -216,13 +216,13 @@ export function trainSvm(
     if (highest - lowest < tolerance || j < 0) break;
     const rowJ = kernel(j);
     const curvature = 2 - 2 * rowI[j]!;
-    // Along α_i y_i + t, α_j y_j − t the dual falls fastest at t = (score_i − score_j) / curvature; both stay
-    // in their boxes.
+    // Along α_i y_i + t, α_j y_j − t the dual is smallest at t = (score_i − score_j) / curvature; t is then
+    // limited by the bounds of both.
     const wanted = (score[i]! - score[j]!) / (curvature > 0 ? curvature : TAU);
     const roomI = y[i]! > 0 ? bound[i]! - alpha[i]! : alpha[i]!;
     const roomJ = y[j]! > 0 ? alpha[j]! : bound[j]! - alpha[j]!;
     const t = Math.min(wanted, roomI, roomJ);
-    // The bound itself, not its neighbour: rounding must not leave a multiplier a hair inside its box.
+    // Set to the bound exactly, as rounding must not leave a multiplier slightly inside it.
     alpha[i] = t === roomI ? (y[i]! > 0 ? bound[i]! : 0) : alpha[i]! + y[i]! * t;
     alpha[j] = t === roomJ ? (y[j]! > 0 ? 0 : bound[j]!) : alpha[j]! - y[j]! * t;
     settle(i);
@@ -247,7 +247,9 @@ export function trainSvm(
   };
 }
 
-/** ρ: the mean of −score_k over the free multipliers, or the middle of what the bounded ones allow. */
+/**
+ * ρ: the mean of −score_k over multipliers inside their bounds; else the middle of the range that all allow.
+ */
 function offset(y: Int8Array, alpha: Float64Array, score: Float64Array, bound: Float64Array): number {
   let [upper, lower, sum, free] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0];
   for (let k = 0; k < y.length; k++) {
@@ -263,10 +265,10 @@ function offset(y: Int8Array, alpha: Float64Array, score: Float64Array, bound: F
 
 function supportOf(x: Float64Array, y: Int8Array, alpha: Float64Array, features: number) {
   const support = Array.from(alpha.keys()).filter((k) => alpha[k]! > 0);
-  const vectors = new Float64Array(support.length * features);
-  for (const [m, k] of support.entries())
-    vectors.set(x.subarray(k * features, (k + 1) * features), m * features);
-  return { vectors, coefficients: Float64Array.from(support, (k) => alpha[k]! * y[k]!) };
+  return {
+    vectors: rowsOf(x, features, support),
+    coefficients: Float64Array.from(support, (k) => alpha[k]! * y[k]!),
+  };
 }
 
 /**

@@ -1,27 +1,27 @@
 import type { Parameter } from "../../converters/import/model.ts";
 
-/** How far one weight moved; Euclidean norms. */
+/** Change of one weight; norms are Euclidean. */
 export interface WeightChange {
   readonly name: string;
   readonly elements: number;
   readonly changedElements: number;
   /** ‖before‖ */
   readonly norm: number;
-  /** ‖after − before‖; null where AFTER holds something that is no number. */
+  /** ‖after − before‖; null if an element of AFTER is NaN or infinite. */
   readonly changeNorm: number | null;
   /** Elements of AFTER that are NaN or infinite. */
   readonly nonFinite: number;
 }
 
-/** How far the float weights of two files lie apart. */
+/** Changes of the float weights between two files. */
 export interface WeightChanges {
   /** In the order of the file; only those that changed. */
   readonly tensors: readonly WeightChange[];
-  /** ‖after − before‖ / ‖before‖ over all float weights that both files have; null where it is no number. */
+  /** ‖after − before‖ / ‖before‖ over all float weights that both files have; null if it is not finite. */
   readonly relative: number | null;
 }
 
-/** Changes of all float weights that stand in both files with the same number of elements. */
+/** Changes of the float weights that both files have with the same number of elements. */
 export function weightChanges(before: readonly Parameter[], after: readonly Parameter[]): WeightChanges {
   const now = new Map(after.map(({ name, data }) => [name, data]));
   let [norms, changes] = [0, 0];

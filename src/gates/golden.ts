@@ -7,16 +7,16 @@ import { type FileInterface, predict, type RunOptions } from "../evaluate/predic
 import type { Golden } from "./judge.ts";
 
 /**
- * Runs AFTER on golden samples and compares its outputs with those the file holds under the output's name,
- * else with BEFORE's.
- * @throws badInput GOLDEN_SHAPE where the recorded outputs do not fit
+ * Runs AFTER on golden samples and compares its outputs with recorded ones, an array of the samples' file
+ * that is named like the model's output; without such an array, with BEFORE's outputs.
+ * @throws badInput GOLDEN_SHAPE where the recorded outputs have another size
  */
 export async function measureGolden(
-  given: SetInput,
+  input: SetInput,
   models: { readonly before: FileInterface; readonly after: FileInterface },
   { preprocessing, ...run }: RunOptions & { readonly preprocessing?: Preprocessing },
 ): Promise<Golden> {
-  const samples = await openSource(given, "the golden samples");
+  const samples = await openSource(input, "the golden samples");
   const set = await readSet(samples, models.before.inputs, { preprocessing, loss: "any" });
   const { raw } = await predict(models.after, set, run);
   const name = models.before.head.output;

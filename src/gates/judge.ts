@@ -5,7 +5,9 @@ import type { WeightChanges } from "../evaluate/weights.ts";
 import { absolute, type Distance, parseDistance } from "./limit.ts";
 import type { Gates, Rule } from "./schema.ts";
 
-/** `skipped`: it could not be measured, which fails the verdict unless that is allowed. */
+/**
+ * `skipped`: the check could not run, which fails the verdict unless `allowSkipped` or `level: warn` is set.
+ */
 export type CheckStatus = "passed" | "failed" | "warned" | "skipped";
 
 /** One check of the gates file. */
@@ -14,27 +16,27 @@ export interface GateCheck {
   readonly name: string;
   readonly level: "fail" | "warn";
   readonly status: CheckStatus;
-  /** What was held against the limit; null where it could not be measured. */
+  /** The value that was compared with the limit; null if it could not be measured. */
   readonly value: number | null;
   readonly limit: string;
   readonly sentence: string;
 }
 
-/** Every check of the gates, and the verdict over them. */
+/** Every check of the gates, and the verdict. */
 export interface GateReport {
   readonly verdict: "passed" | "failed";
   readonly checks: readonly GateCheck[];
 }
 
-/** Outputs on golden samples. */
+/** Comparison of AFTER's outputs on golden samples. */
 export interface Golden {
-  /** NaN outputs count as infinitely far; null stands for that in JSON. */
+  /** Largest |difference|; null if it is infinite, which includes NaN outputs. */
   readonly maxAbsDiff: number | null;
   readonly samples: number;
   readonly against: "recorded outputs" | "BEFORE";
 }
 
-/** What the gates look at: the parts of a diff document. */
+/** The parts of a diff document that gates check. */
 export interface Judged extends Pick<Comparison, "figures" | "perClass" | "also"> {
   readonly structure: {
     readonly identical: boolean;
@@ -46,13 +48,13 @@ export interface Judged extends Pick<Comparison, "figures" | "perClass" | "also"
   readonly golden: Golden | null;
 }
 
-/** What a check found out. */
+/** Result of a check that could run. */
 interface Found {
   readonly value: number | null;
   readonly holds: boolean;
   readonly what: string;
 }
-/** Why nothing could be measured. */
+/** Why a check could not run. */
 interface Skipped {
   readonly skipped: string;
 }
@@ -61,8 +63,8 @@ type Finding = Found | Skipped;
 const exact = (value: number): string => String(Number(value.toPrecision(6)));
 
 /**
- * Holds a comparison to the gates. Whatever the file says, AFTER's outputs and weights must be numbers.
- * A check that could not run is skipped: visible, and failing unless skipping is allowed.
+ * Checks a comparison against the gates. That AFTER's outputs and changed weights are finite is always
+ * checked. A check that cannot run is reported as skipped, and fails the verdict unless skipping is allowed.
  */
 export function judge(judged: Judged, gates: Gates): GateReport {
   const checks: GateCheck[] = [];
@@ -218,16 +220,18 @@ export function judge(judged: Judged, gates: Gates): GateReport {
       what: `AFTER takes ${exact(judged.latency.ratio)} times as long as BEFORE (median of ${judged.latency.rounds} rounds)`,
     });
 
-  const fails = ({ status, level }: GateCheck) =>
-    status === "failed" || (status === "skipped" && level === "fail");
   return { verdict: checks.some(fails) ? "failed" : "passed", checks };
 }
 
-/** At most five of them, and how many more. */
+/** Whether a check fails the verdict: it failed, or was skipped without permission. */
+export const fails = ({ status, level }: GateCheck): boolean =>
+  status === "failed" || (status === "skipped" && level === "fail");
+
+/** The first five names, and the number of others. */
 const names = (list: readonly string[]): string =>
   list.length <= 5 ? list.join("; ") : `${list.slice(0, 5).join("; ")} and ${list.length - 5} more`;
 
-/** Rounding of the last bits must not decide: 0.95 − 0.945 is a little more than 0.005. */
+/** Tolerance for rounding: in floating point, 0.95 − 0.945 is a little more than 0.005. */
 const SLACK = 1e-12;
 const within = (moved: number, allowed: Distance, from: number): boolean =>
   moved <= absolute(allowed, from) + SLACK;

@@ -1,6 +1,8 @@
 import { z } from "zod";
 
-/** An allowed distance: `0.01` and `1pp` are absolute, `2%` is relative to the value it starts from. */
+/**
+ * An allowed distance: `0.01` and `1pp` are absolute, `2%` is relative to the value that it is measured from.
+ */
 export interface Distance {
   readonly amount: number;
   readonly relative: boolean;
@@ -10,7 +12,7 @@ export interface Distance {
 
 const FORM = /^\s*(\d+(?:\.\d+)?)\s*(pp|%)\s*$/;
 
-/** A distance as it stands in a gates file: a number ≥ 0, or text like "0.5pp" or "2%". */
+/** A distance as written in a gates file: a number ≥ 0, or a text like "0.5pp" or "2%". */
 export const distance = z
   .union([
     z.number().min(0),
@@ -27,6 +29,6 @@ export function parseDistance(value: z.infer<typeof distance>): Distance {
   return { amount: Number(digits) / 100, relative: unit === "%", text: value.trim() };
 }
 
-/** The distance in the unit of `from`. */
+/** The distance as an absolute value, measured from `from`. */
 export const absolute = ({ amount, relative }: Distance, from: number): number =>
   relative ? amount * Math.abs(from) : amount;

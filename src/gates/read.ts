@@ -3,15 +3,15 @@ import type { SetInput } from "../data/source.ts";
 import { type Gates, gatesSchema, type WrittenGates } from "./schema.ts";
 import { checkSettings, readSettings } from "./settings.ts";
 
-/** Gates, with their golden samples. */
+/** Gates, with the path of their golden samples resolved. */
 export interface GateSettings {
   readonly gates: Gates;
   readonly golden: SetInput | undefined;
 }
 
 /**
- * Gates of a file, or as a value; what is left out has its default. Paths in them are relative to the file, or to the
- * working directory.
+ * Reads gates from a file or checks those given as a value, and fills in defaults. Paths in them are relative
+ * to the file's folder, or to the working directory for gates as a value.
  * @throws badInput FILE_UNREADABLE, SETTINGS_SYNTAX, SETTINGS_INVALID
  */
 export function readGates(from: string | WrittenGates): GateSettings {

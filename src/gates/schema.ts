@@ -8,7 +8,7 @@ const level = z
   .meta({ description: "warn: shown, but the verdict stands." });
 const allowSkipped = z.boolean().optional().meta({ description: "This check may stay unmeasured." });
 
-/** Limits of one metric; every one that is given must hold. */
+/** Limits of one metric; each one that is present must hold. */
 export const rule = z.strictObject({
   min: z.number().optional().meta({ description: "AFTER's value is at least this." }),
   max: z.number().optional().meta({ description: "AFTER's value is at most this." }),
@@ -89,5 +89,5 @@ export const gatesSchema = z
   .meta({ title: "onnx-unlearn gates file" });
 /** Gates with every default filled in. */
 export type Gates = z.infer<typeof gatesSchema>;
-/** Gates as they are written, in a file or as a value; docs/schemas/gates.schema.json lists every key. */
+/** Gates as a user writes them, in a file or as a value; docs/schemas/gates.schema.json lists every key. */
 export type WrittenGates = z.input<typeof gatesSchema>;

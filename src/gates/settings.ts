@@ -4,7 +4,7 @@ import { LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { badInput } from "../../converters/errors.ts";
 
-/** Keys a schema knows where `path` leads to; undefined where any key may stand. */
+/** Keys that a schema allows at `path`; undefined if it allows any. */
 function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): readonly string[] | undefined {
   let at: z.ZodType = schema;
   const bare = (type: z.ZodType): z.ZodType =>
@@ -25,7 +25,7 @@ function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): readonly st
 
 const dotted = (path: readonly PropertyKey[]): string => path.map(String).join(".");
 
-/** One sentence fragment for what is wrong. */
+/** Says what is wrong, to follow the name of the settings. */
 function describe(issue: z.core.$ZodIssue, schema: z.ZodType): string {
   if (issue.code === "unrecognized_keys") {
     const key = issue.keys[0]!;
@@ -43,7 +43,7 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType): string {
 }
 
 /**
- * Reads a YAML (or JSON) settings file and holds it to its schema.
+ * Reads a YAML (or JSON) settings file and checks it against its schema.
  * @throws badInput FILE_UNREADABLE; SETTINGS_SYNTAX with the line; SETTINGS_INVALID naming the key and the
  *   nearest known one
  */
@@ -68,7 +68,10 @@ export function readSettings<T extends z.ZodType>(path: string, schema: T): z.in
   return checkSettings(path, document.toJS({ maxAliasCount: 100 }) ?? {}, schema);
 }
 
-/** Holds settings to their schema and fills in its defaults. @throws badInput SETTINGS_INVALID, see {@link readSettings} */
+/**
+ * Checks settings against their schema and fills in defaults.
+ * @throws badInput SETTINGS_INVALID, see {@link readSettings}
+ */
 export function checkSettings<T extends z.ZodType>(name: string, settings: unknown, schema: T): z.infer<T> {
   const result = schema.safeParse(settings);
   if (!result.success)

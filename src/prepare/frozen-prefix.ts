@@ -4,14 +4,16 @@ import type { TrainableModel } from "../../converters/import/model.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
 import { onnx } from "../../converters/onnx/proto.ts";
 import { createBatcher, everySample, inMemory } from "../data/batcher.ts";
-import type { Sets } from "../data/sets.ts";
+import { mapSets, type Sets } from "../data/sets.ts";
 import type { Dataset } from "../data/types.ts";
 import { openFile } from "../engine/session.ts";
 import { fromRuntime, toRuntime } from "../engine/tensors.ts";
 import { inputColumns, inputShapes, inputSpecs } from "../unlearn/inputs.ts";
 import { inputKeys } from "../unlearn/state.ts";
 
-/** A model file with more outputs: protobuf merges a second `graph` field into the first. */
+/**
+ * A model file with more outputs, appended as bytes: protobuf merges a second `graph` field into the first.
+ */
 export function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8Array {
   const more = onnx.ModelProto.encode({ graph: { output: names.map((name) => ({ name })) } }).finish();
   const joined = new Uint8Array(bytes.length + more.length);
@@ -20,21 +22,21 @@ export function withOutputs(bytes: Uint8Array, names: readonly string[]): Uint8A
   return joined;
 }
 
-/** ONNX Runtime on a model whose inner values can be fetched. */
+/** An ONNX Runtime session of a model that can also return the named intermediate values. */
 const openTapped = (source: OnnxModel, names: readonly string[], threads: number | undefined) =>
   openFile({ ...source, bytes: withOutputs(source.bytes, names) }, { threads });
 
-/** The model as training sees it: its inputs are what `apply` takes. */
+/** The model with the inputs that `apply` takes: after a cut, they include the precomputed values. */
 export const behindPrefix = (model: TrainableModel): TrainableModel =>
   model.frontier.length > 0 ? { ...model, inputs: model.stepInputs } : model;
 
-/** Bytes of activations that a run holds, of all its sets; a larger prefix is computed anew in every step. */
+/** Limit on the precomputed values of all sets of a run; if they take more, the model is not cut. */
 const HELD_BYTES = 2 ** 29;
 
 /**
- * The model to train on these sets: cut where its trained weights begin, so that what stands before them is
- * computed once per sample and not once per epoch; the model itself where there is nothing before them, its
- * values are not one row of floats per sample, or they would take more than 512 MB.
+ * Cuts a model before its first trained weight, so that the frozen nodes before the cut (the prefix) are
+ * computed once per sample and not in every epoch. Returns the model itself if there is no such node, if the
+ * values at the cut are not one row of floats per sample, or if they would take more than 512 MiB.
  */
 export async function cutFrozen(
   model: TrainableModel,
@@ -50,7 +52,7 @@ export async function cutFrozen(
     );
     return cut.frontier.map((name) => shapes.get(name)!);
   };
-  // Two numbers of rows tell the batch from an axis that happens to be as long.
+  // Two batch sizes, as the first axis could have one of them by coincidence.
   const perSample = [2, 3].every((rows) => shapesOf(rows).every(([first]) => first === rows));
   const floats = shapesOf(1).reduce((sum, dims) => sum + elementCount(dims), 0);
   const samples = sets.reduce((sum, { count }) => sum + count, 0);
@@ -61,14 +63,17 @@ export async function cutFrozen(
   return kinds.every((value) => value.isTensor && /^float(16|32)$/.test(value.type)) ? cut : model;
 }
 
-/** Computes the values before a model's first trained weight, for sets of samples. */
+/** Computes the values at a model's cut for sets of samples. */
 export interface PrefixSession {
-  /** @throws notTrainable PREFIX_SHAPE (exit 3) where an output is not one row per sample */
+  /**
+   * Adds the values at the cut to the inputs of a set.
+   * @throws notTrainable PREFIX_SHAPE (exit 3) where a value is not one row per sample
+   */
   compute(set: Dataset): Promise<Dataset>;
   release(): Promise<void>;
 }
 
-/** Makes ONNX Runtime ready to compute a model's frontier. */
+/** Opens an ONNX Runtime session that computes the values at a model's cut (its `frontier`). */
 export async function openPrefix(model: TrainableModel, threads?: number): Promise<PrefixSession> {
   const session = await openTapped(model.source, model.frontier, threads);
   return {
@@ -111,8 +116,7 @@ export async function openPrefix(model: TrainableModel, threads?: number): Promi
 }
 
 /**
- * Adds to a set the values that the graph has before its first trained weight, computed once. A model without
- * such values gets its set back.
+ * A set with the values at a model's cut; the set itself if the model is not cut.
  * @throws notTrainable PREFIX_SHAPE (exit 3) as {@link PrefixSession}
  */
 export async function withPrefix(model: TrainableModel, set: Dataset, threads?: number): Promise<Dataset> {
@@ -125,7 +129,7 @@ export async function withPrefix(model: TrainableModel, set: Dataset, threads?: 
   }
 }
 
-/** {@link withPrefix} for every set a run looks at; `test`: whether a condition names the test set. */
+/** {@link withPrefix} for every set of a run; the test set only if `test` says that a condition needs it. */
 export async function withPrefixes(
   model: TrainableModel,
   sets: Sets,
@@ -134,15 +138,8 @@ export async function withPrefixes(
   if (model.frontier.length === 0) return sets;
   const session = await openPrefix(model, threads);
   try {
-    const also: Record<string, Dataset> = {};
-    for (const [name, set] of Object.entries(sets.also ?? {})) also[name] = await session.compute(set);
-    return {
-      forget: await session.compute(sets.forget),
-      retain: await session.compute(sets.retain),
-      test: sets.test && test ? await session.compute(sets.test) : sets.test,
-      validation: sets.validation && (await session.compute(sets.validation)),
-      ...(sets.also ? { also } : {}),
-    };
+    const computed = await mapSets({ ...sets, test: test ? sets.test : undefined }, session.compute);
+    return test ? computed : { ...computed, test: sets.test };
   } finally {
     await session.release();
   }

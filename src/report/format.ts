@@ -1,7 +1,8 @@
 import type { Interval } from "../evaluate/bootstrap.ts";
-import type { Unit } from "../evaluate/glossary.ts";
+import type { CheckStatus, GateCheck } from "../gates/judge.ts";
+import type { Unit } from "../tasks/task.ts";
 
-/** Text of a view: numbers as a person reads them. The JSON holds them in full. */
+/** Stands for a missing value in the views. */
 export const NONE = "–";
 
 const short = (value: number, digits: number): string =>
@@ -20,12 +21,13 @@ const written: { readonly [U in Unit]: (value: number) => string } = {
   bytes: (value) => `${value.toLocaleString("en-US")} B`,
 };
 
+/** A value as the views show it, rounded and with its unit; the JSON report has all digits. */
 export const format = (value: number | null | undefined, unit: Unit): string =>
   value === null || value === undefined ? NONE : written[unit](value);
 
 const sign = (value: number): string => (value > 0 ? "+" : value < 0 ? "−" : "±");
 
-/** after − before; shares in percentage points. */
+/** after − before with its sign; shares in percentage points. */
 export function formatChange(before: number | null, after: number | null, unit: Unit): string {
   if (before === null || after === null) return NONE;
   const change = after - before;
@@ -42,6 +44,23 @@ export const formatInterval = (interval: Interval | undefined, unit: Unit): stri
         "−",
       );
 
+/** The status of a check, as HTML and terminal show it. */
+export const STATUS: { readonly [S in CheckStatus]: string } = {
+  passed: "✓ passed",
+  failed: "✗ FAILED",
+  warned: "! warned",
+  skipped: "– skipped",
+};
+
+/** Statuses in the order of the views, the worst first. */
+export const STATUS_ORDER: readonly CheckStatus[] = ["failed", "skipped", "warned", "passed"];
+export const worstFirst = (checks: readonly GateCheck[]): readonly GateCheck[] =>
+  [...checks].sort((a, b) => STATUS_ORDER.indexOf(a.status) - STATUS_ORDER.indexOf(b.status));
+
+/** The `most` entries with the largest `size`, largest first; a list that is not longer stays as it is. */
+export const largest = <T>(list: readonly T[], most: number, size: (entry: T) => number): readonly T[] =>
+  list.length <= most ? list : [...list].sort((a, b) => size(b) - size(a)).slice(0, most);
+
 const ENTITIES: Readonly<Record<string, string>> = {
   "&": "&amp;",
   "<": "&lt;",
@@ -49,7 +68,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '"': "&quot;",
   "'": "&#39;",
 };
-/** For HTML and XML text and attributes; control characters that XML cannot hold become U+FFFD. */
+/** Escapes text for HTML and XML; control characters that XML does not allow become U+FFFD. */
 export const escapeMarkup = (text: string): string =>
   text
     // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly those are meant

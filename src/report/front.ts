@@ -6,8 +6,8 @@ const UTILITY = {
 } as const;
 
 /**
- * The sweep as an SVG picture: every exported run a point, coloured by method, the Pareto front a line, the
- * shipped model and the reference marked.
+ * The sweep as an SVG picture: a point for every exported run, coloured by method; a line for the Pareto
+ * front; marks for the shipped model and the reference.
  */
 export async function frontPicture({
   runs,
@@ -27,7 +27,7 @@ export async function frontPicture({
   const along = front.map((name) => place(exported.find((run) => run.name === name)!.after!));
   const marked = [
     ...(before ? [{ name: "as shipped", value: place(before) }] : []),
-    // A reference is measured on validation data only where a file was given.
+    // A reference has a validation accuracy only if validation data were given as a file.
     ...(reference && reference[utility] !== null ? [{ name: "reference", value: place(reference) }] : []),
   ];
   const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width: 800, height: 560 });

@@ -1,7 +1,16 @@
 import type { DiffDocument } from "../case/compare.ts";
 import type { UnlearnDocument } from "../case/unlearn.ts";
 import { glossary, type MetricName } from "../evaluate/glossary.ts";
-import { escapeMarkup, format, formatChange, formatInterval, NONE } from "./format.ts";
+import {
+  escapeMarkup,
+  format,
+  formatChange,
+  formatInterval,
+  largest,
+  NONE,
+  STATUS,
+  worstFirst,
+} from "./format.ts";
 import { plotsOf } from "./plots.ts";
 import { groups, headline, type Row, verdictOf } from "./summary.ts";
 
@@ -49,35 +58,28 @@ function figureTable(rows: readonly Row[], withReference: boolean): Html {
   return tableOf(
     head,
     rows.map(({ name, definition: { title, unit }, figure }) => {
-      const value = (v: number | null | undefined, side?: "before" | "after") => {
-        const interval = side && formatInterval(figure.interval?.[side], unit);
-        return td(`${format(v, unit)}${interval ? ` <span class="interval">${interval}</span>` : ""}`);
+      const cell = (shown: string, of?: "before" | "after" | "change") => {
+        const interval = of && formatInterval(figure.interval?.[of], unit);
+        return td(`${shown}${interval ? ` <span class="interval">${interval}</span>` : ""}`);
       };
-      const interval = formatInterval(figure.interval?.change, unit);
       return row([
         td(
           `<a href="#${name}">${text(title)}</a>${figure.reason ? ` <span class="reason">${text(figure.reason)}</span>` : ""}`,
         ),
-        value(figure.before, "before"),
-        value(figure.after, "after"),
-        td(
-          `${formatChange(figure.before, figure.after, unit)}${interval ? ` <span class="interval">${interval}</span>` : ""}`,
-        ),
-        ...(withReference ? [value(figure.reference)] : []),
+        cell(format(figure.before, unit), "before"),
+        cell(format(figure.after, unit), "after"),
+        cell(formatChange(figure.before, figure.after, unit), "change"),
+        ...(withReference ? [cell(format(figure.reference, unit))] : []),
       ]);
     }),
   );
 }
 
-const STATUS = { passed: "✓ passed", failed: "✗ FAILED", warned: "! warned", skipped: "– skipped" } as const;
-
 function gatesSection({ gates }: DiffDocument): Html {
   if (!gates) return "";
-  const order = ["failed", "skipped", "warned", "passed"];
-  const checks = [...gates.checks].sort((a, b) => order.indexOf(a.status) - order.indexOf(b.status));
   return `<h2>Gates</h2>${tableOf(
     [th("check"), th("status", "words"), th("limit", "words"), th("found", "words")],
-    checks.map(({ name, status, limit, sentence }) =>
+    worstFirst(gates.checks).map(({ name, status, limit, sentence }) =>
       row(
         [
           td(`<code>${text(name)}</code>`),
@@ -91,17 +93,17 @@ function gatesSection({ gates }: DiffDocument): Html {
   )}`;
 }
 
-/** Longer tables show the rows that moved most: the page must stay small. The JSON has them all. */
+/**
+ * Longer tables show the rows with the largest changes, to keep the page small; the JSON report has all rows.
+ */
 const MOST_ROWS = 300;
-const most = <T>(list: readonly T[], size: (row: T) => number): readonly T[] =>
-  list.length <= MOST_ROWS ? list : [...list].sort((a, b) => size(b) - size(a)).slice(0, MOST_ROWS);
 const cut = (list: readonly unknown[]): string =>
   list.length <= MOST_ROWS ? "" : `, the ${MOST_ROWS} that moved most`;
 
 function classSection({ perClass }: DiffDocument): Html {
   return Object.entries(perClass)
     .map(([set, classes]) => {
-      const shown = most(classes, ({ before, after }) => Math.abs(after - before));
+      const shown = largest(classes, MOST_ROWS, ({ before, after }) => Math.abs(after - before));
       const body = shown.map(({ label, count, before, after }) =>
         row([
           td(`class ${label}`),
@@ -118,7 +120,7 @@ function classSection({ perClass }: DiffDocument): Html {
 }
 
 function tensorSection({ weights, structure }: DiffDocument): Html {
-  const shown = most(weights.tensors, ({ changeNorm, norm }) =>
+  const shown = largest(weights.tensors, MOST_ROWS, ({ changeNorm, norm }) =>
     changeNorm === null ? Number.POSITIVE_INFINITY : changeNorm / (norm || 1),
   );
   const body = shown.map(({ name, elements, changedElements, norm, changeNorm, nonFinite }) =>
@@ -184,9 +186,9 @@ function settingsSection(document: DiffDocument, run: UnlearnDocument | undefine
 }
 
 /**
- * The report as one file: no network, no script, opens from disk, prints. Every figure in it is one of the
- * JSON document.
- * @param run the unlearning that made AFTER, for the plots over its steps
+ * The report as one HTML file without scripts or network access, for screen and print. All its figures are
+ * those of the JSON document.
+ * @param run the unlearning run that made AFTER, for its settings and the plots over its steps
  */
 export function htmlReport(document: DiffDocument, run?: UnlearnDocument): Html {
   const verdict = verdictOf(document);

@@ -1,4 +1,4 @@
-import type { GateCheck, GateReport } from "../gates/judge.ts";
+import { fails, type GateCheck, type GateReport } from "../gates/judge.ts";
 import { escapeMarkup } from "./format.ts";
 
 const attributes = (values: Readonly<Record<string, string | number>>): string =>
@@ -6,25 +6,23 @@ const attributes = (values: Readonly<Record<string, string | number>>): string =
     .map(([name, value]) => ` ${name}="${escapeMarkup(String(value))}"`)
     .join("");
 
-function testCase({ name, status, level, limit, sentence }: GateCheck): string {
+function testCase(check: GateCheck): string {
+  const { name, status, limit, sentence } = check;
   const [group, ...rest] = name.split(".");
   const head = `<testcase${attributes({ name: rest.join(".") || name, classname: `onnx-unlearn.${group}`, time: 0 })}`;
   const message = `${limit}: ${sentence}`;
-  // A check that was skipped without leave fails the verdict, so it must fail here.
-  if (status === "failed" || (status === "skipped" && level === "fail"))
+  if (fails(check))
     return `${head}><failure${attributes({ message, type: status })}>${escapeMarkup(message)}</failure></testcase>`;
   if (status === "skipped") return `${head}><skipped/></testcase>`;
   return `${head}/>`;
 }
 
-/** The gates as a JUnit test suite, one test case per check; warnings stand in the suite's output. */
+/** The gates as a JUnit test suite with a test case per check; warnings are in the suite's output. */
 export function junitReport(
   { checks }: GateReport,
   at: { readonly time: Date; readonly host: string },
 ): string {
-  const failures = checks.filter(
-    ({ status, level }) => status === "failed" || (status === "skipped" && level === "fail"),
-  ).length;
+  const failures = checks.filter(fails).length;
   const skipped = checks.filter(({ status, level }) => status === "skipped" && level === "warn").length;
   const notes = checks.filter(({ status }) => status === "warned" || status === "skipped");
   const suite = {

@@ -2,7 +2,7 @@ import type { DiffDocument } from "../case/compare.ts";
 import { format, formatChange, formatInterval, NONE } from "./format.ts";
 import { groups, headline, type Row, verdictOf } from "./summary.ts";
 
-/** Text in a table cell: nothing may end the cell or start a tag. */
+/** Escapes text for a table cell, so that it cannot end the cell or start a tag. */
 const cell = (text: string): string =>
   text
     .replaceAll("\\", "\\\\")
@@ -41,7 +41,7 @@ const MARK = { passed: "✅", failed: "❌", none: "ℹ️" } as const;
 const CHECK = { passed: "✅ passed", failed: "❌ failed", warned: "⚠️ warned", skipped: "⏭️ skipped" } as const;
 
 /**
- * The comparison for a pull request or a CI step summary: verdict, headline figures, failing checks, the rest
+ * The comparison for a pull request or a CI summary: verdict, failing checks, headline figures, the rest
  * folded.
  */
 export function markdownReport(document: DiffDocument): string {

@@ -11,6 +11,7 @@ import { SVGRenderer } from "echarts/renderers";
 import type { DiffDocument } from "../case/compare.ts";
 import { SETS } from "../evaluate/glossary.ts";
 import type { LedgerEntry } from "../unlearn/types.ts";
+import { largest } from "./format.ts";
 
 use([
   AriaComponent,
@@ -24,25 +25,25 @@ use([
   TitleComponent,
 ]);
 
-/** A figure of the report: an SVG and the sentence under it. */
+/** A plot of the report: an SVG with a caption. */
 export interface Plot {
   readonly title: string;
   readonly caption: string;
   readonly svg: string;
 }
 
-// Dark enough on white for print, apart for every kind of colour vision; shape and dash say the same without
-// colour.
+// Dark enough for print on white, distinct under every kind of colour blindness, with different shapes and
+// dashes.
 const BEFORE = { color: "#b35806", dash: "dashed", symbol: "circle" } as const;
 const AFTER = { color: "#1f4e9c", dash: "solid", symbol: "rect" } as const;
 const REFERENCE = { color: "#444444", dash: "dotted", symbol: "triangle" } as const;
 const FONT = { fontFamily: "system-ui, sans-serif", fontSize: 12, color: "#222" };
 
-/** What only an interactive chart needs: styles under the mouse, and marks for scripts. */
+/** Parts of the SVG that only an interactive chart needs: hover styles and attributes for scripts. */
 const HOVER =
   /<style ><!\[CDATA\[.*?\]\]><\/style>| class="zr\d+-cls-\d+"| ecmeta_\w+="[^"]*"| pointer-events="visible"/g;
 
-/** Renders without a browser. */
+/** Renders a chart to SVG, without a browser. */
 function render(width: number, height: number, option: EChartsCoreOption): string {
   const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
   try {
@@ -53,7 +54,9 @@ function render(width: number, height: number, option: EChartsCoreOption): strin
   }
 }
 
+/** A numeric axis. */
 const axis = (name: string, extra: object = {}) => ({
+  type: "value",
   name,
   nameLocation: "middle",
   nameGap: 32,
@@ -63,7 +66,7 @@ const axis = (name: string, extra: object = {}) => ({
   splitLine: { lineStyle: { color: "#e4e4e4" } },
   ...extra,
 });
-// The line itself, dash and all, instead of a dot.
+// The legend shows the line with its dashes instead of a dot.
 const LEGEND = { top: 4, textStyle: FONT, itemWidth: 36, itemStyle: { opacity: 0 } };
 const GRID = { left: 64, right: 24, top: 40, bottom: 56 };
 const percentages = { axisLabel: { formatter: "{value} %", color: "#222" } };
@@ -103,7 +106,7 @@ function tradeOff({ before, after, reference }: DiffDocument): readonly Plot[] {
     data: [[utility(of), forgotten(of)]],
   });
   const shown = [before, after, ...(reference ? [reference.metrics] : [])];
-  /** A percent axis around the points, with room on both sides. */
+  /** Range of a percent axis around the points, with a margin on both sides. */
   const around = (values: readonly number[]) => {
     const room = Math.max(1, 0.25 * (Math.max(...values) - Math.min(...values)));
     return {
@@ -117,9 +120,8 @@ function tradeOff({ before, after, reference }: DiffDocument): readonly Plot[] {
     caption: `Unlearning accuracy (share of the forget set that is misclassified) over ${measured}. The goal is the reference, not the top: a model that never saw the forget set still classifies part of it correctly.`,
     svg: render(420, 340, {
       grid: GRID,
-      xAxis: axis(measured, { type: "value", ...around(shown.map(utility)), ...percentages }),
+      xAxis: axis(measured, { ...around(shown.map(utility)), ...percentages }),
       yAxis: axis("unlearning accuracy", {
-        type: "value",
         nameGap: 48,
         ...around(shown.map(forgotten)),
         ...percentages,
@@ -140,7 +142,7 @@ function confidenceHistograms({ curves }: DiffDocument): readonly Plot[] {
     if (!counts) return [];
     const shares = (list: readonly number[]) => {
       const total = list.reduce((a, b) => a + b, 0);
-      // Each step from its bin's left edge to the next one's; the last value once more at 1.
+      // A step starts at the left edge of its bin; the last value is repeated to end the line at 1.
       return [...list, list.at(-1)!].map((n, i) => [i / list.length, (100 * n) / total]);
     };
     return [
@@ -150,8 +152,8 @@ function confidenceHistograms({ curves }: DiffDocument): readonly Plot[] {
         svg: render(420, 300, {
           grid: GRID,
           legend: LEGEND,
-          xAxis: axis("probability of the label", { type: "value", min: 0, max: 1 }),
-          yAxis: axis("share", { type: "value", nameGap: 44, ...percentages }),
+          xAxis: axis("probability of the label", { min: 0, max: 1 }),
+          yAxis: axis("share", { nameGap: 44, ...percentages }),
           series: [
             line("before", BEFORE, shares(counts.before), { step: "end" }),
             line("after", AFTER, shares(counts.after), {
@@ -175,8 +177,8 @@ function rocPlot({ curves }: DiffDocument): readonly Plot[] {
       svg: render(420, 380, {
         grid: GRID,
         legend: LEGEND,
-        xAxis: axis("test set called members", { type: "value", min: 0, max: 1 }),
-        yAxis: axis("forget set called members", { type: "value", min: 0, max: 1, nameGap: 44 }),
+        xAxis: axis("test set called members", { min: 0, max: 1 }),
+        yAxis: axis("forget set called members", { min: 0, max: 1, nameGap: 44 }),
         series: [
           line("before", BEFORE, curves.roc.before),
           line("after", AFTER, curves.roc.after),
@@ -190,14 +192,14 @@ function rocPlot({ curves }: DiffDocument): readonly Plot[] {
   ];
 }
 
-/** Named bars, longest names cut. */
-function bars(names: readonly string[], values: readonly number[], unit: string, height: number): string {
-  // Room for the label of the longest bar to the left, ending on a round number.
+/** A bar chart; long names are shortened. */
+function bars(names: readonly string[], values: readonly number[], unit: string): string {
+  // Room for the label of the longest bar to the left; the axis starts at a round number.
   const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
   const round = 10 ** Math.floor(Math.log10(high - low || 1)) / 5;
   const lowest = Math.floor((low - 0.12 * (high - low)) / round) * round;
   const short = (name: string) => (name.length > 34 ? `…${name.slice(-33)}` : name);
-  return render(720, height, {
+  return render(720, 80 + 22 * names.length, {
     grid: {
       left: 8,
       right: 72,
@@ -206,7 +208,7 @@ function bars(names: readonly string[], values: readonly number[], unit: string,
       outerBoundsMode: "same",
       outerBoundsContain: "axisLabel",
     },
-    xAxis: axis(unit, { type: "value", ...(low < 0 ? { min: Number(lowest.toPrecision(6)) } : {}) }),
+    xAxis: axis(unit, { ...(low < 0 ? { min: Number(lowest.toPrecision(6)) } : {}) }),
     yAxis: {
       type: "category",
       inverse: true,
@@ -239,9 +241,7 @@ function perClassPlot({ perClass }: DiffDocument): readonly Plot[] {
   const change = ({ before, after }: { readonly before: number; readonly after: number }) =>
     100 * (after - before);
   const many = classes.length > MOST_BARS;
-  const shown = many
-    ? [...classes].sort((a, b) => Math.abs(change(b)) - Math.abs(change(a))).slice(0, MOST_BARS)
-    : classes;
+  const shown = largest(classes, MOST_BARS, (entry) => Math.abs(change(entry)));
   return [
     {
       title: "Change per class",
@@ -250,7 +250,6 @@ function perClassPlot({ perClass }: DiffDocument): readonly Plot[] {
         shown.map(({ label, count }) => `class ${label} (${count})`),
         shown.map(change),
         "percentage points",
-        80 + 22 * shown.length,
       ),
     },
   ];
@@ -262,7 +261,7 @@ function weightsPlot({ weights }: DiffDocument): readonly Plot[] {
     .map(({ name, changeNorm, norm }) => ({ name, share: (100 * changeNorm!) / norm }));
   if (moved.length === 0) return [];
   const many = moved.length > MOST_BARS;
-  const shown = many ? [...moved].sort((a, b) => b.share - a.share).slice(0, MOST_BARS) : moved;
+  const shown = largest(moved, MOST_BARS, ({ share }) => share);
   return [
     {
       title: "Change per tensor",
@@ -271,13 +270,12 @@ function weightsPlot({ weights }: DiffDocument): readonly Plot[] {
         shown.map(({ name }) => name),
         shown.map(({ share }) => share),
         "percent of the weight's norm",
-        80 + 22 * shown.length,
       ),
     },
   ];
 }
 
-/** At most this many points per line: more cannot be told apart, and the file must stay small. */
+/** Most points per line: more could not be distinguished, and would make the file large. */
 const MOST_POINTS = 600;
 
 function ledgerPlots(ledger: readonly LedgerEntry[]): readonly Plot[] {
@@ -294,7 +292,7 @@ function ledgerPlots(ledger: readonly LedgerEntry[]): readonly Plot[] {
   });
   const shown = sums.filter((_, i) => i % every === 0 || i === sums.length - 1);
   const base = { grid: { ...GRID, right: 64 }, legend: LEGEND };
-  const steps = axis("step", { type: "value", min: 1, max: ledger.length });
+  const steps = axis("step", { min: 1, max: ledger.length });
   const plots: Plot[] = [
     {
       title: "Losses and λ over the steps",
@@ -303,10 +301,7 @@ function ledgerPlots(ledger: readonly LedgerEntry[]): readonly Plot[] {
       svg: render(720, 320, {
         ...base,
         xAxis: steps,
-        yAxis: [
-          axis("loss", { type: "value", nameGap: 44 }),
-          axis("λ", { type: "value", nameGap: 40, splitLine: { show: false } }),
-        ],
+        yAxis: [axis("loss", { nameGap: 44 }), axis("λ", { nameGap: 40, splitLine: { show: false } })],
         series: [
           line("forget loss", BEFORE, of("forgetLoss"), { connectNulls: true }),
           line("retain loss", AFTER, of("retainLoss"), { connectNulls: true }),
@@ -323,7 +318,7 @@ function ledgerPlots(ledger: readonly LedgerEntry[]): readonly Plot[] {
       svg: render(720, 300, {
         ...base,
         xAxis: steps,
-        yAxis: axis("log ratio, summed", { type: "value", nameGap: 44 }),
+        yAxis: axis("log ratio, summed", { nameGap: 44 }),
         series: [
           line(
             "spent",
@@ -346,7 +341,7 @@ function ledgerPlots(ledger: readonly LedgerEntry[]): readonly Plot[] {
       svg: render(720, 300, {
         ...base,
         xAxis: steps,
-        yAxis: axis("lost", { type: "value", nameGap: 44 }),
+        yAxis: axis("lost", { nameGap: 44 }),
         series: [
           line(
             "lost",
@@ -359,7 +354,7 @@ function ledgerPlots(ledger: readonly LedgerEntry[]): readonly Plot[] {
   return plots;
 }
 
-/** Every plot that the document has figures for. The same document gives the same bytes. */
+/** Every plot that the document has figures for; the same document gives the same bytes. */
 export const plotsOf = (document: DiffDocument, ledger: readonly LedgerEntry[]): readonly Plot[] =>
   [
     ...tradeOff(document),
@@ -368,5 +363,5 @@ export const plotsOf = (document: DiffDocument, ledger: readonly LedgerEntry[]):
     ...perClassPlot(document),
     ...ledgerPlots(ledger),
     ...weightsPlot(document),
-    // The library numbers ids over the process; here they count over the page.
+    // The library numbers ids across the process; they are replaced by numbers that depend on the page only.
   ].map((plot, i) => ({ ...plot, svg: plot.svg.replaceAll(/\bzr\d+-/g, `plot${i}-`) }));

@@ -3,13 +3,12 @@ import type { UnlearnHooks } from "../case/unlearn.ts";
 
 export interface ProgressOutput {
   readonly err: (text: string) => void;
-  /** A terminal gets a bar; undefined gets plain lines. */
+  /** The terminal for a progress bar; undefined: plain lines are written with `err`. */
   readonly terminal?: NodeJS.WriteStream;
 }
 
 /**
- * Hooks that tell a person how far a run is: a bar on a terminal, else one line per phase and per tenth of
- * the training.
+ * Hooks that show the progress of a run: a bar on a terminal, else a line per phase and per tenth of the run.
  */
 export async function progressHooks(
   output: ProgressOutput,

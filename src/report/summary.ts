@@ -2,7 +2,7 @@ import type { DiffDocument } from "../case/compare.ts";
 import type { Figure } from "../evaluate/comparison.ts";
 import { type Definition, glossary, type MetricName, metricNames, SETS } from "../evaluate/glossary.ts";
 
-/** What a reader wants to know first; every view starts with it. */
+/** The first lines of every view. */
 export interface Verdict {
   readonly status: "passed" | "failed" | "none";
   readonly sentence: string;
@@ -41,10 +41,10 @@ const HEADLINE = [
   "averageGap",
 ] as const satisfies readonly MetricName[];
 
-/** The field's figures. */
+/** The headline figures. */
 export const headline = (document: DiffDocument): Row[] => rows(document, HEADLINE);
 
-/** All measured metrics by what they tell. */
+/** All measured metrics, grouped by subject. */
 export function groups(document: DiffDocument): readonly { readonly title: string; readonly rows: Row[] }[] {
   const of = (start: string) => metricNames.filter((name) => name.startsWith(start));
   const bySet = SETS.flatMap(of);

@@ -4,6 +4,7 @@ import type { OperatorTime } from "../engine/profile.ts";
 import type { Evaluation, Gap, Metric } from "../evaluate/evaluation.ts";
 import type { CheckStatus, GateReport } from "../gates/judge.ts";
 import type { SweepDocument } from "../sweep/sweep.ts";
+import { format, NONE, STATUS, STATUS_ORDER, worstFirst } from "./format.ts";
 
 const NAMES: { readonly [M in Metric]: string } = {
   forgetAccuracy: "forget accuracy",
@@ -12,29 +13,29 @@ const NAMES: { readonly [M in Metric]: string } = {
   miaEfficacy: "MIA efficacy",
 };
 
-const percent = (share: number | null) => (share === null ? "–" : `${(share * 100).toFixed(2)} %`);
-const points = (share: number | null) => (share === null ? "–" : (share * 100).toFixed(2));
+const percent = (share: number | null) => format(share, "share");
+const points = (share: number | null) => (share === null ? NONE : (share * 100).toFixed(2));
 
-/** One column of figures. */
+/** A column of the table of figures. */
 export interface Column {
   readonly title: string;
   readonly metrics: Evaluation;
-  /** To the reference; adds the row of average gaps. */
+  /** Gap to the reference; if any column has it, the table has a row of average gaps. */
   readonly gap?: Gap;
 }
 
-/** The field's figures side by side, in percent; the reason below where one is missing. */
+/** The headline figures side by side, in percent; below it, the reasons for missing ones. */
 export function metricsTable(columns: readonly Column[]): string {
   const table = new Table({
     head: ["", ...columns.map(({ title }) => title)],
     colAligns: ["left", ...columns.map(() => "right" as const)],
     style: { head: [], border: [] },
   });
-  const vectors = columns.find(({ metrics }) => metrics.losses)?.metrics.losses;
-  for (const set of vectors ? (["forget", "retain", "test", "validation"] as const) : [])
-    if (vectors![set] !== null)
+  const losses = columns.find(({ metrics }) => metrics.losses)?.metrics.losses;
+  for (const set of losses ? (["forget", "retain", "test", "validation"] as const) : [])
+    if (losses![set] !== null)
       table.push([
-        `${set} loss (${vectors!.unit})`,
+        `${set} loss (${losses!.unit})`,
         ...columns.map(({ metrics }) => metrics.losses?.[set]?.toPrecision(4) ?? "–"),
       ]);
   const accurate = columns.some(({ metrics }) => metrics.forgetAccuracy !== null);
@@ -52,25 +53,18 @@ export function metricsTable(columns: readonly Column[]): string {
   return [table.toString(), ...reasons.map((reason) => `– : ${reason}`)].join("\n");
 }
 
-const MARKS: { readonly [S in CheckStatus]: string } = {
-  passed: "✓ passed",
-  failed: "✗ FAILED",
-  warned: "! warned",
-  skipped: "– skipped",
-};
-
 /** One line per check, the failing ones first, and the verdict. */
 export function gatesText({ verdict, checks }: GateReport): string {
-  const order: readonly CheckStatus[] = ["failed", "skipped", "warned", "passed"];
-  const sorted = [...checks].sort((a, b) => order.indexOf(a.status) - order.indexOf(b.status));
   const count = (status: CheckStatus) => checks.filter((check) => check.status === status).length;
   return [
-    ...sorted.map(({ name, status, limit, sentence }) => `${MARKS[status]}  ${name} (${limit}): ${sentence}`),
-    `Gates ${verdict}: ${order.map((status) => `${count(status)} ${status}`).join(", ")}.`,
+    ...worstFirst(checks).map(
+      ({ name, status, limit, sentence }) => `${STATUS[status]}  ${name} (${limit}): ${sentence}`,
+    ),
+    `Gates ${verdict}: ${STATUS_ORDER.map((status) => `${count(status)} ${status}`).join(", ")}.`,
   ].join("\n");
 }
 
-/** What the exported file was held to, and how it stands: one line each. */
+/** The exported file against its budget and limits, one line each. */
 export function guardText(guard: NonNullable<UnlearnDocument["budget"]["guard"]>): string {
   const unit = guard.total?.unit ?? "accuracy";
   const amount = (value: number) =>
@@ -86,7 +80,7 @@ export function guardText(guard: NonNullable<UnlearnDocument["budget"]["guard"]>
   ].join("\n");
 }
 
-/** Where the time of a training step goes. */
+/** Time of a training step by operator. */
 export function profileTable(rows: readonly OperatorTime[]): string {
   const table = new Table({
     head: ["operator", "nodes", "ms per step", "share"],
@@ -98,7 +92,7 @@ export function profileTable(rows: readonly OperatorTime[]): string {
   return table.toString();
 }
 
-/** Every run of a sweep, those on the front marked; what failed says why. */
+/** Every run of a sweep: those on the Pareto front are marked, failed ones have their error. */
 export function sweepTable({ runs, utility }: SweepDocument): string {
   const gaps = runs.some(({ averageGap }) => averageGap !== null);
   const gated = runs.some(({ gates }) => gates !== null);

@@ -5,17 +5,17 @@ import { badInput } from "../../converters/errors.ts";
 import type { DiffDocument } from "../case/compare.ts";
 import type { UnlearnDocument } from "../case/unlearn.ts";
 
-/** Files that show a comparison. */
+/** Paths of the views of a comparison to write. */
 export interface ViewPaths {
   readonly html?: string;
   readonly markdown?: string;
-  /** Needs gates: its test cases are their checks. */
+  /** Requires gates, as its test cases are their checks. */
   readonly junit?: string;
 }
 
 /**
- * What can be known to be wrong with the views before the work.
- * @param taken files of the command that a view must not replace
+ * Checks the paths of views before any work.
+ * @param taken files of the command, which a view must not overwrite
  * @throws badInput JUNIT_WITHOUT_GATES, VIEW_FOLDER, VIEW_PATH
  */
 export function refuseBadViews(
@@ -54,8 +54,8 @@ export function refuseBadViews(
 }
 
 /**
- * Writes the asked-for views. In a GitHub workflow the Markdown is also appended to the job's summary.
- * @param run the unlearning that made AFTER, where there was one
+ * Writes the views that have a path. In a GitHub workflow the Markdown is also appended to the job's summary.
+ * @param run the unlearning run that made AFTER, if there was one
  */
 export async function writeViews(
   paths: ViewPaths,

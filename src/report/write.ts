@@ -5,15 +5,15 @@ import type { BudgetError } from "../case/guard.ts";
 import type { UnlearnDocument } from "../case/unlearn.ts";
 import type { SweepDocument } from "../sweep/sweep.ts";
 
-/** Longer ledgers get a file of their own beside the report. */
+/** A ledger with more entries is written to its own file beside the report. */
 const LONGEST_INLINE_LEDGER = 500;
 
 /** `report.json` → `report.ledger.json` */
 export const ledgerPath = (report: string): string => `${report.replace(/\.json$/, "")}.ledger.json`;
 
 /**
- * What can be known to be wrong with a report's path before the work.
- * @param taken files of the run that the report must not replace
+ * Checks the path of a report before any work.
+ * @param taken files of the run, which the report must not overwrite
  * @throws badInput REPORT_FOLDER, REPORT_PATH
  */
 export function refuseBadReport(path: string, taken: readonly string[]): void {
@@ -40,9 +40,10 @@ export function refuseBadReport(path: string, taken: readonly string[]): void {
   }
 }
 
-/** Writes the report; a long ledger goes to its own file, and `ledger` then names it. */
+const write = (path: string, value: unknown) => writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`);
+
+/** Writes the report. A long ledger goes to its own file, whose name is then the value of `ledger`. */
 export function writeReport(path: string, document: UnlearnDocument): void {
-  const write = (file: string, value: unknown) => writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
   if (document.ledger.length <= LONGEST_INLINE_LEDGER) {
     write(path, document);
     return;
@@ -53,17 +54,15 @@ export function writeReport(path: string, document: UnlearnDocument): void {
 }
 
 /**
- * The report of a run that found nothing to export: the error, its closest miss, and every look that was
- * taken.
+ * Writes the report of a run that found nothing to export: the error, its closest miss, and all measurements.
  */
 export function writeFailure(path: string, { code, message, exitCode, closest, checks }: BudgetError): void {
-  const document = { error: { code, message, exitCode, closest }, checks };
-  writeFileSync(path, `${JSON.stringify(document, null, 2)}\n`);
+  write(path, { error: { code, message, exitCode, closest }, checks });
 }
 
-/** `sweep.json` and the picture `front.svg`, beside the runs. */
+/** Writes `sweep.json` and the picture `front.svg` into the folder of the runs. */
 export async function writeSweep(folder: string, document: SweepDocument): Promise<void> {
   const { frontPicture } = await import("./front.ts");
-  writeFileSync(join(folder, "sweep.json"), `${JSON.stringify(document, null, 2)}\n`);
+  write(join(folder, "sweep.json"), document);
   writeFileSync(join(folder, "front.svg"), await frontPicture(document));
 }

@@ -19,13 +19,15 @@ import { pipelineSchema } from "../release/schema.ts";
 import type { VerifyDocument } from "../release/verify.ts";
 import type { SweepDocument } from "../sweep/sweep.ts";
 
-// The published schemas are open: later versions may add fields, never remove or change one.
+// The published schemas allow further fields: later versions may add fields, but never remove or change one.
 
 const fraction = z.number().min(0).max(1);
 const count = z.number().int().min(0);
 const file = z
   .object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), bytes: count })
   .meta({ description: "Which bytes a file held." });
+
+const pairOf = <T extends z.ZodType>(value: T) => z.object({ before: value, after: value });
 
 const evaluation = z
   .object({
@@ -65,6 +67,7 @@ const gap = z
     average: fraction.nullable(),
   })
   .meta({ description: "|metric − the same metric of the reference|, as fractions; smaller is better." });
+const referenceOfPair = z.object({ model: file, metrics: evaluation, gap: pairOf(gap) }).nullable();
 
 const change = z.number().min(-1).max(1).nullable();
 const interval = z.tuple([z.number(), z.number()]).readonly();
@@ -85,8 +88,6 @@ const leak = z.object({
   sentence: z.string(),
 });
 const perClass = z.array(z.object({ label: count, count, before: fraction, after: fraction }));
-const histogram = z.object({ before: z.array(count), after: z.array(count) });
-const curve = z.array(z.tuple([fraction, fraction]));
 const sets = <T extends z.ZodType>(value: T) =>
   z.object({ forget: value.optional(), retain: value.optional(), test: value.optional() });
 const relearning = z.object({
@@ -145,7 +146,7 @@ const budgetAmount = z.object({
   amount: z.number().min(0),
   unit: z.enum(["accuracy", "nats", "squared error"]),
 });
-// A state that is no longer finite has null figures: JSON has no NaN.
+// Figures are null for weights that are not finite, as JSON has no NaN.
 const check = z.object({
   step: count,
   validationAccuracy: z.number().nullable(),
@@ -165,7 +166,7 @@ const guard = z.object({
     .meta({ description: "95 % confidence interval of spent, paired by sample." }),
   within: z.boolean(),
   forgets: z.boolean(),
-  also: z.record(z.string(), z.object({ before: fraction, after: fraction })),
+  also: z.record(z.string(), pairOf(fraction)),
   total: budgetAmount.nullable(),
   validation: z.object({ samples: count, withheld: z.boolean() }),
   goal: z.enum(["unseen", "gone"]),
@@ -178,7 +179,7 @@ const tensorChange = z.object({
   dtype: z.string(),
   elements: count,
   changedElements: count,
-  // NaN where a value became or stopped being finite; JSON has no NaN.
+  // Null for NaN, where an element became or stopped being finite, as JSON has no NaN.
   maxAbsChange: z.number().nullable(),
 });
 
@@ -200,7 +201,7 @@ export const unlearnDocument = z
       description: "One entry per step, or the name of the file beside the report that holds them.",
     }),
     export: z.object({ changedTensors: z.array(z.string()), changedBytes: count, parity }),
-    model: z.object({ before: file, after: file }),
+    model: pairOf(file),
     samples,
     timing: z.object({
       seconds: z.number().min(0),
@@ -212,10 +213,7 @@ export const unlearnDocument = z
     threads: count,
     options: z.object({ method: z.string(), epochs: count, lr: z.number(), batchSize: count }),
     versions,
-    reference: z
-      .object({ model: file, metrics: evaluation, gap: z.object({ before: gap, after: gap }) })
-      .nullable()
-      .meta({ description: "The gaps to --reference; null without one." }),
+    reference: referenceOfPair.meta({ description: "The gaps to --reference; null without one." }),
     rejected: z
       .string()
       .optional()
@@ -246,13 +244,7 @@ export const diffDocument = z
         miaEfficacy: change,
       })
       .meta({ description: "after − before, as fractions." }),
-    reference: z
-      .object({
-        model: file,
-        metrics: evaluation,
-        gap: z.object({ before: gap, after: gap }),
-      })
-      .nullable(),
+    reference: referenceOfPair,
     structure: z.object({
       identical: z.boolean(),
       differences: z.array(z.string()),
@@ -263,10 +255,10 @@ export const diffDocument = z
     also: z
       .record(z.string(), z.partialRecord(setMetricNames, figure))
       .meta({ description: "Further sets by name." }),
-    leak: z.object({ before: leak, after: leak }),
+    leak: pairOf(leak),
     curves: z.object({
-      roc: z.object({ before: curve, after: curve }).optional(),
-      confidence: sets(histogram),
+      roc: pairOf(z.array(z.tuple([fraction, fraction]))).optional(),
+      confidence: sets(pairOf(z.array(count))),
     }),
     weights: z.object({
       tensors: z.array(
@@ -320,7 +312,7 @@ export const diffDocument = z
       .meta({ description: "Samples, only with --show-samples." }),
     gates: gateReport.nullable().meta({ description: "Null without --gates." }),
     seed: count,
-    model: z.object({ before: file, after: file }),
+    model: pairOf(file),
     samples,
     versions,
   })
@@ -335,7 +327,7 @@ export const verifyDocument = z
     receipt: z
       .object({ verdict: z.string(), reports: z.array(z.string()), data: z.array(z.string()) })
       .nullable(),
-    model: z.object({ before: file, after: file }),
+    model: pairOf(file),
     versions,
   })
   .meta({ title: "onnx-unlearn verify" });
@@ -391,8 +383,7 @@ export const errorDocument = z
   })
   .meta({ title: "What every command prints with --json when it fails" });
 
-// The documents' types and their schemas cannot drift apart: this does not compile where a document breaks
-// its schema.
+// Does not compile if the type of a document does not match its schema.
 type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T;
 type Described<Document, Schema extends z.ZodType> = Mutable<Document> extends z.input<Schema> ? true : never;
 true satisfies Described<UnlearnDocument, typeof unlearnDocument>;
@@ -402,7 +393,7 @@ true satisfies Described<SweepDocument, typeof sweepDocument>;
 true satisfies Described<VerifyDocument, typeof verifyDocument>;
 true satisfies Described<RunDocument, typeof runDocument>;
 
-/** What users write: held to its schema when it is read. */
+/** Files that users write, by the name of their schema; each is checked when it is read. */
 export const inputDocuments: Readonly<Record<string, z.ZodType>> = {
   gates: gatesSchema,
   pipeline: pipelineSchema,
@@ -461,10 +452,7 @@ export const inspectDocument = z
   .meta({ title: "onnx-unlearn inspect" });
 true satisfies Described<InspectDocument, typeof inspectDocument>;
 
-/**
- * Every document the command line prints, by the name its schema is published under
- * (docs/schemas/NAME.schema.json).
- */
+/** Every document that the command line prints, by the name of its schema (docs/schemas/NAME.schema.json). */
 export const documents: Readonly<Record<string, z.ZodType>> = {
   inspect: inspectDocument,
   unlearn: unlearnDocument,

@@ -1,4 +1,4 @@
-// npm run schemas: writes docs/schemas; a test fails where they are not what the documents' definitions say.
+// npm run schemas: writes docs/schemas. A test fails if these files differ from documents.ts.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { packageRoot } from "../package.ts";

@@ -14,7 +14,9 @@ import {
 } from "./task.ts";
 import { asInt32, layoutOf, truthOf } from "./truth.ts";
 
-/** Log-probabilities of logits [N, C]: one operator where tfjs's own is made of six. */
+/**
+ * Log-probabilities of logits [N, C]. A single LogSoftmax when compiled; tfjs's own would be six operators.
+ */
 export const logSoftmax = (logits: tf.Tensor): tf.Tensor => softmax(logits, 1, true);
 
 /** int32 labels [N] → float one-hot [N, classes]. */
@@ -43,7 +45,7 @@ function crossEntropy(logits: tf.Tensor, labels: tf.Tensor): tf.Tensor {
 }
 
 /**
- * Bounded ascent −log(1 − p_y) ≥ 0 in nats, per sample: falls to 0 as the label's probability goes.
+ * Bounded ascent −log(1 − p_y) ≥ 0 in nats, per sample: falls to 0 as the label's probability p_y does.
  * 1 − p_y is the sum over the other classes, taken in log space, so it is exact where p_y ≈ 1.
  * @param logits float [N, C]
  * @param labels int32 [N]
@@ -72,10 +74,10 @@ function uniformKl(logits: tf.Tensor): tf.Tensor {
   return tf.sub(tf.neg(tf.mean(logSoftmax(logits), 1)), Math.log(classes));
 }
 
-/** One unit stands for class 1 against class 0. */
+/** A model with a single output is a binary classifier: its output is the logit or probability of class 1. */
 const classesOf = (units: number): number => Math.max(2, units);
 
-/** Place of the largest of some values, the first of equal ones; −1 where one is not a number. */
+/** argmax over values[from … to − 1], counted from `from`; the first of equal values; −1 if one is NaN. */
 function largest(values: ArrayLike<number>, from: number, to: number): number {
   let best = from;
   for (let at = from; at < to; at++) {
@@ -85,7 +87,7 @@ function largest(values: ArrayLike<number>, from: number, to: number): number {
   return best - from;
 }
 
-/** Not of probabilities: rounding makes saturated ones equal; the output itself still tells them apart. */
+/** The argmax of the raw output, not of probabilities: rounding can make saturated probabilities equal. */
 function predicted({ count, raw, kind }: Outputs): Int32Array {
   if (kind === "labels") return Int32Array.from(raw);
   const units = raw.length / count;
@@ -95,7 +97,7 @@ function predicted({ count, raw, kind }: Outputs): Int32Array {
   return Int32Array.from(raw, (value) => (Number.isNaN(value) ? -1 : Number(value > even)));
 }
 
-/** In float32, as a file with a softmax gives them. */
+/** Class probabilities in float32, the precision of a file that ends in a softmax. */
 function probabilities(outputs: Outputs): Float32Array | undefined {
   const { count, raw, kind } = outputs;
   if (kind === "labels") return undefined;
@@ -115,12 +117,12 @@ function probabilities(outputs: Outputs): Float32Array | undefined {
   return out;
 }
 
-/** Smallest probability whose logarithm is taken. */
+/** Smaller probabilities are raised to this before their logarithm is taken. */
 const SMALLEST = 1e-30;
 
 /**
- * Writes log p of sample i, natural, into `out` [classes]. Exact from logits, also where p itself would round
- * to 0. Undefined where the file gives labels only.
+ * A function that writes the natural log-probabilities of sample i into `out` [classes]; undefined where the
+ * file gives labels only. From logits they are computed directly, so they stay finite where p rounds to 0.
  */
 function logProbabilities(outputs: Outputs): ((i: number, out: Float64Array) => void) | undefined {
   const { count, raw, kind } = outputs;
@@ -153,7 +155,10 @@ function logProbabilities(outputs: Outputs): ((i: number, out: Float64Array) => 
   };
 }
 
-/** Σ_c of a term of two models' probabilities, per sample; undefined where one has none or other classes. */
+/**
+ * Σ_c term(p_c, log p_c, log q_c) per sample, p from `a` and q from `b`; undefined where one of them has no
+ * probabilities, or another number of classes.
+ */
 function divergence(
   a: Outputs,
   b: Outputs,
@@ -214,7 +219,7 @@ export const classification = {
     return { count, truth: truthOf(labels) };
   },
   check({ path, truth }, { units, kind }) {
-    // How many classes it has is not to be seen.
+    // Predicted labels do not tell how many classes the model has.
     if (kind === "labels") return;
     const classes = classesOf(units);
     const wrong = truth.data.findIndex((label) => label < 0 || label >= classes);
@@ -226,7 +231,7 @@ export const classification = {
   },
   loss: crossEntropy,
   objectives: {
-    // Any class, the sample's own one too.
+    // Uniform over all classes, the sample's own included.
     "random-label": randomLabel(crossEntropy, ({ count }, units, draw) =>
       truthOf(Int32Array.from({ length: count }, () => draw(0, classesOf(units) - 1))),
     ),
@@ -261,7 +266,7 @@ export const classification = {
       confidence: loss.map((value) => Math.exp(-value)),
       peak,
       broken: loss.map((value, i) => Number(classes[i]! < 0 || !Number.isFinite(value))),
-      // Of at most five classes it would be 1 by definition.
+      // With at most five classes the top-5 accuracy is 1 by definition.
       ...(row.length > 5 ? { top5 } : {}),
     };
   },
@@ -284,7 +289,7 @@ export const classification = {
         const q = Math.exp(logQ);
         const logM = Math.log(0.5 * (p + q));
         return 0.5 * ((p > 0 ? p * (logP - logM) : 0) + (q > 0 ? q * (logQ - logM) : 0));
-        // Never negative but for rounding.
+        // A divergence is never negative; rounding can make it so.
       })?.map((value) => Math.max(0, value)),
   },
   units: ["accuracy", "nats"],
@@ -299,7 +304,7 @@ export const classification = {
   },
 } satisfies Task;
 
-/** What a set of samples with these classes is, beside its inputs. */
+/** The fields of a classification set that follow from its labels. */
 export const ofClasses = (labels: Int32Array): Omit<Labelled, "path"> => ({
   count: labels.length,
   task: classification,

@@ -4,27 +4,29 @@ import { multiLabel } from "./multi-label.ts";
 import { regression } from "./regression.ts";
 import type { Labelled, MetricEntry, Task, TruthArray } from "./task.ts";
 
-/** Every task by the loss that selects it, as the option `loss` names it. */
+/** Every task, by the value of the option `loss` that selects it. */
 export const tasks = {
   "cross-entropy": classification,
   "binary-cross-entropy": multiLabel,
   mse: regression,
 } satisfies Readonly<Record<string, Task>>;
-/** The utility loss, and with it the task: what `y` holds. */
+/** A utility loss; it decides the task, that is what the array `y` holds. */
 export type LossName = keyof typeof tasks;
 export const LOSSES = Object.keys(tasks) as readonly LossName[];
 
-/** The task that a loss selects; without one, classification. */
+/** The task of a loss; classification by default. */
 export const taskOf = (loss: LossName = "cross-entropy"): Task => tasks[loss];
 
-/** The task whose truth an array can hold, where only the inputs matter: whole numbers [N] are classes. */
+/**
+ * A task that can read an array as its truth, for callers that use the inputs only: integers [N] are classes.
+ */
 export const taskFor = (y: TruthArray | undefined): Task =>
   y && y.kind === "integer" && y.dims.length === 1 ? classification : regression;
 
 /**
- * Whether a set can train a model for this task.
+ * Refuses a set that cannot train a model for this task.
  * @param units outputs of the model per sample
- * @throws badInput TARGETS_MISSING where it was read for another task; as {@link Task.check}
+ * @throws badInput TARGETS_MISSING where the set was read for another task; as {@link Task.check}
  */
 export function checkTrainable(set: Labelled, task: Task, units: number): void {
   if (set.task !== task)
@@ -37,7 +39,7 @@ export function checkTrainable(set: Labelled, task: Task, units: number): void {
 
 type AddedMetric = { [L in LossName]: keyof (typeof tasks)[L]["glossary"] }[LossName];
 
-/** The metrics that single tasks add to every set. */
+/** Metrics that only some tasks define, by name; each is measured on every set. */
 export const taskMetrics = Object.assign({}, ...Object.values(tasks).map(({ glossary }) => glossary)) as {
   readonly [M in AddedMetric]: MetricEntry;
 };

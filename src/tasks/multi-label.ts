@@ -13,12 +13,18 @@ import { brokenWhere, checkWidth, meanOverOutputs, readVectors } from "./vectors
 const binaryCrossEntropy = (logits: tf.Tensor, targets: tf.Tensor): tf.Tensor =>
   tf.mean(tf.sub(tf.softplus(logits), tf.mul(logits, targets)), 1);
 
-/** Bounded ascent of every label: mean of softplus((2y − 1) z). float [N, C], float [N, C] → float [N]. */
+/**
+ * Bounded ascent, averaged over the labels: mean of softplus((2y − 1) z).
+ * @param logits float [N, C]
+ * @param targets float [N, C], each 0 or 1
+ * @returns float [N]
+ */
 const boundedAscentOfEach = (logits: tf.Tensor, targets: tf.Tensor): tf.Tensor =>
   tf.mean(tf.softplus(tf.mul(logits, tf.sub(tf.mul(targets, 2), 1))), 1);
 
 /**
- * KL(½ ‖ p) of a coin against every label's probability, averaged: mean of softplus(z) − z/2 − log 2.
+ * KL(½ ‖ p) of a fair coin from each label's probability, averaged over the labels: mean of softplus(z) − z/2
+ * − log 2.
  * @param logits float [N, C]
  * @returns float [N]
  */
@@ -26,17 +32,17 @@ export const uniformKlOfEach = (logits: tf.Tensor): tf.Tensor =>
   tf.sub(tf.mean(tf.sub(tf.softplus(logits), tf.mul(logits, 0.5)), 1), Math.LN2);
 
 /**
- * What a float32 sigmoid cannot tell from 0 or 1: ONNX Runtime computes ½ + x · r(x), so both ends are
- * rounded alike.
+ * Half the spacing of float32 just below 1. ONNX Runtime computes a sigmoid as ½ + x · r(x), so it rounds
+ * equally near 0 and near 1, and a smaller p or 1 − p cannot be told from 0.
  */
 const UNRESOLVED = 2 ** -25;
-/** log p / (1 − p) of a sigmoid's float32, finite at 0 and 1. */
+/** log(p / (1 − p)), finite also for a saturated float32 sigmoid. */
 const logit = (p: number): number =>
   Number.isNaN(p) ? p : Math.log(Math.max(p, UNRESOLVED)) - Math.log(Math.max(1 - p, UNRESOLVED));
 const logitsOf = ({ raw, kind }: Outputs): ArrayLike<number> =>
   kind === "sigmoid" ? Float64Array.from(raw, logit) : raw;
 
-/** The truth is a bit, 0 or 1, per label; a label is predicted where its logit is above 0. */
+/** The truth is 0 or 1 for each label; a label is predicted where its logit is above 0. */
 export const multiLabel = {
   name: "multi-label",
   noun: "a classification into several labels per sample",
@@ -52,7 +58,7 @@ export const multiLabel = {
   },
   loss: binaryCrossEntropy,
   objectives: {
-    // Every bit by a coin.
+    // Each label is drawn as 0 or 1 with equal probability.
     "random-label": randomLabel(binaryCrossEntropy, ({ truth }, _, draw) => ({
       ...truth,
       data: Float32Array.from(truth.data, () => draw(0, 1)),
@@ -73,7 +79,7 @@ export const multiLabel = {
       broken: brokenWhere(loss),
     };
   },
-  // A sample counts as right where all of its labels are.
+  // Newly wrong and newly right: a sample is right only if all of its labels are.
   compare(before, after, truth) {
     const [x, y] = [logitsOf(before), logitsOf(after)];
     const { width } = truth;

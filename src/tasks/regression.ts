@@ -28,7 +28,7 @@ export const regression = {
   },
   loss: meanSquaredError,
   objectives: {
-    // Targets of another sample of the set.
+    // The targets of a sample drawn from the set.
     "random-label": randomLabel(meanSquaredError, ({ truth, count }, _, draw) =>
       truthRows(
         truth,

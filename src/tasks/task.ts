@@ -22,19 +22,21 @@ export interface Truth {
 
 /** Samples and their truth: what a task sees of a data set. */
 export interface Labelled {
-  /** Where they come from; messages name it. */
+  /** File or name of the set, for messages. */
   readonly path: string;
   readonly count: number;
   readonly task: Task;
   readonly truth: Truth;
 }
 
-/** What a model gives for the samples of a set. */
+/** A model's outputs for the samples of a set. */
 export interface Outputs {
   readonly count: number;
   /** [count, units], row-major. */
   readonly raw: Float32Array;
-  /** What the numbers are: logits in training, whatever the file's head makes of them in evaluation. */
+  /**
+   * What the numbers are: logits during training; in evaluation, what the file's last operator makes of them.
+   */
   readonly kind: Head["outputKind"];
 }
 
@@ -45,25 +47,25 @@ export type Column = Float64Array;
 export interface Columns {
   /** Share of the sample's labels that are right: 0 or 1 where it has one. */
   readonly accuracy?: Column;
-  /** The task's loss: nats, or squared error. */
+  /** The task's loss, in nats or squared error. */
   readonly loss?: Column;
-  /** Membership score, between 0 and 1: the probability of the label. */
+  /** Probability of the sample's own label; the score of the membership attack. */
   readonly confidence?: Column;
   /** Highest probability of any class. */
   readonly peak?: Column;
-  /** 1 where the outputs are not numbers. */
+  /** 1 where an output is NaN or infinite. */
   readonly broken: Column;
-  /** Of the metrics that the task adds. */
+  /** Columns of metrics that only this task defines. */
   readonly [further: string]: Column | undefined;
 }
 
 /** Per-sample figures of two models on the same samples. */
 export interface PairColumns {
-  /** Both predict the same label, right or wrong; of several labels the share. */
+  /** 1 where both predict the same label, right or wrong; with several labels, the share of equal ones. */
   readonly agreement?: Column;
   /** KL(before ‖ after) = Σ_c p_c (log p_c − log q_c), nats. */
   readonly kl?: Column;
-  /** Right before (in all labels), wrong after; and the other way round. */
+  /** 1 where BEFORE is right (in all labels) and AFTER is wrong; `newlyRight` the other way round. */
   readonly newlyWrong?: Column;
   readonly newlyRight?: Column;
 }
@@ -71,14 +73,16 @@ export interface PairColumns {
 /** float [N, units], truth (int32 or float [N, ...dims]) → float [N], in nats or squared error. */
 export type PerSample = (outputs: tf.Tensor, truth: tf.Tensor) => tf.Tensor;
 
-/** What may be minimised on the forget set, where a task admits it. */
+/** Every forget objective; each task defines some of them. */
 export const FORGET_OBJECTIVES = ["random-label", "bounded-ascent", "uniform", "likely-other"] as const;
 export type ForgetObjectiveName = (typeof FORGET_OBJECTIVES)[number];
 
-/** What is minimised on the forget set; without `redraw` and `fromStart` against the samples' own truth. */
+/**
+ * What is minimised on the forget set; targets are the own truth unless `redraw` or `fromStart` makes others.
+ */
 export interface ForgetObjective {
   readonly perSample: PerSample;
-  /** Whether log(L + 1e-8) may be minimised in its place: only where L ≥ 0 and its 0 is not reached early. */
+  /** Whether log(L + 1e-8) may be minimised instead of L: only if L ≥ 0 and L does not come near 0 early. */
   readonly loggable: boolean;
   /** Targets drawn anew for each epoch. */
   readonly redraw?: (set: Labelled, units: number, draw: Draw) => Truth;
@@ -86,27 +90,27 @@ export interface ForgetObjective {
   readonly fromStart?: (set: Labelled, logits: Float32Array) => Truth;
 }
 
-/** Random labels: the task's own loss against truth drawn anew. */
+/** The objective `random-label` of a task: its loss against targets drawn anew for each epoch. */
 export const randomLabel = (
   loss: PerSample,
   redraw: NonNullable<ForgetObjective["redraw"]>,
 ): ForgetObjective => ({ perSample: loss, loggable: true, redraw });
 
-/** What utility may be measured in; a budget is an amount of it. */
+/** Unit that utility, and so a budget, is measured in. */
 export type BudgetUnit = "accuracy" | "nats" | "squared error";
 
-/** How a value is written: a share in percent, an area between 0 and 1, the others as they are. */
+/** Unit of a metric; reports write a share in percent and the others as plain numbers. */
 export type Unit = "share" | "area" | "nats" | "number" | "milliseconds" | "bytes";
 
-/** Which way a metric is good; "half" = like a coin, "reference" = like the retrained model. */
+/** Which values of a metric are good; "half": near ½, "reference": near the retrained model's. */
 export type Direction = "higher" | "lower" | "half" | "reference";
 
 /** A metric's title, unit, good direction and meaning. */
 export type MetricEntry = readonly [title: string, unit: Unit, good: Direction, meaning: string];
 
-/** Where the truth is one class per sample: what is defined for classes only. */
+/** What is defined only where the truth is one class per sample. */
 export interface ClassReading {
-  /** Predicted classes [N]; −1 where the outputs are not numbers. */
+  /** Predicted classes [N]; −1 where an output is NaN. */
   readonly predicted: (outputs: Outputs) => Int32Array;
   /** Class probabilities [N, classes], row-major; undefined where the file gives labels only. */
   readonly probabilities: (outputs: Outputs) => Float32Array | undefined;
@@ -114,15 +118,16 @@ export interface ClassReading {
   readonly jensenShannon: (a: Outputs, b: Outputs) => Column | undefined;
 }
 
-/** One kind of work: what a sample's truth is, and all that follows from it. */
+/** A kind of learning problem: what the truth of a sample is, and the losses and metrics that follow. */
 export interface Task {
   readonly name: string;
-  /** As a sentence calls it. */
+  /** The task in messages, with its article: "a regression". */
   readonly noun: string;
 
   /**
-   * The truth from the array `y` of a data file; undefined: the file has none.
-   * @param has the arrays of the file, for the message
+   * Reads the truth from the array `y` of a data file.
+   * @param y undefined if the file has no such array
+   * @param has what the file has instead, to follow a path in a message
    * @throws badInput LABELS_MISSING, SET_EMPTY, LABELS_SHAPE, LABEL_RANGE, TARGET_RANGE
    */
   readonly read: (
@@ -131,8 +136,8 @@ export interface Task {
     has: string,
   ) => { readonly count: number; readonly truth: Truth };
   /**
-   * Whether a model's outputs can be compared with the truth of a set.
-   * @param outputs numbers per sample, what they are, and the output's name in the graph
+   * Refuses a set whose truth cannot be compared with a model's outputs.
+   * @param outputs values per sample, what they are, and the output's name in the graph
    * @throws badInput TARGETS_SHAPE, LABEL_RANGE, HEAD_LOSS naming set, sample and remedy
    */
   readonly check: (
@@ -140,32 +145,32 @@ export interface Task {
     outputs: { readonly units: number; readonly kind: Outputs["kind"]; readonly output?: string },
   ) => void;
 
-  /** The utility loss; where a sample has many positions, the mean over the valid ones. */
+  /** The utility loss of each sample. */
   readonly loss: PerSample;
-  /** The forget objectives it admits; each is built on the loss. */
+  /** The forget objectives that are defined for this task. */
   readonly objectives: { readonly [O in ForgetObjectiveName]?: ForgetObjective };
   /**
-   * Draws into a filled batch (`x:<input>`, `labels`), in place, before each step: noise and timestep of a
-   * denoiser. Undefined: a sample is what the data hold.
+   * Writes random values into a batch (`x:<input>`, `labels`), in place, before each step, such as the noise
+   * and timestep of a diffusion model. Undefined: batches hold the data as they are.
    */
   readonly drawStep?: (
     batch: Readonly<Record<string, Float32Array | Int32Array | Uint8Array>>,
     draw: Draw,
   ) => void;
 
-  /** In float64 on the host, for the looks of training and for the evaluation of a file alike. */
+  /** Per-sample figures, in float64 on the host; used to watch a run and to evaluate a file. */
   readonly measure: (outputs: Outputs, truth: Truth) => Columns;
-  /** The same of two models. */
+  /** Figures that compare two models sample by sample. */
   readonly compare: (before: Outputs, after: Outputs, truth: Truth) => PairColumns;
-  /** Undefined: what is defined for classes only does not apply. */
+  /** Undefined where the truth is not one class per sample. */
   readonly classes?: ClassReading;
 
-  /** What a budget may be in; the first is what utility is counted in where no budget says so. */
+  /** Units a budget may be in; the first is the unit of utility where no budget is set. */
   readonly units: readonly [BudgetUnit, ...BudgetUnit[]];
-  /** Where mean losses head a report beside (or in place of) accuracies: their unit. */
+  /** Unit of the mean losses that a report shows among its headline figures; undefined: it shows none. */
   readonly headlineLoss?: Exclude<BudgetUnit, "accuracy">;
-  /** Metrics of each set, and the column each is the mean of, in the order of a report. */
+  /** Metrics of each set, in the order of a report, and the column whose mean each is. */
   readonly metrics: Readonly<Record<string, string>>;
-  /** Those of them that no other task has; they stand in a report only where BEFORE has the column. */
+  /** Those metrics that no other task has; a report shows one only if BEFORE has its column. */
   readonly glossary: Readonly<Record<string, MetricEntry>>;
 }

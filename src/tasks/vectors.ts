@@ -3,8 +3,8 @@ import type { Column, Labelled, Outputs, Truth, TruthArray } from "./task.ts";
 import { layoutOf, truthOf } from "./truth.ts";
 
 /**
- * Several numbers per sample from `y` [N, ...] or [N].
- * @param fits whether a number may stand there, and `is`, what does
+ * Reads several numbers per sample from `y` [N, ...] or [N].
+ * @param fits whether a value is allowed; `is` says in a message what is
  * @throws badInput LABELS_MISSING, SET_EMPTY, TARGET_RANGE
  */
 export function readVectors(
@@ -24,7 +24,7 @@ export function readVectors(
   return { count, truth: truthOf(Float32Array.from(y.data), [width]) };
 }
 
-/** @throws badInput TARGETS_SHAPE where a sample has not one number per output */
+/** @throws badInput TARGETS_SHAPE unless every sample has one target per output */
 export function checkWidth({ path, truth }: Labelled, units: number): void {
   if (truth.width !== units)
     throw badInput(
@@ -33,7 +33,7 @@ export function checkWidth({ path, truth }: Labelled, units: number): void {
     );
 }
 
-/** Mean over a sample's outputs of something that output z and target y make. */
+/** Per sample, the mean of value(z, y) over its outputs z and targets y. */
 export function meanOverOutputs(
   { count }: Pick<Outputs, "count">,
   outputs: ArrayLike<number>,

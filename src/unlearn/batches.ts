@@ -3,9 +3,7 @@ import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import type { Dataset } from "../data/types.ts";
 import type { Draw } from "../tasks/task.ts";
 
-export type { Draw };
-
-/** The draws of a seed, from their start at every call. */
+/** A function that starts the random draws of a seed anew at every call. */
 export const drawing =
   (seed: number): (() => Draw) =>
   () => {
@@ -16,7 +14,7 @@ export const drawing =
 export interface Sample {
   readonly set: Dataset;
   readonly i: number;
-  /** Whether it stands on the forget side. */
+  /** Whether it is a forget sample. */
   readonly forgets: boolean;
 }
 
@@ -35,18 +33,26 @@ export function shuffle<T>(items: T[], draw: Draw): T[] {
 const cut = <T>(items: readonly T[], n: number): T[][] =>
   Array.from({ length: Math.ceil(items.length / n) }, (_, i) => items.slice(i * n, (i + 1) * n));
 
-/** The order of a run's samples: batches of one epoch after the other, each with at most n samples. */
-export interface BatchPlan {
-  /** Batches of epoch 0…; drawn anew at each call. */
-  readonly epoch: (epoch: number) => Sample[][];
-  readonly count: (epoch: number) => number;
+/**
+ * `count` of the indices 0 … total − 1, ascending: a random draw without replacement; all of them if fewer.
+ */
+export function subset(total: number, count: number, draw: Draw): number[] {
+  const order = Array.from({ length: total }, (_, i) => i);
+  if (count >= total) return order;
+  for (let i = 0; i < count; i++) {
+    const j = draw(i, total - 1);
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  return order.slice(0, count).sort((a, b) => a - b);
 }
 
-/** Retained samples first, else in their order. */
-export const retainedFirst = (samples: readonly Sample[]): Sample[] => [
-  ...samples.filter(({ forgets }) => !forgets),
-  ...samples.filter(({ forgets }) => forgets),
-];
+/** The batches of a run, epoch by epoch. */
+export interface BatchPlan {
+  /** Batches of epoch 0, 1, …; each call draws a new order. */
+  readonly epoch: (epoch: number) => Sample[][];
+  /** Number of batches of an epoch. */
+  readonly count: (epoch: number) => number;
+}
 
 export const retainedIn = (samples: readonly Sample[]): number =>
   samples.reduce((count, { forgets }) => count + Number(!forgets), 0);
@@ -61,7 +67,8 @@ export function mixedBatches(forget: Sample[], retain: Sample[], n: number, draw
 }
 
 /**
- * In the first `forgetEpochs` epochs a pass over the forget side; then one over the retained side, not mixed.
+ * Unmixed batches: each epoch is a pass over the retained side, after one over the forget side in the first
+ * `forgetEpochs` epochs.
  */
 export function forgetThenRetain(
   forget: Sample[],

@@ -5,15 +5,15 @@ import type { BudgetUnit, Task } from "../tasks/task.ts";
 
 /** The total utility that may be lost on validation data (docs/method.md, "Budgets"). */
 export interface Budget {
-  /** A share of the samples (0.005 is half a point), or mean loss. */
+  /** A fraction of the samples (0.005 is half a point of accuracy), or an amount of mean loss. */
   readonly amount: number;
   readonly unit: BudgetUnit;
 }
 
-/** What a set's utility is counted in where no budget says so. */
+/** Unit of a set's utility where no budget states one. */
 export const unitOf = ({ task }: Dataset): BudgetUnit => task.units[0];
 
-/** What utility is measured by: per sample, so that two models can be compared pair by pair. */
+/** Utility per sample (share of labels that are right, and loss), so that models can be compared in pairs. */
 export interface Utility {
   readonly right: ArrayLike<number>;
   readonly losses: ArrayLike<number>;
@@ -29,7 +29,7 @@ const UNITS = Object.keys(FORMS) as BudgetUnit[];
 const examples = (units: readonly BudgetUnit[]) => units.map((unit) => FORMS[unit].example).join(" or ");
 
 /**
- * `0.5pp`: half a point of accuracy; `0.02nats`: of mean loss; `0.02mse`: of mean squared error.
+ * Reads `0.5pp` (half a point of accuracy), `0.02nats` (of mean loss) or `0.02mse` (of mean squared error).
  * @throws badInput BUDGET_FORM
  */
 export function parseBudget(text: string): Budget {
@@ -44,7 +44,7 @@ export function parseBudget(text: string): Budget {
   return { amount: unit === "accuracy" ? value / 100 : value, unit };
 }
 
-/** @throws badInput BUDGET_UNIT where a task has no such utility to lose */
+/** @throws badInput BUDGET_UNIT where the task's utility is not measured in the budget's unit */
 export function refuseUnit({ unit }: Budget, { noun, units }: Task): void {
   if (!units.includes(unit))
     throw badInput(
@@ -53,7 +53,7 @@ export function refuseUnit({ unit }: Budget, { noun, units }: Task): void {
     );
 }
 
-/** Float noise only: an accuracy is a count of samples. */
+/** Tolerance for rounding; far less than one sample of any set. */
 const SLACK = 1e-9;
 
 /** Utility lost from `before` to `after`, in the budget's unit; negative where it grew. */
@@ -62,9 +62,7 @@ export const spentOf = ({ unit }: Pick<Budget, "unit">, before: Utility, after: 
 
 export const isWithin = (budget: Budget, spent: number): boolean => spent <= budget.amount + SLACK;
 
-/**
- * What one wrong sample costs the start model on average, in nats: at least log 2, the loss of a coin's toss.
- */
+/** Mean loss of the samples that the start model gets wrong, nats; at least log 2, the loss at p_y = ½. */
 export function wrongCosts(start: Utility): number {
   let [sum, wrong] = [0, 0];
   for (let i = 0; i < start.losses.length; i++)
@@ -75,21 +73,23 @@ export function wrongCosts(start: Utility): number {
   return Math.max(Math.LN2, wrong === 0 ? 0 : sum / wrong);
 }
 
-/** The budget in nats, which only steers: an accuracy budget times what one wrong sample costs. */
+/**
+ * The budget in nats, for steering a run: an accuracy budget is converted by the mean loss of a wrong sample.
+ */
 export const natsOf = (budget: Budget, start: Utility): number =>
   budget.unit === "accuracy" ? budget.amount * wrongCosts(start) : budget.amount;
 
 /**
- * ε_t = (B − S) / steps left (docs/method.md, "Budgets") in the log-ratio units of the surgery: the log of
- * the loss that is allowed at the end over the loss now, spread over the steps left.
+ * ε_t = (B − S) / steps left (docs/method.md, "Budgets"), as a log ratio: log(loss allowed at the end / loss
+ * now), spread over the steps left.
  */
 export const budgetEpsilon = (lossAllowed: number, nowLoss: number, stepsLeft: number): number =>
   (Math.log(lossAllowed + 1e-8) - Math.log(nowLoss + 1e-8)) / Math.max(1, stepsLeft);
 
 /**
  * 95 % confidence interval of the utility lost, paired by sample: mean of the differences ± 1.96 standard
- * errors. For accuracies half a sample is added to each of the four cells first (Agresti & Min, Statistics in
- * Medicine 2005), so that no change at all still has a width.
+ * errors. For accuracies, half a sample is first added to each cell of the 2×2 table of right and wrong
+ * (Agresti & Min, Statistics in Medicine 2005), so the interval has a width even where no sample changed.
  */
 export function pairedInterval(
   { unit }: Pick<Budget, "unit">,

@@ -1,15 +1,16 @@
+import type { ForgetObjective } from "../tasks/task.ts";
 import { type Method, methods } from "./methods/index.ts";
 import type { MethodDefinition } from "./methods/method.ts";
-import { type ForgetObjective, forgetObjective, ownTargets } from "./objectives.ts";
+import { forgetObjective, ownTargets } from "./objectives.ts";
 import type { NamedOptions, UnlearnOptions } from "./types.ts";
 
-/** A method by its name, or as it is. */
+/** The definition of a method that is given by name or as an own definition. */
 export const methodOf = (method: Method | MethodDefinition): MethodDefinition =>
   typeof method === "string" ? methods[method] : method;
 
 /**
- * What is minimised on the forget samples: the method's own objective, else the one the options choose.
- * @throws badInput OBJECTIVE_LOSS where it has no meaning for the loss
+ * The forget objective: the method's own, else the one that the options choose.
+ * @throws badInput OBJECTIVE_LOSS where it is not defined for the loss
  */
 export function objectiveOf(
   { objective }: MethodDefinition,
@@ -23,7 +24,7 @@ export function objectiveOf(
   return wanted === "utility" ? ownTargets(loss) : forgetObjective(wanted, loss);
 }
 
-/** Options as a report shows them: an own method or objective by its name. */
+/** Options for a report: an own method is replaced by its name, an own objective by "own". */
 export const namedOptions = ({
   method,
   forgetObjective: chosen,

@@ -1,9 +1,6 @@
 import { badInput } from "../../converters/errors.ts";
 
-/**
- * What a condition may name: accuracies of the running model, fractions. Sets of `--also` go by
- * `NAME.accuracy`.
- */
+/** Accuracies that a condition may name, as fractions; those of `--also` sets are `NAME.accuracy`. */
 const FIGURES = ["forgetAccuracy", "retainAccuracy", "validationAccuracy", "testAccuracy"] as const;
 
 export interface StopCondition {
@@ -19,9 +16,10 @@ export type Operand = number | { readonly figure: string; readonly ofStart: bool
 export type Figures = Readonly<Record<string, number>>;
 
 /**
- * `forgetAccuracy<=validationAccuracy`, `forgetAccuracy<=0.1`, `a.accuracy>=before.a.accuracy`: figures as
- * fractions, `before.` for the start model.
- * @throws badInput STOP_WHEN with what may be written
+ * Reads a condition such as `forgetAccuracy<=validationAccuracy`, `forgetAccuracy<=0.1` or
+ * `a.accuracy>=before.a.accuracy`. Figures are fractions, of the current weights or, after `before.`, of the
+ * start model.
+ * @throws badInput STOP_WHEN listing what may be written
  */
 export function parseStopCondition(text: string, also: readonly string[]): StopCondition {
   const names: readonly string[] = [...FIGURES, ...also.map((name) => `${name}.accuracy`)];
@@ -42,7 +40,7 @@ export function parseStopCondition(text: string, also: readonly string[]): StopC
   return { text, left: operand(left), sign: sign as "<=" | ">=", right: operand(right) };
 }
 
-/** Names of the figures a condition looks at. */
+/** Names of the figures that a condition compares. */
 export const figuresOf = ({ left, right }: StopCondition): string[] =>
   [left, right].flatMap((side) => (typeof side === "number" ? [] : [side.figure]));
 

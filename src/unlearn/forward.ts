@@ -2,13 +2,13 @@ import { createBatcher, everySample, inMemory } from "../data/batcher.ts";
 import type { Dataset } from "../data/types.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type InputShape, inputColumns, inputSpecs } from "./inputs.ts";
-import { type TrainableGraph, trainableOf } from "./model.ts";
+import { specsOf, type TrainableGraph, trainableOf } from "./model.ts";
 import { inputKeys, weightKeys } from "./state.ts";
 
 /** Weights by parameter name. */
 export type WeightArrays = Readonly<Record<string, Float32Array>>;
 
-/** A model on an engine, fed in batches of this many rows. */
+/** A model on an engine, with batches of `rows` samples. */
 export interface Feeding {
   readonly model: TrainableGraph;
   readonly engine: Engine;
@@ -17,18 +17,17 @@ export interface Feeding {
   readonly threads?: number | undefined;
 }
 
-/** The model's forward pass, made ready once, for any weights and sets. */
+/** The model's forward pass, compiled once, for any weights and sets. */
 export interface Forward {
   /** Logits [N, C] of the chosen samples (all of them by default), row-major. */
   logits(weights: WeightArrays, set: Dataset, samples?: Int32Array): Promise<Float32Array>;
   dispose(): Promise<void>;
 }
 
-/** Weights go in with the batch: nothing is carried, so nothing is copied. */
+/**
+ * Compiles the forward pass. Weights are part of the batch, not of the carry, so that each call can set them.
+ */
 export async function prepareForward({ model, engine, inputs, rows, threads }: Feeding): Promise<Forward> {
-  const weightSpecs = Object.fromEntries(
-    trainableOf(model).map(({ name, dims }) => [name, { shape: dims, dtype: "float32" } as const]),
-  );
   const columns = inputSpecs(inputs, rows);
   const runner = await engine.prepare(
     (carry, batch) => ({
@@ -36,8 +35,8 @@ export async function prepareForward({ model, engine, inputs, rows, threads }: F
       results: { logits: model.apply(weightKeys.read(batch), inputKeys.read(batch)) },
     }),
     {},
-    { ...columns, ...weightKeys.flat(weightSpecs) },
-    threads === undefined ? {} : { threads },
+    { ...columns, ...weightKeys.flat(specsOf(trainableOf(model))) },
+    { threads },
   );
   const batcher = createBatcher({ columns, rows, padding: "first row" });
   return {

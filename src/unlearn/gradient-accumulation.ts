@@ -6,6 +6,7 @@ import {
   type Carried,
   dualKeys,
   gradientKeys,
+  mapValues,
   type Named,
   SCALAR,
   scalarOf,
@@ -15,30 +16,30 @@ import {
 } from "./state.ts";
 import { riseOf, type StepContext, stepTools } from "./step.ts";
 
-/** What a step over a batch in parts is prepared from. */
+/** What a step over a batch in several parts is compiled from. */
 export interface AccumulationRequest {
   readonly engine: Engine;
   readonly context: StepContext;
   readonly start: TrainState<Carried>;
-  /** What holds one row per sample, with the rows of one part. */
+  /** Arrays of the batch with one row per sample; the shapes are those of one part. */
   readonly sampleSpecs: Named<TensorSpec>;
-  /** The rest of the batch. */
+  /** The other arrays of the batch. */
   readonly otherSpecs: Named<TensorSpec>;
-  /** A batch has so many times the rows of one part. */
+  /** Number of parts of a batch. */
   readonly parts: number;
   readonly preparing: PrepareOptions;
 }
 
-/** Samples of the whole batch on either side: every pass over a part is told, see `counts`. */
+/** Numbers of forget and retained samples of the whole batch; every part gets them (see `counts`). */
 const COUNTS = { nForget: SCALAR, nRetain: SCALAR };
-/** Scalars of the batch that losses and their combination may use. */
+/** Scalars of the batch that the losses may depend on. */
 const STEP_SCALARS = ["lr", "epsilon", "progress"];
 
 const sum = (values: NumberArray) => Array.from(values).reduce((a, b) => a + b, 0);
 const chosen = <T>(all: Named<T>, keys: readonly string[]): Record<string, T> =>
   Object.fromEntries(keys.map((key) => [key, all[key]!]));
 
-/** Forward pass over a part: what it adds to both losses. */
+/** Forward pass over a part: its contribution to both losses. */
 const lossesOfPart = (context: StepContext) => {
   const { samplesOf, lossesAt } = stepTools(context);
   return (_: Tensors, batch: Tensors) => {
@@ -47,7 +48,7 @@ const lossesOfPart = (context: StepContext) => {
   };
 };
 
-/** Forward and backward pass over a part: its gradients are added to those carried. */
+/** Forward and backward pass over a part: adds its gradients to those in the carry. */
 const gradientsOfPart = (context: StepContext, parts: number) => {
   const { samplesOf, valuesOf, backward } = stepTools(context);
   return (sums: Tensors, batch: Tensors) => {
@@ -56,13 +57,13 @@ const gradientsOfPart = (context: StepContext, parts: number) => {
     const { gradients } = backward(weightKeys.read(batch), samplesOf(batch, rest), values, parts);
     const added = Object.assign({}, ...gradients.map((gradient, i) => gradientKeys(i).flat(gradient)));
     return {
-      carry: Object.fromEntries(Object.keys(sums).map((key) => [key, tf.add(sums[key]!, added[key]!)])),
+      carry: mapValues(sums, (sum, key) => tf.add(sum, added[key]!)),
       results: {},
     };
   };
 };
 
-/** The update, over no samples: all of the batch that it needs is known by then. */
+/** The update of weights, optimizer and λ, from the losses and gradients of the whole batch. */
 const updateOfBatch = (context: StepContext) => {
   const { countsOf, valuesOf, stateOf, update } = stepTools(context);
   return (carry: Tensors, batch: Tensors) => {
@@ -77,11 +78,11 @@ const updateOfBatch = (context: StepContext) => {
 };
 
 /**
- * A method's step over batches that are too large for the graph: gradient accumulation, equal to the step
- * over the whole batch (docs/method.md, "Batches and gradient accumulation"). The losses of all parts are
- * known before the first gradient is taken, so logarithms and ratios are those of the whole batch. Per step:
- * a forward pass over every part, a forward and backward pass over every part, the update, and for methods
- * with a second forward pass one over every part at the new weights.
+ * Gradient accumulation: a method's step over batches that are too large for the graph, equal to the step
+ * over the whole batch (docs/method.md, "Batches and gradient accumulation"). A step is a forward pass over
+ * every part, then a forward and backward pass over every part, then the update; methods with a second
+ * forward pass run it over every part at the new weights. The first pass gives the losses of the whole batch
+ * before any gradient is taken, as a method may use their logarithms.
  */
 export async function prepareAccumulated({
   engine,
@@ -93,8 +94,7 @@ export async function prepareAccumulated({
   preparing,
 }: AccumulationRequest): Promise<Runner> {
   const secondForward = riseOf(context.method) === "second-forward";
-  const specsOf = (values: Named<Carried>) =>
-    Object.fromEntries(Object.entries(values).map(([name, { spec }]) => [name, spec]));
+  const specsOf = (values: Named<Carried>) => mapValues(values, ({ spec }) => spec);
   const weightSpecs = specsOf(start.weights);
   const dualSpecs = dualKeys.flat(specsOf(start.dual));
   const samples = { ...sampleSpecs, ...COUNTS, ...weightKeys.flat(weightSpecs) };
@@ -102,9 +102,7 @@ export async function prepareAccumulated({
     {},
     ...context.method.losses.map((_, i) => gradientKeys(i).flat(weightSpecs)),
   );
-  const zeros = Object.fromEntries(
-    Object.entries(gradientSpecs).map(([key, { shape }]) => [key, new Float32Array(elementCount(shape))]),
-  );
+  const zeros = mapValues(gradientSpecs, ({ shape }) => new Float32Array(elementCount(shape)));
 
   const opened: Runner[] = [];
   const open = async (...request: Parameters<Engine["prepare"]>) => {
@@ -119,9 +117,7 @@ export async function prepareAccumulated({
     const forward = await open(lossesOfPart(context), {}, samples, preparing);
     const backward = await open(
       gradientsOfPart(context, parts),
-      Object.fromEntries(
-        Object.entries(gradientSpecs).map(([key, spec]) => [key, { spec, data: zeros[key]! }]),
-      ),
+      mapValues(gradientSpecs, (spec, key) => ({ spec, data: zeros[key]! })),
       {
         ...samples,
         ...dualSpecs,
@@ -144,12 +140,10 @@ export async function prepareAccumulated({
 
     const weightsOf = (state: Arrays) => weightKeys.flat(weightKeys.read(state));
     const partOf = (batch: Arrays, i: number): Record<string, NumberArray> =>
-      Object.fromEntries(
-        Object.entries(sampleSpecs).map(([key, { shape }]) => {
-          const length = elementCount(shape);
-          return [key, batch[key]!.subarray(i * length, (i + 1) * length)];
-        }),
-      );
+      mapValues(sampleSpecs, ({ shape }, key) => {
+        const length = elementCount(shape);
+        return batch[key]!.subarray(i * length, (i + 1) * length);
+      });
     return {
       compileSeconds: opened.reduce((total, { compileSeconds }) => total + compileSeconds, 0),
       async run(batch) {
@@ -192,7 +186,7 @@ export async function prepareAccumulated({
         };
         const moved = await update.run({ ...outcome, retainAfter: scalarOf(before.retain) });
         if (!secondForward) return moved;
-        // The rise is that at the new weights: the same update once more, now that it is known.
+        // `retainAfter` is known only at the new weights: measure it there, then repeat the update with it.
         const retained = cut.filter(({ retainMask }) => sum(retainMask!) > 0);
         const after = await lossesOf(weightsOf(await update.read()), retained);
         await update.write(state);

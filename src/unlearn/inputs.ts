@@ -14,7 +14,7 @@ export interface InputShape {
   readonly dtype: "float32" | "int32";
 }
 
-/** Shape of one sample, however the data set states it. */
+/** Shape of one sample; the data set's `dims` may be that or the shape of all samples. */
 function sampleShape(dataset: Dataset, name: string, rank: number | undefined): readonly number[] {
   const input = dataset.inputs[name];
   if (!input)
@@ -34,8 +34,8 @@ function sampleShape(dataset: Dataset, name: string, rank: number | undefined): 
 }
 
 /**
- * The model's inputs as the sets give them.
- * @throws badInput INPUT_MISSING, INPUT_SHAPE where two sets disagree
+ * Shape and type of the model's inputs in these sets.
+ * @throws badInput INPUT_MISSING; INPUT_SHAPE where data and shape disagree, or two sets do
  */
 export const inputShapes = (
   inputs: readonly GraphInput[],
@@ -58,13 +58,13 @@ export const inputShapes = (
     };
   });
 
-/** Batch specs of the inputs, under their keys. */
+/** Specs of the inputs in a batch of `rows` samples, under their keys in the batch. */
 export const inputSpecs = (inputs: readonly InputShape[], rows: number): Record<string, TensorSpec> =>
   inputKeys.flat(
     Object.fromEntries(inputs.map(({ name, shape, dtype }) => [name, { shape: [rows, ...shape], dtype }])),
   );
 
-/** A set's values of the inputs, under their keys. */
+/** A set's input data, under their keys in the batch. */
 export const inputColumns = (inputs: readonly InputShape[], set: Dataset): Record<string, Column> =>
   inputKeys.flat(
     Object.fromEntries(inputs.map(({ name, size }) => [name, { data: set.inputs[name]!.data, width: size }])),

@@ -1,80 +1,83 @@
-import type { Draw } from "./batches.ts";
+import type { Draw } from "../tasks/task.ts";
+import type { WeightArrays } from "./forward.ts";
 import type { Session } from "./session.ts";
-import type { Goal } from "./types.ts";
+import type { Goal, OptimizerName, UnlearnOptions } from "./types.ts";
+import type { Aim } from "./watch.ts";
 
 /**
- * Rates tried by the range test, from the smallest: powers of √10. AdamW moves every weight by about its
- * rate, so its are smaller.
+ * Learning rates of the range test, ascending, about √10 apart. Those of AdamW are smaller, as it moves every
+ * weight by about the rate in each step.
  */
-const rangeOf = (optimizer: "sgd" | "adamw"): readonly number[] =>
+const rangeOf = (optimizer: OptimizerName): readonly number[] =>
   [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1].map((lr) => (optimizer === "adamw" ? lr / 10 : lr));
 
-/** What a run under a budget begins with; from there its pace finds the rate. */
+/** First learning rate of a run with a budget, which then adapts it (see `startPacing`). */
 export const FIRST_RATE = 1e-3;
 
-/** Steps of one trial: a quarter of the run, so that what a rate does shows, yet a trial stays short. */
+/** Steps of one trial: a quarter of the run, at most 40. */
 const trialSteps = (steps: number): number => Math.max(1, Math.min(40, Math.ceil(steps / 4)));
 
-/** Accuracies, fractions. */
-export interface Look {
+/** Accuracies of some weights, as fractions. */
+export interface Accuracies {
   readonly forget: number;
   readonly retain: number;
   readonly validation: number;
 }
 
-/** A score that is worse by less says nothing: a point of accuracy. */
+/** A difference of scores below this, a point of accuracy, is noise. */
 const NOISE = 0.01;
 
-/** Utility lost and forgetting missed, of one look at a trial. */
+/** The score of a trial, smaller is better: the utility lost, and how far forgetting is from its target. */
 interface Score {
   readonly utility: number;
   readonly forgetting: number;
 }
 
 /**
- * How good a trial is, smaller is better (docs/method.md, "How unlearning is judged"; no retrained model is
- * looked at): utility lost on retained and validation data, the worst of its looks, and the forget accuracy
- * still above its target at the last one. Data that should look unseen: the target is the start's validation
- * accuracy, and any change of utility counts, |RA change| + |V change|. Data that should be gone: the target
- * is 0, and getting better is no loss.
+ * Scores a trial after one more measurement. Utility lost is the sum of the changes in retain and validation
+ * accuracy, at the worst measurement so far; for the goal `unseen` a rise counts as well as a fall, for
+ * `gone` a fall only. Forgetting is the excess of the forget accuracy over its target, at the last
+ * measurement (see `targetOf`). No retrained model is involved (docs/method.md, "How unlearning is judged").
+ * @param before score at the trial's previous measurement
  */
-function scoreOf(look: Look, start: Look, target: number, goal: Goal, before: Score | undefined): Score {
+function scoreOf(
+  now: Accuracies,
+  start: Accuracies,
+  target: number,
+  goal: Goal,
+  before: Score | undefined,
+): Score {
   const cost = goal === "unseen" ? Math.abs : (drop: number) => Math.max(0, drop);
-  const lost = cost(start.retain - look.retain) + cost(start.validation - look.validation);
+  const lost = cost(start.retain - now.retain) + cost(start.validation - now.validation);
   return {
     utility: Math.max(before?.utility ?? 0, Number.isFinite(lost) ? lost : Number.POSITIVE_INFINITY),
-    forgetting: Math.max(0, look.forget - target),
+    forgetting: Math.max(0, now.forget - target),
   };
 }
 
 const totalOf = ({ utility, forgetting }: Score): number => utility + forgetting;
 
 /**
- * The range test of the learning rate `auto`: from the smallest rate up, a short run each from the start,
- * until two in a row did worse than the best so far. The session is left at the start.
- * @param look accuracies of any weights
- * @param drawing the same draws anew for every trial
+ * The range test of the learning rate `auto`: a short run from the start for each rate, in ascending order,
+ * until two in a row score worse than the best so far. Leaves the session at its start state.
+ * @param measure measures any weights
+ * @param drawing starts the same random draws anew for every trial
  */
 export async function searchRate(
   session: Session,
-  look: (weights: ReturnType<Session["weightsOf"]>) => Promise<Look>,
+  measure: (weights: WeightArrays) => Promise<Accuracies>,
   drawing: () => Draw,
   {
     steps,
     target,
     goal,
     epsilon,
-    optimizer,
-  }: {
-    readonly steps: number;
-    readonly target: number;
-    readonly goal: Goal;
-    readonly epsilon: number;
-    readonly optimizer: "sgd" | "adamw";
-  },
+    optimizer = "sgd",
+  }: Pick<UnlearnOptions, "epsilon" | "optimizer"> &
+    Pick<Aim, "goal" | "target"> & { readonly steps: number },
 ): Promise<number> {
   const count = trialSteps(steps);
-  const before = await look(session.start);
+  const before = await measure(session.start);
   const trial = async (lr: number): Promise<number> => {
     const draw = drawing();
     const plan = session.plan(draw);
@@ -88,9 +91,15 @@ export async function searchRate(
         const { finite } = await session.step(samples, targets, { lr, epsilon, progress: taken / count });
         if (!finite) return Number.POSITIVE_INFINITY;
         taken++;
-        // Utility at its worst, forgetting at the end: a rate that recovers from its first steps is too high.
+        // Utility counts at its worst, so a rate that breaks the model and then mends it scores badly.
         if (taken === Math.ceil(count / 2) || taken === count)
-          score = scoreOf(await look(session.weightsOf(await session.read())), before, target, goal, score);
+          score = scoreOf(
+            await measure(session.weightsOf(await session.read())),
+            before,
+            target,
+            goal,
+            score,
+          );
       }
     }
     return totalOf(score!);

@@ -1,8 +1,6 @@
 import { badInput } from "../../converters/errors.ts";
 
-/**
- * A further set whose accuracy may change by so much only: −0.01 may fall by a point, +0.01 may rise by one.
- */
+/** A bound on the change of a further set's accuracy: −0.01 lets it fall by a point, +0.01 rise by one. */
 export interface Limit {
   readonly name: string;
   readonly change: number;
@@ -19,10 +17,10 @@ export function parseLimit(name: string, text: string): Limit {
   return { name, change: Number(change) / 100 };
 }
 
-/** What must not be taught again, as it was forgotten earlier; the other limits protect what is known. */
+/** Whether the limit keeps a set, forgotten earlier, from being learned again; others protect known data. */
 export const forbidsRise = ({ change }: Limit): boolean => change > 0;
 
-/** Float noise only: an accuracy is a count of samples. */
+/** Tolerance for rounding; far less than one sample of any set. */
 const SLACK = 1e-9;
 
 /** Whether an accuracy changed by no more than the limit allows. */

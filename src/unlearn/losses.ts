@@ -2,8 +2,8 @@ import { tf } from "../../converters/tf.ts";
 import { logSoftmax } from "../tasks/classification.ts";
 
 /**
- * KL(p ‖ q) between the distributions of two sets of logits at a temperature, in nats, per sample; p is the
- * teacher. One logit counts as two classes.
+ * KL(p ‖ q) in nats, per sample, with p the softmax of the teacher's logits divided by the temperature, and q
+ * that of the student's. One logit counts as two classes.
  * @param teacher float [N, C]
  * @param student float [N, C]
  * @returns float [N]

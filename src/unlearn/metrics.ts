@@ -3,15 +3,15 @@ import { mean } from "../tasks/numbers.ts";
 import type { Columns } from "../tasks/task.ts";
 import { truthRows } from "../tasks/truth.ts";
 
-/** How a model does on a set. What the task does not define is NaN. */
+/** Accuracy and loss of a model on a set; NaN where the task does not define one of them. */
 export interface Measure {
-  /** Share that is right (of all labels, for multi-label sets). */
+  /** Share of samples that are right; of labels, where a sample has several. */
   readonly accuracy: number;
   /** Mean loss in nats (squared error for a regression). */
   readonly loss: number;
-  /** Per sample: share of its labels that is right. */
+  /** Share of its labels that are right, per sample. */
   readonly right: Float64Array;
-  /** Per sample. */
+  /** Loss per sample. */
   readonly losses: Float64Array;
 }
 
@@ -21,7 +21,7 @@ export function measureOf({ accuracy, loss, broken }: Columns): Measure {
   return { accuracy: mean(right), loss: mean(losses), right, losses };
 }
 
-/** Measures logits [N, C] of a set, or of the chosen samples of it, against their truth. */
+/** Compares logits [N, C] of a set, or of the given samples of it, with their truth. */
 export const measure = (raw: Float32Array, { task, truth, count }: Dataset, samples?: Int32Array): Measure =>
   measureOf(
     samples

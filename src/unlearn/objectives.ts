@@ -5,12 +5,7 @@ import type { LossName } from "../tasks/index.ts";
 import { taskOf } from "../tasks/index.ts";
 import type { ForgetObjective, ForgetObjectiveName } from "../tasks/task.ts";
 
-export type { ForgetObjective };
-
-/**
- * @throws badInput OBJECTIVE_LOSS where an objective means nothing for a loss (a regression has no other
- *   class)
- */
+/** @throws badInput OBJECTIVE_LOSS where the objective is not defined for the loss */
 export function forgetObjective(name: ForgetObjectiveName, loss: LossName): ForgetObjective {
   const chosen = taskOf(loss).objectives[name];
   if (!chosen)
@@ -21,15 +16,15 @@ export function forgetObjective(name: ForgetObjectiveName, loss: LossName): Forg
   return chosen;
 }
 
-/** The utility loss on the samples' own truth, as an objective of methods that do not redraw it. */
+/** The utility loss on the samples' own truth, as a forget objective. */
 export const ownTargets = (loss: LossName): ForgetObjective => ({
   perSample: taskOf(loss).loss,
   loggable: true,
 });
 
 /**
- * Sample counts of a mixed batch as float scalars; padded rows have both masks 0. A part of a batch is told
- * those of the whole.
+ * Numbers of samples of a mixed batch as float scalars; padded rows count on neither side, as both their
+ * masks are 0. A part of a batch holds the counts of the whole batch as `nForget` and `nRetain`.
  */
 export function counts(batch: Tensors) {
   const nForget = batch.nForget ?? tf.sum(batch.forgetMask!);
@@ -45,11 +40,11 @@ export function counts(batch: Tensors) {
 }
 
 /**
- * Σ over one side ÷ valid samples of the whole batch: the mean over its own samples × its share
- * (docs/method.md, "Batches and gradient accumulation"). 0 if it has none.
+ * Sum over the samples of one side, divided by the n samples of the whole batch (docs/method.md, "Batches and
+ * gradient accumulation"); 0 if the side has none.
  */
 export const sideLoss = (perSample: tf.Tensor, mask: tf.Tensor, n: tf.Tensor): tf.Scalar =>
   tf.div(tf.sum(tf.mul(perSample, mask)), n) as tf.Scalar;
 
-/** log(L + 1e-8), as the authors log both losses. */
+/** log(L + 1e-8), as in the authors' code. */
 export const logLoss = (loss: tf.Tensor): tf.Scalar => tf.log(tf.add(loss, 1e-8)) as tf.Scalar;

@@ -1,18 +1,24 @@
 import type { Tensors } from "../../converters/compile/step.ts";
 import { tf } from "../../converters/tf.ts";
 
-/** Weights, or something for each of them such as a gradient, by parameter name. */
+/** Weights, or one tensor for each of them such as its gradient, by parameter name. */
 export type Weights = Readonly<Record<string, tf.Tensor>>;
+
+/** Sum of all elements of `of` each weight, over all weights together. */
+export const sumOver = (weights: Weights, of: (weight: tf.Tensor, name: string) => tf.Tensor): tf.Tensor =>
+  Object.entries(weights)
+    .map(([name, weight]): tf.Tensor => tf.sum(of(weight, name)))
+    .reduce((sum, term) => tf.add(sum, term));
 
 /** What an optimiser carries from step to step. */
 export interface OptimizerState {
-  /** Per slot: one tensor per weight, by the weight's name. */
+  /** By slot, such as `velocity`: a tensor for each weight, by the weight's name. */
   readonly slots: Readonly<Record<string, Weights>>;
   readonly scalars: Tensors;
 }
 
 export interface Optimizer {
-  /** Slots that start at zero, each with the weights' names and shapes. */
+  /** Names of the slots; each holds a tensor per weight, of its shape, that starts at zero. */
   readonly slots: readonly string[];
   /** Scalars and their start values. */
   readonly scalars: Readonly<Record<string, number>>;
@@ -51,7 +57,7 @@ const B2 = 0.999;
 /**
  * AdamW as PyTorch defines it (Loshchilov & Hutter, ICLR 2019, https://arxiv.org/abs/1711.05101):
  * θ ← θ − lr·decay·θ, then θ ← θ − lr·m̂ / (√v̂ + 1e-8).
- * The bias corrections 1 − βᵗ are carried: no cancellation in float32.
+ * The bias corrections 1 − βᵗ are carried as a recursion, which avoids the cancellation of 1 − βᵗ in float32.
  */
 export const adamw = (weightDecay: number): Optimizer => ({
   slots: ["first", "second"],
@@ -77,7 +83,7 @@ export const adamw = (weightDecay: number): Optimizer => ({
 export interface OptimizerOptions {
   /** undefined = sgd */
   readonly optimizer?: "sgd" | "adamw";
-  /** Of SGD, 0…1. */
+  /** Momentum of SGD, 0…1. */
   readonly momentum: number;
   readonly weightDecay: number;
 }
@@ -87,11 +93,7 @@ export const optimizerOf = ({ optimizer = "sgd", momentum, weightDecay }: Optimi
 
 /** PyTorch's clip_grad_norm_: every gradient × min(1, limit / (‖g‖₂ + 1e-6)), ‖g‖₂ that of all together. */
 export function clipByGlobalNorm(gradients: Weights, limit: number): Weights {
-  const norm = tf.sqrt(
-    Object.values(gradients)
-      .map((g): tf.Tensor => tf.sum(tf.square(g)))
-      .reduce((sum, term) => tf.add(sum, term)),
-  );
+  const norm = tf.sqrt(sumOver(gradients, (g) => tf.square(g)));
   const factor = tf.minimum(tf.div(limit, tf.add(norm, 1e-6)), 1);
   return Object.fromEntries(Object.entries(gradients).map(([name, g]) => [name, tf.mul(g, factor)]));
 }

@@ -1,16 +1,16 @@
-/** The values an option takes: its type, check, flag, pipeline schema and documentation derive from this. */
+/** The values of an option; its type, check, flag, pipeline schema and documentation derive from this. */
 export type Kind =
   | {
       readonly is: "number";
-      /** The smallest value, or a bound that the value must exceed. */
+      /** The smallest allowed value; or, as `above`, a bound that the value must exceed. */
       readonly minimum?: number;
       readonly above?: number;
       readonly maximum?: number;
-      /** A word that may stand in place of a number. */
+      /** A word that is allowed instead of a number. */
       readonly or?: string;
     }
   | { readonly is: "whole"; readonly minimum: number }
-  /** `own`: an object with these fields may stand in place of a name. */
+  /** `own`: fields of an object that is allowed instead of a name. */
   | { readonly is: "choice"; readonly of: readonly string[]; readonly own?: readonly string[] }
   | { readonly is: "text" }
   /** A number, or a text with its unit such as `0.01nats`. */
@@ -34,7 +34,7 @@ export type ValueOf<K extends Kind> = K extends { readonly is: "number" }
           readonly flag: boolean;
         }[Exclude<K["is"], "number" | "choice" | "map">];
 
-/** What a value of this kind is, to follow "it must be". */
+/** Describes the values of a kind, to follow "it must be". */
 export function kindText(kind: Kind): string {
   switch (kind.is) {
     case "number": {

@@ -32,37 +32,41 @@ export interface OptionRow {
   readonly kind: Kind;
   /** One line for --help, the schema and the page. */
   readonly what: string;
-  /** The value of an absent option. Without one it stays absent, and `absent` says what then holds. */
+  /**
+   * Value of an option that is not given. Without a default it is undefined, and `absent` says what follows.
+   */
   readonly default?: number | string;
   readonly absent?: string;
-  /** The default where a budget is set, and in which case only. */
+  /** The default where a budget is set; `underBudgetWhere` says in which cases, if not in all. */
   readonly underBudget?: number | string;
   readonly underBudgetWhere?: string;
-  /** Where the option has an effect; undefined: everywhere. */
+  /** With which methods, optimizers and losses the option has an effect; undefined: with all. */
   readonly heeded?: {
     readonly methods?: readonly Method[];
     readonly optimizers?: readonly OptimizerName[];
     readonly losses?: readonly LossName[];
     readonly where?: string;
   };
-  /** The flag without its dashes, where it is not the name in kebab case, and the word for its value. */
+  /** The flag in camel case where it is not the option's name, and the word for its value in --help. */
   readonly flag?: string;
   readonly value?: string;
-  /** The key in a pipeline file, where it is not the name, and its part of the file: `unlearn` by default. */
+  /**
+   * The key in a pipeline file where it is not the name, and the part that holds it, by default `unlearn`.
+   */
   readonly key?: string;
   readonly section?: Section;
 }
 
 const methodsWith = (has: (method: MethodDefinition) => boolean): readonly Method[] =>
   METHODS.filter((name) => has(methods[name]));
-/** Methods that carry λ, and those that watch the rise of the utility loss, with λ or without. */
+/** Methods with a dual variable, and methods that measure the rise of the utility loss. */
 const DUAL_METHODS = methodsWith(({ dual }) => dual !== undefined);
 const SURGERY = methodsWith(({ dual, rise }) => (dual ?? rise) !== undefined);
 const CLASSIFYING = ["cross-entropy", "binary-cross-entropy"] as const;
 
 type Rows = Readonly<Record<string, OptionRow>>;
 
-/** What a run is held to. */
+/** Constraints on the exported model. */
 const guard = {
   budget: {
     kind: { is: "text" },
@@ -234,7 +238,7 @@ const importing = {
   },
 } as const satisfies Rows;
 
-/** What may be done with the files. */
+/** Checks that can be switched off. */
 const permissions = {
   allowOverlap: { kind: { is: "flag" }, what: "accept samples that are in both sets" },
   force: { kind: { is: "flag" }, what: "overwrite an existing output", section: "none" },
@@ -248,7 +252,7 @@ export type OptionValue<N extends OptionName> = ValueOf<Table[N]["kind"]>;
 export const OPTIONS: { readonly [N in OptionName]: OptionRow } = table;
 const namesOf = <T extends Rows>(rows: T) => Object.keys(rows) as readonly (keyof T & OptionName)[];
 export const OPTION_NAMES = namesOf(table);
-/** The names of the options by what they belong to. */
+/** The names of the options, by group. */
 export const OPTION_GROUPS = {
   training: namesOf(training),
   guard: namesOf(guard),
@@ -264,31 +268,26 @@ type TrainingOptions = Given<Exclude<keyof typeof training, WithDefault>> & {
   readonly [N in keyof typeof training & WithDefault]: OptionValue<N>;
 };
 
-/** How a run trains; each field is a row of docs/options.md. Those with a default are always there. */
+/** How a run trains; docs/options.md explains each field. Options with a default are required here. */
 export interface OptionValues extends TrainingOptions {}
-/** What a run is held to, in the user's words (docs/method.md, "Budgets"). */
+/** Constraints on the exported model, as a user writes them (docs/method.md, "Budgets"). */
 export interface GuardOptions extends Given<keyof typeof guard> {}
 
-/** The options of a request to unlearn, each where the request takes it. */
+/** All options in the layout of a request to unlearn: those of training are under `options`. */
 export interface RequestOptions
   extends GuardOptions,
     Given<keyof typeof importing | keyof typeof permissions> {
   readonly options: Partial<OptionValues>;
 }
 
+/** The named fields with the values that `of` gives them; leaves out what is undefined. */
+export const definedFields = <N extends string>(names: readonly N[], of: (name: N) => unknown): object =>
+  Object.fromEntries(names.map((name) => [name, of(name)]).filter(([, value]) => value !== undefined));
 const only = (field: "default" | "underBudget"): object =>
-  Object.fromEntries(
-    OPTION_GROUPS.training.flatMap((name) => {
-      const value = OPTIONS[name][field];
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
-/** What a run without a budget takes for options that are not given. */
+  definedFields(OPTION_GROUPS.training, (name) => OPTIONS[name][field]);
+/** Values of the options that are not given, for a run without a budget. */
 export const DEFAULT_OPTIONS = only("default") as OptionValues;
-/**
- * What takes the place of the defaults where a budget is set, for some options only in some cases: see
- * `resolveOptions`.
- */
+/** Defaults in place of `DEFAULT_OPTIONS` where a budget is set; `resolveOptions` says in which cases. */
 export const BUDGET_DEFAULTS = only("underBudget") as Partial<OptionValues>;
 
 export type Spelling = "flag" | "key";
@@ -304,7 +303,7 @@ export const spelled = (name: OptionName, by: Spelling): string => OPTIONS[name]
 export const flagName = (name: OptionName): string =>
   `--${spelled(name, "flag").replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** Options by their flags or keys. */
+/** Options under the names of their flags or keys. */
 export type SpelledOptions<By extends Spelling, Names extends OptionName = OptionName> = {
   readonly [N in Names as Spelled<N, By>]?: OptionValue<N> | undefined;
 };
@@ -317,21 +316,17 @@ export type NamesInSection<S extends Section> = {
     : never;
 }[OptionName];
 
-/** Puts options, by their flags or keys, where a request takes them; leaves out what is undefined. */
+/**
+ * Converts options from the names of flags or keys to the layout of a request; leaves out what is undefined.
+ */
 export function requestOptions<By extends Spelling>(options: SpelledOptions<By>, by: By): RequestOptions {
   const values: Readonly<Record<string, unknown>> = options;
-  const of = (names: readonly OptionName[]) =>
-    Object.fromEntries(
-      names.flatMap((name) => {
-        const value = values[spelled(name, by)];
-        return value === undefined ? [] : [[name, value]];
-      }),
-    );
+  const of = (names: readonly OptionName[]) => definedFields(names, (name) => values[spelled(name, by)]);
   const { training, ...others } = OPTION_GROUPS;
   return { ...of(Object.values(others).flat()), options: of(training) };
 }
 
-/** `random-label; bounded-ascent with a budget where the goal is gone`, or undefined. */
+/** The default in words: `random-label; bounded-ascent with a budget where the goal is gone`. */
 export function defaultText(name: OptionName): string | undefined {
   const { default: value, absent, underBudget, underBudgetWhere } = OPTIONS[name];
   const plain = value ?? absent;
@@ -339,7 +334,7 @@ export function defaultText(name: OptionName): string | undefined {
   return `${plain}; ${[underBudget, "with a budget", underBudgetWhere].filter(Boolean).join(" ")}`;
 }
 
-/** Where the option has an effect: `eupmu, eupmu-fast; without a budget`, or undefined for everywhere. */
+/** Where the option has an effect, in words: `eupmu, eupmu-fast; without a budget`; undefined: everywhere. */
 export function heededText(name: OptionName): string | undefined {
   const { methods, optimizers, losses, where } = OPTIONS[name].heeded ?? {};
   const parts = [

@@ -6,6 +6,7 @@ import { accepts, kindText } from "./option-kind.ts";
 import {
   BUDGET_DEFAULTS,
   DEFAULT_OPTIONS,
+  definedFields,
   type Goal,
   type LossName,
   OPTION_GROUPS,
@@ -15,18 +16,16 @@ import {
 import type { UnlearnOptions } from "./types.ts";
 
 const defined = <T extends object>(options: T): T =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+  definedFields(Object.keys(options) as (keyof T & string)[], (name) => options[name]) as T;
 
 /**
- * The options a run takes: those of the request, else the defaults. With a budget the table's `underBudget`
- * takes the place of the default, so that no other number needs tuning. Data that should be gone is driven
- * out
- * by bounded ascent; random labels would teach it wrong answers and now and then the right one. The default
- * method then weighs the losses themselves: their logarithms magnify the retain gradient by 1/L_r, thousands
- * of
- * times on a model that knows its retained data by heart.
- * @param request of which `options`, `budget` and `loss` count
- * @param goal undefined where it is not known yet; the forget objective then stays open
+ * All options of a run: those of the request, else the defaults. With a budget the defaults are those of
+ * `underBudget` in the table, so that no other number needs tuning. If the goal is `gone`, the forget
+ * objective is then bounded ascent, as random labels would teach wrong answers and sometimes the right one.
+ * The default method with a budget is `eupmu-fast`, which takes no logarithms: they would multiply the retain
+ * gradient by 1/L_r, which is huge on a model that fits its retained data almost perfectly.
+ * @param request only `options`, `budget` and `loss` are used
+ * @param goal undefined if it is not known yet; the forget objective is then left undefined
  */
 export function resolveOptions(
   request: {
@@ -46,7 +45,8 @@ export function resolveOptions(
     taskOf(loss).objectives["bounded-ascent"] !== undefined &&
     methodOf(options.method).objective === undefined;
   return {
-    // A rate belongs to its optimizer: AdamW's does not depend on the scale of a model's inputs and weights.
+    // The rate `auto` starts from a fixed value. It suits AdamW, whose steps do not depend on the scale of
+    // inputs and weights, but not SGD.
     ...defined({
       optimizer: options.lr === "auto" ? optimizer : undefined,
       forgetObjective: ascends ? ascent : undefined,
@@ -56,7 +56,7 @@ export function resolveOptions(
 }
 
 /**
- * Refuses what no method knows, before any work.
+ * Refuses unknown options and values out of range, before any work.
  * @throws badInput UNKNOWN_OPTION, OPTION_RANGE, OBJECTIVE_FIXED, OBJECTIVE_LOSS (exit 2)
  */
 export function checkOptions(options: UnlearnOptions): void {

@@ -1,25 +1,28 @@
 /**
- * How much faster a run goes after a measurement within its budget: back to its first rate, and beyond it (30
- * times in two dozen measurements at most).
+ * Factors on the learning rate after a measurement within the budget: below the first rate, and above it (at
+ * most 1.15²⁴ ≈ 30 in a run of 24 measurements).
  */
 const RECOVERY = 1.5;
 const GROWTH = 1.15;
-/** How caution grows where only the loss is overspent, or the budget itself was broken; how it shrinks. */
+/** Factors on caution: if only the loss exceeds its allowance, if the budget itself is broken, if neither. */
 const CAUTION = { overspent: 1.5, broken: 2, within: 1 / 1.5 };
-/** Bounds of caution: with the authors' ε of −0.01 and their decay of λ, it rests between 0.03 and 100. */
+/** Bounds of caution. With ε = −0.01 and the rule `adam`, λ then settles between 0.03 and 100. */
 const BOUNDS = [1 / 32, 100] as const;
 
-/** Measurements in a row that may break the budget before the run goes back. */
+/** After this many measurements in a row that break the budget, the run goes back to an earlier state. */
 const PATIENCE = 3;
 
 /**
- * How fast and how carefully a run goes that is held to a budget, from measurement to measurement.
- * `rate`: a factor on the learning rate; up after a measurement within the budget, down after one that broke
- * it, more each time the run had to go back in a row.
- * `caution`: a factor on the ε_t of a run without a budget; it balances forgetting against utility where the
- * budget, spread over all steps, would be too small a signal among the noise of batches for λ to follow.
- * @param adaptive as in a trust region the rate may also grow beyond the one it began with, so that none must
- *   be known before; else the given rate is the largest
+ * Adapts two factors of a run with a budget after each measurement.
+ *
+ * `rate` multiplies the learning rate: it rises after a measurement within the budget and falls after one
+ * that breaks it, further each time the run goes back again.
+ *
+ * `caution` multiplies the option `epsilon` where that is negative; the product is added to the ε_t that
+ * follows from the budget. The latter alone, spread over all steps, is too small against the noise between
+ * batches for λ to follow.
+ * @param adaptive whether the rate may grow beyond its first value, as in a trust region, so that the first
+ *   value need not fit the model; else the first value is the largest
  */
 export function startPacing(adaptive: boolean) {
   let rate = 1;
@@ -32,9 +35,9 @@ export function startPacing(adaptive: boolean) {
     rate: () => rate,
     caution: () => caution,
     /**
-     * The budget was kept to.
-     * @param unspent whether the loss has room too
-     * @param arrived whether nothing is left to forget
+     * Call after a measurement within the budget.
+     * @param unspent whether the validation loss is within its allowance too
+     * @param arrived whether the forget accuracy has reached its target
      */
     within(unspent: boolean, arrived: boolean) {
       inARow = 0;
@@ -42,12 +45,15 @@ export function startPacing(adaptive: boolean) {
       else if (adaptive && unspent && !arrived) rate *= GROWTH;
       careful(unspent ? CAUTION.within : CAUTION.overspent);
     },
-    /** What was forgotten earlier had come back: that takes more forgetting, not more care. */
+    /** Call if only a limit against a rise is broken: that takes more forgetting, so less caution. */
     cameBack() {
       inARow = 0;
       careful(CAUTION.within);
     },
-    /** The budget was broken. @returns whether to go back, as more care had its chance to mend it */
+    /**
+     * Call if the budget is broken.
+     * @returns whether to go back, as several measurements in a row broke it
+     */
     broke(): boolean {
       inARow++;
       const back = inARow % PATIENCE === 0;

@@ -1,18 +1,20 @@
+import { elementCount } from "../../converters/dims.ts";
 import { tf } from "../../converters/tf.ts";
 import { createBatcher, everySample, inMemory } from "../data/batcher.ts";
 import type { Dataset } from "../data/types.ts";
+import { concatenated } from "../tasks/numbers.ts";
 import { truthSpec } from "../tasks/truth.ts";
 import type { Feeding } from "./forward.ts";
 import { inputColumns, inputSpecs } from "./inputs.ts";
-import { trainableOf } from "./model.ts";
+import { specsOf, trainableOf } from "./model.ts";
 import { sideLoss } from "./objectives.ts";
-import { inputKeys, weightKeys } from "./state.ts";
+import { inputKeys, mapValues, type Named, weightKeys } from "./state.ts";
 
 /**
- * Saliency mask of SalUn (Fan et al., ICLR 2024, https://arxiv.org/abs/2310.12508, equation 3): 1 where |∇_θ
- * L_f(θ₀)|, over the whole forget set and its own truth, is among the largest `share` of all trained
- * weights together, ties at the threshold too.
- * @returns one byte per weight, by parameter name
+ * Saliency masks of SalUn (Fan et al., ICLR 2024, https://arxiv.org/abs/2310.12508, equation 3): 1 for
+ * weights whose |∇_θ L_f(θ₀)|, over the whole forget set with its own truth, is among the largest `share` of
+ * all trained weights, ties at the threshold included.
+ * @returns one byte per element, by parameter name
  */
 export async function saliencyMasks({
   model,
@@ -30,9 +32,7 @@ export async function saliencyMasks({
   const names = parameters.map(({ name }) => name);
   const { task, truth } = forget;
   const columns = { ...inputSpecs(inputs, rows), labels: truthSpec(truth, rows) };
-  const weightSpecs = Object.fromEntries(
-    parameters.map(({ name, dims }) => [name, { shape: dims, dtype: "float32" } as const]),
-  );
+  const weightSpecs = specsOf(parameters);
   const runner = await engine.prepare(
     (carry, batch) => {
       const weights = weightKeys.read(batch);
@@ -48,14 +48,9 @@ export async function saliencyMasks({
         results: {},
       };
     },
-    Object.fromEntries(
-      parameters.map(({ name, data }) => [
-        name,
-        { spec: weightSpecs[name]!, data: new Float32Array(data.length) },
-      ]),
-    ),
+    mapValues(weightSpecs, (spec) => ({ spec, data: new Float32Array(elementCount(spec.shape)) })),
     { ...columns, ...weightKeys.flat(weightSpecs), valid: { shape: [rows], dtype: "float32" } },
-    threads === undefined ? {} : { threads },
+    { threads },
   );
   try {
     const fixed = weightKeys.flat(Object.fromEntries(parameters.map(({ name, data }) => [name, data])));
@@ -63,21 +58,10 @@ export async function saliencyMasks({
     const source = inMemory({ ...inputColumns(inputs, forget), labels: truth });
     for await (const { arrays } of batcher.walk(source, everySample(forget.count), "valid"))
       await runner.run({ ...fixed, ...arrays });
-    const gradients = await runner.read();
-    const all = new Float32Array(parameters.reduce((sum, { data }) => sum + data.length, 0));
-    let filled = 0;
-    for (const name of names) {
-      all.set((gradients[name] as Float32Array).map(Math.abs), filled);
-      filled += gradients[name]!.length;
-    }
-    all.sort();
+    const sizes = mapValues((await runner.read()) as Named<Float32Array>, (g) => g.map(Math.abs));
+    const all = concatenated(Object.values(sizes)).sort();
     const threshold = all[Math.max(0, all.length - Math.max(1, Math.round(share * all.length)))]!;
-    return Object.fromEntries(
-      names.map((name) => [
-        name,
-        Uint8Array.from(gradients[name] as Float32Array, (g) => Number(Math.abs(g) >= threshold)),
-      ]),
-    );
+    return mapValues(sizes, (values) => Uint8Array.from(values, (size) => Number(size >= threshold)));
   } finally {
     await runner.dispose();
   }

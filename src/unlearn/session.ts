@@ -1,3 +1,4 @@
+import { traceShapes } from "../../converters/compile/compile.ts";
 import type { TensorSpec } from "../../converters/compile/step.ts";
 import { badInput } from "../../converters/errors.ts";
 import { createBatcher, inMemory, type SampleSource } from "../data/batcher.ts";
@@ -5,14 +6,12 @@ import type { Dataset } from "../data/types.ts";
 import type { Arrays, Engine } from "../engine/engine.ts";
 import { getEngine } from "../engine/index.ts";
 import type { OperatorTime } from "../engine/profile.ts";
-import { resultSpecs } from "../engine/shapes.ts";
 import { refuseInterrupted } from "../interrupt.ts";
 import { checkTrainable, taskOf } from "../tasks/index.ts";
-import type { Truth } from "../tasks/task.ts";
+import type { Draw, Truth } from "../tasks/task.ts";
 import { truthSpec } from "../tasks/truth.ts";
 import {
   type BatchPlan,
-  type Draw,
   forgetThenRetain,
   mixedBatches,
   retainedIn,
@@ -23,23 +22,23 @@ import { methodOf, objectiveOf } from "./chosen.ts";
 import { type Feeding, type Forward, prepareForward, type WeightArrays } from "./forward.ts";
 import { prepareAccumulated } from "./gradient-accumulation.ts";
 import { type InputShape, inputColumns, inputShapes, inputSpecs } from "./inputs.ts";
-import { type TrainableGraph, trainableOf } from "./model.ts";
+import { specsOf, type TrainableGraph, trainableOf } from "./model.ts";
 import { optimizerOf } from "./optimizer.ts";
 import { saliencyMasks } from "./saliency.ts";
-import { inputKeys, maskKeys, SCALAR, scalarOf, stateKeys, weightKeys } from "./state.ts";
+import { inputKeys, mapValues, maskKeys, SCALAR, scalarOf, stateKeys, weightKeys } from "./state.ts";
 import { riseOf, type StepContext, settingOf, startState, wholeBatchStep } from "./step.ts";
 import { ruined } from "./teacher.ts";
 import type { UnlearnOptions } from "./types.ts";
 
-/** Where a step stands in its run. */
+/** Values of one step that depend on its place in the run. */
 export interface StepPlace {
   readonly lr: number;
   readonly epsilon: number;
-  /** Share of the run that is done. */
+  /** Share of the run that is done, 0…1. */
   readonly progress: number;
 }
 
-/** One step's figures; losses are null for a side without samples, the rise where it was not measured. */
+/** Figures of one step. A loss is null if its side has no samples, the rise if it was not measured. */
 export interface StepFigures {
   readonly finite: boolean;
   readonly lambda: number;
@@ -48,14 +47,14 @@ export interface StepFigures {
   readonly batchRise: number | null;
 }
 
-/** A method made ready on a model and its data: takes steps from any state, as its caller asks. */
+/** A method compiled for a model and its data; the caller sets the state and asks for steps. */
 export interface Session {
   readonly compileSeconds: number;
   /** Weights at the start. */
   readonly start: WeightArrays;
   /** Weights, optimizer and dual variable at the start. */
   readonly startState: Arrays;
-  /** Batches in the order of these draws. */
+  /** The run's batches, in an order from these random draws. */
   readonly plan: (draw: Draw) => BatchPlan;
   /** Targets of the forget set for one epoch. */
   readonly forgetTargets: (draw: Draw) => Truth;
@@ -66,34 +65,34 @@ export interface Session {
   readonly weightsOf: (state: Arrays) => WeightArrays;
   /** λ of a state; undefined for methods without one. */
   readonly lambdaOf: (state: Arrays) => number | undefined;
-  /** A state without the optimizer's memory. */
+  /** A state with the optimizer's part set to zero. */
   readonly atRest: (state: Arrays) => Arrays;
-  /** The model's forward pass for any weights, closed with the session. */
+  /** The model's forward pass for any weights; disposed of with the session. */
   readonly forward: () => Promise<Forward>;
   readonly dispose: () => Promise<void>;
 }
 
-/** What a session is opened for. */
+/** What a session is opened with. */
 export interface SessionRequest {
   readonly model: TrainableGraph;
   readonly forget: Dataset;
   readonly retain: Dataset;
   readonly options: UnlearnOptions;
-  /** Of what the method draws once for all. */
+  /** Random draws of what a method needs once, such as a ruined teacher. */
   readonly draw: Draw;
-  /** The draws of the run's batches, from their start at every call. */
+  /** Starts the random draws of the run's batches anew at every call. */
   readonly drawing: () => Draw;
   readonly signal?: AbortSignal | undefined;
   readonly onProfile?: ((rows: readonly OperatorTime[]) => void) | undefined;
 }
 
-/** Rows of a forward pass over a watched set. */
+/** Batch size of forward passes over watched sets. */
 const FORWARD_ROWS = 250;
 
 type Setup = ReturnType<typeof setUp>;
 
 /**
- * What a run trains, with which method, and in batches of which shape.
+ * Resolves a request: the method and objective, the weights and samples to train on, and the batch size.
  * @throws badInput NOTHING_TO_TRAIN, NO_SAMPLES, INPUT_MISSING, INPUT_SHAPE, OBJECTIVE_LOSS, TARGETS_…,
  *   LABEL_RANGE
  */
@@ -119,7 +118,7 @@ function setUp({ model, forget, retain, options }: SessionRequest) {
       ? Math.max(forgetSamples.length, retainSamples.length)
       : forgetSamples.length + retainSamples.length,
   );
-  // A graph with a batch of its own gets larger ones in parts of it, smaller ones filled up.
+  // A graph with a fixed batch size gets larger batches in parts, and smaller ones padded.
   const rows = model.batching.kind === "split" ? model.batching.size : batchSize;
   const units = unitsOf(model, inputs, rows);
   for (const set of [method.uses.forget && forget, method.uses.retain && retain])
@@ -127,28 +126,25 @@ function setUp({ model, forget, retain, options }: SessionRequest) {
   const start: WeightArrays = Object.fromEntries(parameters.map(({ name, data }) => [name, data]));
   return {
     ...{ method, objective, task, parameters, start, forgetSamples, retainSamples, inputs, units },
-    // What a batch's truth looks like.
+    // Tells type and shape of the truth in a batch.
     truth: (method.uses.forget ? forget : retain).truth,
-    // The most samples of a batch, how many go through the graph at once, and in how many parts a batch does.
+    // Most samples of a batch; samples that go through the graph at once; parts of a batch.
     ...{ batchSize, rows, parts: Math.ceil(batchSize / rows) },
   };
 }
 
-/** Outputs of the model per sample, by tracing it. */
+/** Outputs of the model per sample, found by tracing it. */
 function unitsOf(model: TrainableGraph, inputs: readonly InputShape[], rows: number): number {
-  const weights = Object.fromEntries(
-    trainableOf(model).map(({ name, dims }) => [name, { shape: dims, dtype: "float32" } as const]),
-  );
-  const { logits } = resultSpecs(
+  const { logits } = traceShapes(
     (carry, batch) => ({ carry, results: { logits: model.apply(carry, inputKeys.read(batch)) } }),
-    { carry: weights, batch: inputSpecs(inputs, rows) },
+    { carry: specsOf(trainableOf(model)), batch: inputSpecs(inputs, rows) },
   );
   return logits!.shape[1] ?? 1;
 }
 
 /**
- * What a method needs of the start model, measured once: the logits that its teacher gives each sample, and
- * the truth of the forget samples where the objective makes it from the start model's answers.
+ * What a method needs of the start model, computed once: the teacher's logits for each sample, and the
+ * targets of the forget samples if the objective derives them from the start model's logits.
  */
 async function answersOfStart(
   { method, objective, start }: Setup,
@@ -173,7 +169,7 @@ async function answersOfStart(
   return { teacher, targetsOnce };
 }
 
-/** The run's batches and targets, as functions of the draws. */
+/** The run's batches and targets, as functions of random draws. */
 type Order = Pick<Session, "plan" | "forgetTargets">;
 
 function orderOf(
@@ -196,7 +192,7 @@ function orderOf(
   };
 }
 
-/** The most retained samples that any batch of the run will have: its draws are made once before. */
+/** The most retained samples of any batch of the run, found by a rehearsal with the same draws. */
 function mostRetained({ plan, forgetTargets }: Order, epochs: number, draw: Draw): number {
   const rehearsed = plan(draw);
   let most = 1;
@@ -207,7 +203,7 @@ function mostRetained({ plan, forgetTargets }: Order, epochs: number, draw: Draw
   return most;
 }
 
-/** Specs of a step's batch: what holds one row per sample of a part, and the rest. */
+/** Specs of a step's batch: `samples` have one row per sample (of a part), `others` have not. */
 function batchSpecs({ method, truth, inputs, rows, units, parameters }: Setup, masks: Arrays) {
   const columns: Record<string, TensorSpec> = {
     ...inputSpecs(inputs, rows),
@@ -215,21 +211,18 @@ function batchSpecs({ method, truth, inputs, rows, units, parameters }: Setup, m
     ...(method.teacher ? { teacher: { shape: [rows, units], dtype: "float32" } as const } : {}),
   };
   const vector: TensorSpec = { shape: [rows], dtype: "float32" };
-  const dimsOf = new Map(parameters.map(({ name, dims }) => [name, dims]));
-  const maskSpecs = Object.keys(masks).map(
-    (name) => [name, { shape: dimsOf.get(name)!, dtype: "bool" } as const] as const,
-  );
+  const weightSpecs = specsOf(parameters);
   return {
     columns,
     samples: { ...columns, forgetMask: vector, retainMask: vector },
     others: {
       ...{ lr: SCALAR, epsilon: SCALAR, progress: SCALAR },
-      ...maskKeys.flat(Object.fromEntries(maskSpecs)),
+      ...maskKeys.flat(mapValues(masks, (_, name): TensorSpec => ({ ...weightSpecs[name]!, dtype: "bool" }))),
     },
   };
 }
 
-/** Compiles the step: over whole batches, or over parts where the graph takes fewer samples. */
+/** Compiles the step for whole batches, or for batches in parts if the graph takes fewer samples. */
 async function prepareStep(
   setup: Setup,
   { model, options, drawing, onProfile }: SessionRequest,
@@ -239,9 +232,9 @@ async function prepareStep(
 ) {
   const { method, objective, parameters, inputs, rows, parts } = setup;
   const specs = batchSpecs(setup, masks);
-  const samplesAlone = () => model.mixes(inputKeys.read(inputSpecs(inputs, rows))) === undefined;
+  const independent = () => model.mixes(inputKeys.read(inputSpecs(inputs, rows))) === undefined;
   const retainRows =
-    riseOf(method) === "second-forward" && parts === 1 && samplesAlone()
+    riseOf(method) === "second-forward" && parts === 1 && independent()
       ? mostRetained(order, options.epochs, drawing())
       : rows * parts;
   const context: StepContext = {
@@ -250,10 +243,7 @@ async function prepareStep(
     ...(retainRows < rows ? { retainRows } : {}),
   };
   const start = startState(method, options, parameters);
-  const preparing = {
-    ...(options.threads === undefined ? {} : { threads: options.threads }),
-    ...(onProfile ? { onProfile } : {}),
-  };
+  const preparing = { threads: options.threads, onProfile };
   const { samples: sampleSpecs, others: otherSpecs } = specs;
   const runner =
     parts > 1
@@ -271,7 +261,7 @@ async function prepareStep(
   return { runner, start, retainRows, batcher };
 }
 
-/** The step of a session: gathers a batch, runs it, and reads its figures. */
+/** The step of a session: gathers a batch, runs it and returns its figures. */
 function stepOf(
   { method, task, inputs, units }: Setup,
   { forget, retain, drawing, signal }: SessionRequest,
@@ -294,7 +284,7 @@ function stepOf(
     const [retained, forgotten] = [indicesOf(false), indicesOf(true)];
     if (retained.length > retainRows)
       throw new Error(`a batch with ${retained.length} retained samples, of ${retainRows} foreseen`);
-    // Retained samples first: the second forward pass takes the first rows only.
+    // Retained samples come first, as the second forward pass uses the first rows only.
     const batch = await batcher.fill([
       { source: retainSource, indices: retained, mask: "retainMask" },
       { source: sourceOf(forget, targets), indices: forgotten, mask: "forgetMask" },
@@ -316,28 +306,23 @@ function stepOf(
   };
 }
 
-/** What a session can tell of a state. */
+/** Functions of a session that read the parts of a state. */
 function stateReaders(options: UnlearnOptions): Pick<Session, "weightsOf" | "lambdaOf" | "atRest"> {
   const { slots } = optimizerOf(options);
-  const zeros = (values: Arrays): Arrays =>
-    Object.fromEntries(Object.entries(values).map(([name, array]) => [name, array.map(() => 0)]));
+  const zeros = (values: Arrays): Arrays => mapValues(values, (array) => array.map(() => 0));
   return {
     weightsOf: (state) => weightKeys.read(state) as WeightArrays,
     lambdaOf: (state) => stateKeys.read(state, slots).dual["lambda"]?.[0],
     atRest: (state) => {
       const all = stateKeys.read(state, slots);
-      return stateKeys.flat({
-        ...all,
-        slots: Object.fromEntries(Object.entries(all.slots).map(([slot, values]) => [slot, zeros(values)])),
-        scalars: zeros(all.scalars),
-      });
+      return stateKeys.flat({ ...all, slots: mapValues(all.slots, zeros), scalars: zeros(all.scalars) });
     },
   };
 }
 
 /**
- * Compiles a method's step for one batch shape, and measures once what it needs of the start model: teacher
- * logits, likely classes, saliency.
+ * Compiles a method's step for one batch shape, and computes what it needs of the start model: teacher
+ * logits, likely classes, saliency masks.
  * @throws OnnxUnlearnError (exit 2) as `train`
  */
 export async function openSession(request: SessionRequest): Promise<Session> {
@@ -357,9 +342,7 @@ export async function openSession(request: SessionRequest): Promise<Session> {
   return {
     compileSeconds: runner.compileSeconds,
     start,
-    startState: Object.fromEntries(
-      Object.entries(stateKeys.flat(prepared.start)).map(([key, { data }]) => [key, data]),
-    ),
+    startState: mapValues(stateKeys.flat(prepared.start), ({ data }) => data),
     ...order,
     step: stepOf(setup, request, prepared, masks, teacher),
     read: () => runner.read(),

@@ -3,7 +3,11 @@ import type { NumberArray } from "../engine/engine.ts";
 
 export type Named<T> = Readonly<Record<string, T>>;
 
-/** A start value and its spec, as engines take it. */
+/** The same names with other values. */
+export const mapValues = <T, U>(values: Named<T>, of: (value: T, name: string) => U): Record<string, U> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, of(value, name)]));
+
+/** Start value of an entry of the carry, with its type and shape. */
 export interface Carried {
   readonly spec: TensorSpec;
   readonly data: NumberArray;
@@ -12,18 +16,18 @@ export interface Carried {
 export const SCALAR: TensorSpec = { shape: [], dtype: "float32" };
 export const scalarOf = (value: number): Float32Array => Float32Array.of(value);
 
-/** What goes from step to step. T: tensors, their specs, or arrays. */
+/** The state that a run carries from step to step. T: tensors, their specs, or arrays. */
 export interface TrainState<T> {
   readonly weights: Named<T>;
-  /** Of the optimizer: per slot one value for each weight, by the weight's name. */
+  /** State of the optimizer, by slot: one value for each weight, by the weight's name. */
   readonly slots: Named<Named<T>>;
-  /** Of the optimizer. */
+  /** Scalars of the optimizer. */
   readonly scalars: Named<T>;
   /** Scalars of the dual variable. */
   readonly dual: Named<T>;
 }
 
-/** Engines know flat records only: here the keys of named values are made and read, as `group:name`. */
+/** Writes and reads groups of named values in the flat records that engines take, under keys `group:name`. */
 const keysOf = (group: string) => ({
   flat: <T>(values: Named<T>): Record<string, T> =>
     Object.fromEntries(Object.entries(values).map(([name, value]) => [`${group}:${name}`, value])),
@@ -37,10 +41,10 @@ const keysOf = (group: string) => ({
 
 export const weightKeys = keysOf("p");
 export const inputKeys = keysOf("x");
-/** Which elements of a weight may change. */
+/** Masks, by weight: which of its elements may change. */
 export const maskKeys = keysOf("mask");
 export const dualKeys = keysOf("dual");
-/** Of the method's loss of this index. */
+/** Gradients of the method's loss with this index. */
 export const gradientKeys = (loss: number) => keysOf(`g${loss}`);
 const optimizerKeys = keysOf("optimizer");
 

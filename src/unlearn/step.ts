@@ -1,9 +1,21 @@
 import type { StepFunction, Tensors } from "../../converters/compile/step.ts";
 import { tf } from "../../converters/tf.ts";
+import type { ForgetObjective } from "../tasks/task.ts";
 import type { Combined, MethodDefinition, SideLosses, StepValues } from "./methods/method.ts";
-import { counts, type ForgetObjective, logLoss, ownTargets, sideLoss } from "./objectives.ts";
+import type { GraphParameter } from "./model.ts";
+import { counts, logLoss, ownTargets, sideLoss } from "./objectives.ts";
 import { clipByGlobalNorm, optimizerOf, type Weights } from "./optimizer.ts";
-import { type Carried, inputKeys, maskKeys, SCALAR, scalarOf, stateKeys, type TrainState } from "./state.ts";
+import {
+  type Carried,
+  inputKeys,
+  mapValues,
+  maskKeys,
+  type Named,
+  SCALAR,
+  scalarOf,
+  stateKeys,
+  type TrainState,
+} from "./state.ts";
 import type { UnlearnOptions } from "./types.ts";
 
 /** The options that a step's graph depends on. */
@@ -12,23 +24,23 @@ export type StepOptions = Pick<
   "dual" | "beta" | "lambda" | "optimizer" | "momentum" | "weightDecay" | "clipNorm" | "loss" | "settings"
 >;
 
-/** All that a step is made of. */
+/** What a step is built from. */
 export interface StepContext {
   readonly method: MethodDefinition;
   readonly objective: ForgetObjective;
   readonly options: StepOptions;
-  /** Trainable weights and model inputs → float [N, outputs]. */
+  /** The model: trainable weights and inputs → float [N, outputs]. */
   readonly apply: (weights: Weights, inputs: Tensors) => tf.Tensor;
   /** Names of the trainable weights. */
   readonly trainable: readonly string[];
   /**
-   * Retained samples stand in the first rows of a batch, in no batch in more than so many: the second forward
-   * pass looks at their loss alone and leaves out the other rows. undefined: they may stand anywhere.
+   * The retained samples of every batch are among its first `retainRows` rows, so the second forward pass,
+   * which needs only their loss, leaves out the other rows. undefined: it runs over all rows.
    */
   readonly retainRows?: number;
 }
 
-/** The value of a method's own setting: the given one or its default. */
+/** Value of a method's setting: the one in the options, or its default. */
 export const settingOf = (
   { name: method, settings = {} }: Pick<MethodDefinition, "name" | "settings">,
   options: Pick<StepOptions, "settings">,
@@ -43,10 +55,12 @@ export const settingOf = (
 export const riseOf = ({ rise, dual }: MethodDefinition): MethodDefinition["rise"] =>
   rise ?? (dual ? "second-forward" : undefined);
 
-/** Carried beside the dual variable by `last-batch`: log L_r of that batch, and whether there was one. */
+/**
+ * Scalars that `last-batch` carries: log L_r of the last batch with retained samples; 1 once there was one.
+ */
 const LAST_BATCH = { previous: 0, seen: 0 };
 
-/** Start values of the scalars that a method carries. */
+/** Start values of the scalars that a method carries, those of `last-batch` included. */
 export const startOfDual = (
   method: MethodDefinition,
   options: StepOptions,
@@ -55,15 +69,11 @@ export const startOfDual = (
   ...(riseOf(method) === "last-batch" ? LAST_BATCH : {}),
 });
 
-/** What a run carries from step to step, at its start: weights, optimizer and dual variable. */
+/** The state of a run at its start: weights, optimizer and dual variable. */
 export function startState(
   method: MethodDefinition,
   options: StepOptions,
-  parameters: readonly {
-    readonly name: string;
-    readonly dims: readonly number[];
-    readonly data: Float32Array;
-  }[],
+  parameters: readonly Omit<GraphParameter, "trainable">[],
 ): TrainState<Carried> {
   const optimizer = optimizerOf(options);
   const like = (dataOf: (data: Float32Array) => Float32Array) =>
@@ -73,10 +83,8 @@ export function startState(
         { spec: { shape: dims, dtype: "float32" } as const, data: dataOf(data) },
       ]),
     );
-  const scalars = (values: Readonly<Record<string, number>>) =>
-    Object.fromEntries(
-      Object.entries(values).map(([name, value]) => [name, { spec: SCALAR, data: scalarOf(value) }]),
-    );
+  const scalars = (values: Named<number>) =>
+    mapValues(values, (value) => ({ spec: SCALAR, data: scalarOf(value) }));
   return {
     weights: like((data) => data),
     slots: Object.fromEntries(
@@ -87,7 +95,7 @@ export function startState(
   };
 }
 
-/** Both sides' losses, as far as an update and the ledger need them. */
+/** The losses of both sides that an update and the ledger need. */
 export type Sides = Pick<SideLosses, "forget" | "retain">;
 
 type Counts = ReturnType<typeof counts>;
@@ -97,23 +105,23 @@ interface Samples {
   readonly batch: Tensors;
   readonly inputs: Tensors;
   readonly counts: Counts;
-  /** What the other parts of the batch add to both losses. */
+  /** Contribution of the other parts of the batch to both losses. */
   readonly rest?: Sides | undefined;
 }
 
-/** What is known of a whole batch before the weights move. */
+/** Figures of a whole batch at the current weights. */
 interface BatchOutcome {
   readonly counts: Counts;
   readonly sides: Sides;
   readonly gradients: readonly Weights[];
-  /** The retain loss of the batch at other weights. */
+  /** The retain loss of the same batch at other weights. */
   readonly retainAfter: (weights: Weights) => tf.Tensor;
 }
 
 /**
- * The pieces that runners make steps of. Of the batch they read `x:<input>`, `labels`, `forgetMask`,
- * `retainMask`, the scalars `lr`, `epsilon` and `progress`, `teacher` float [N, outputs] where the method has
- * one, and `mask:<weight>` bool where only some elements of a weight may change.
+ * The functions that a step is composed of, for whole batches or parts. A batch holds `x:<input>`, `labels`,
+ * `forgetMask`, `retainMask`, the scalars `lr`, `epsilon` and `progress`; also `teacher` float [N, outputs]
+ * if the method has a teacher, and `mask:<weight>` bool for weights of which only some elements may change.
  */
 export function stepTools({ method, objective, options, apply, trainable, retainRows }: StepContext) {
   const optimizer = optimizerOf(options);
@@ -138,12 +146,12 @@ export function stepTools({ method, objective, options, apply, trainable, retain
     const [labels, forgetMask, retainMask] = [batch.labels!, batch.forgetMask!, batch.retainMask!];
     const { nForget, nRetain, n } = counts;
     const logits = apply(at, inputs);
-    // The value is the whole batch's, the gradient this part's: summed over parts it is that of any function
-    // of both losses.
+    // The value is that of the whole batch, the gradient that of this part, as the others' losses are
+    // constants. Summed over the parts, it is the gradient of any function of both losses.
     const whole = (part: tf.Scalar, others: tf.Tensor | undefined) =>
       (others ? tf.add(part, others) : part) as tf.Scalar;
     const forgetEach = objective.perSample(logits, labels);
-    // One tensor where both sides have the same loss: the gradient then passes it once.
+    // If both sides have the same loss, one tensor serves both and is differentiated once.
     const retainEach =
       objective.perSample === utility.perSample ? forgetEach : utility.perSample(logits, labels);
     const forget = whole(sideLoss(forgetEach, forgetMask, n), rest?.forget);
@@ -163,7 +171,7 @@ export function stepTools({ method, objective, options, apply, trainable, retain
     };
   };
 
-  /** One forward and one backward pass; the side losses at these weights come along. */
+  /** One forward and one backward pass: the gradient, and the side losses at these weights. */
   const differentiate = (
     loss: (sides: SideLosses, at: Weights) => tf.Tensor,
     weights: Weights,
@@ -177,13 +185,13 @@ export function stepTools({ method, objective, options, apply, trainable, retain
       return loss(sides, at) as tf.Scalar;
     })(trainable.map((name) => weights[name]!));
     const { forget, retain } = seen!;
-    // Out of `keep` and back under the surrounding tidy.
+    // `keep` takes the losses out of the inner tidy; clones are disposed of by the surrounding one.
     const sides: Sides = { forget: forget.clone(), retain: retain.clone() };
     tf.dispose([forget, retain]);
     return { sides, gradient: Object.fromEntries(trainable.map((name, i) => [name, grads[i]!])) };
   };
 
-  /** @param parts of the batch, which share what is added once per batch */
+  /** @param parts of the batch; each adds its share of the penalty, which counts once per batch */
   const backward = (weights: Weights, samples: Samples, values: StepValues, parts = 1) => {
     const { penalty } = method;
     const penaltyAt = (at: Weights) =>
@@ -199,40 +207,34 @@ export function stepTools({ method, objective, options, apply, trainable, retain
     return { sides: passes[0]!.sides, gradients: passes.map(({ gradient }) => gradient) };
   };
 
-  /** Clips and moves; a masked element of a weight does not change by a bit, not even by decay. */
+  /** Clips the gradient and updates the weights. Masked elements keep every bit, even under weight decay. */
   const descend = (gradient: Weights, state: TrainState<tf.Tensor>, batch: Tensors) => {
     const masks = maskKeys.read(batch);
-    const masked = Object.fromEntries(
-      Object.entries(gradient).map(([name, g]) => [
-        name,
-        masks[name] ? tf.where(masks[name]!, g, tf.zerosLike(g)) : g,
-      ]),
+    const masked = mapValues(gradient, (g, name) =>
+      masks[name] ? tf.where(masks[name]!, g, tf.zerosLike(g)) : g,
     );
     const clipped = options.clipNorm === undefined ? masked : clipByGlobalNorm(masked, options.clipNorm);
     const moved = optimizer.update(clipped, state, state.weights, batch.lr!);
     return {
       ...moved.state,
-      weights: Object.fromEntries(
-        Object.entries(moved.weights).map(([name, w]) => [
-          name,
-          masks[name] ? tf.where(masks[name]!, w, state.weights[name]!) : w,
-        ]),
+      weights: mapValues(moved.weights, (w, name) =>
+        masks[name] ? tf.where(masks[name]!, w, state.weights[name]!) : w,
       ),
     };
   };
 
-  /** The retain loss alone, of this batch. */
+  /** The retain loss of these samples, without the forget loss. */
   const retainLossAt = (at: Weights, samples: Samples): tf.Scalar => {
     if (retainRows === undefined) return lossesAt(at, samples).retain;
     const head = (tensor: tf.Tensor) => tf.slice(tensor, 0, retainRows);
     const { batch, inputs, counts } = samples;
-    const logits = apply(at, Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, head(x)])));
+    const logits = apply(at, mapValues(inputs, head));
     return sideLoss(utility.perSample(logits, head(batch.labels!)), head(batch.retainMask!), counts.n);
   };
 
   /**
-   * The rise of the utility loss as the method wants it measured, 0 where there was nothing to compare;
-   * whether there was, 1 or 0; and further scalars for the next step.
+   * Measures the rise of the utility loss as the method asks: `rise`, 0 if there was nothing to compare;
+   * `hasRise`, 1 or 0, whether there was; and scalars to carry to the next step.
    */
   const measureRise = (
     { retain }: Sides,
@@ -257,7 +259,7 @@ export function stepTools({ method, objective, options, apply, trainable, retain
     return { rise: tf.mul(since, hasRise), hasRise, carried };
   };
 
-  /** From what a whole batch says to the next state and the step's figures. */
+  /** The next state and the step's figures, from the figures of a whole batch. */
   const update = (
     state: TrainState<tf.Tensor>,
     batch: Tensors,

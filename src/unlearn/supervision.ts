@@ -5,18 +5,20 @@ import type { Session } from "./session.ts";
 import type { Candidate, UnlearnOptions, WatchFigures } from "./types.ts";
 import { forgetsMore, type Watch, type Watching } from "./watch.ts";
 
-/** Times per run that the watched sets are measured. */
+/** How often the watched sets are measured in a run. */
 const MEASUREMENTS = 24;
-/** States that are held for export: rounding there may break the budget of the first one. */
+/**
+ * How many states are kept for export, as rounding to the file's types may take the first over its budget.
+ */
 const CANDIDATES = 4;
 
-/** Whether a run is held to a budget or to limits, so that it may go back to an earlier state. */
+/** Whether a run has a budget or limits; such a run may go back to an earlier state. */
 export const isHeld = (watch: Watch | undefined): boolean =>
   watch !== undefined && (watch.budget !== undefined || watch.limits.length > 0);
 
 /**
- * Steers a run by what its watched sets say, and collects the states that may be exported.
- * @param watched undefined for a run without a watch: ε_t follows its schedule
+ * Steers a run by measurements of its watched sets, and collects the states that may be exported.
+ * @param watched undefined for a run that watches nothing; its ε_t follows the schedule
  */
 export function supervise(
   session: Session,
@@ -30,7 +32,7 @@ export function supervise(
   const checks: WatchFigures[] = [];
   const candidates: Candidate[] = [];
   const pace = startPacing(options.lr === "auto" && budget !== undefined);
-  // Where a run that breaks its budget goes back to: the last state with room left.
+  // The last state with at most half of the budget spent; a run that breaks its budget goes back to it.
   let good = session.startState;
   let validationLoss = watched?.watching.start.validation.loss ?? 0;
 
@@ -51,14 +53,14 @@ export function supervise(
       }
     } else if (held) {
       if (whole && watching.affords(figures)) pace.cameBack();
-      // Back to the last state with room, without the momentum that led out of it.
+      // Without the optimizer's state, whose momentum led away from there.
       else if (pace.broke() || !whole) await session.write(session.atRest(good));
     }
     return figures;
   };
 
   return {
-    /** ε_t of the step after so many. */
+    /** ε_t of the next step, after `done` steps. */
     epsilon: (done: number): number =>
       watched && budget
         ? budgetEpsilon(watched.watching.lossAllowed, validationLoss, steps - done) +
@@ -67,9 +69,9 @@ export function supervise(
     /** A factor on the learning rate of the next step. */
     rate: pace.rate,
     /**
-     * Measures the watched sets where it is time to, or where a loss is not finite; goes back to an earlier
-     * state if need be.
-     * @returns what they say, undefined where they were not measured, and whether the run ends here
+     * Call after each step. Measures the watched sets if it is time to, or if a loss is not finite, and may
+     * go back to an earlier state.
+     * @returns the figures, undefined if nothing was measured, and whether the run ends here
      */
     async after(done: number, finite: boolean): Promise<{ figures?: WatchFigures; ends: boolean }> {
       if (!watched || (finite && done % every !== 0 && done !== steps)) return { ends: false };

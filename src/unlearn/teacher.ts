@@ -1,11 +1,10 @@
-import { type Draw, shuffle } from "./batches.ts";
+import type { Draw } from "../tasks/task.ts";
+import { shuffle } from "./batches.ts";
 import type { WeightArrays } from "./forward.ts";
+import { mapValues } from "./state.ts";
 
 /**
- * The same network knowing nothing: the values of every trained tensor in random order, so its scale stays
- * what it was.
+ * A model that knows nothing: the values inside every weight in random order, so that its scale is the same.
  */
 export const ruined = (weights: WeightArrays, draw: Draw): WeightArrays =>
-  Object.fromEntries(
-    Object.entries(weights).map(([name, values]) => [name, Float32Array.from(shuffle([...values], draw))]),
-  );
+  mapValues(weights, (values) => Float32Array.from(shuffle([...values], draw)));

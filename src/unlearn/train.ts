@@ -1,7 +1,8 @@
 import { badInput, gateFailed } from "../../converters/errors.ts";
 import type { Dataset } from "../data/types.ts";
 import type { OperatorTime } from "../engine/profile.ts";
-import { type Draw, drawing } from "./batches.ts";
+import type { Draw } from "../tasks/task.ts";
+import { drawing } from "./batches.ts";
 import { methodOf } from "./chosen.ts";
 import type { WeightArrays } from "./forward.ts";
 import { FIRST_RATE, searchRate } from "./learning-rate.ts";
@@ -15,10 +16,10 @@ import { isHeld, supervise } from "./supervision.ts";
 import type { LedgerEntry, TrainingProgress, TrainingResult, UnlearnOptions } from "./types.ts";
 import { sampleOf, startWatching, type Watch, type Watching } from "./watch.ts";
 
-/** What a run tells while it works, and what may stop it. */
+/** Callbacks during a run, and a signal to stop it. */
 export interface TrainHooks {
   readonly onStep?: ((progress: TrainingProgress) => void) | undefined;
-  /** Told at the end where the time of a step goes, operator by operator. */
+  /** Called at the end with the time of a step per operator. */
   readonly onProfile?: ((rows: readonly OperatorTime[]) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -28,18 +29,18 @@ export interface TrainRequest {
   readonly forget: Dataset;
   readonly retain: Dataset;
   readonly options: UnlearnOptions;
-  /** What the run is held to besides its own objective. */
+  /** Data and conditions that the run is checked against while it trains. */
   readonly watch?: Watch | undefined;
   readonly hooks?: TrainHooks;
 }
 
 /**
  * Runs one unlearning method over seeded batches (docs/method.md, "Batches and gradient accumulation") and
- * hands back the trained weights. With a watch it measures validation data every few steps; with a budget or
- * limits there, it holds the best states within them, and after steps that broke them goes back to an earlier
- * one and on with a smaller learning rate (docs/method.md, "Budgets"). One compile per run: a batch that is
- * not full is filled up with samples that both masks leave out. The same seed, threads, versions and CPU kind
- * give the same bytes.
+ * returns the trained weights. With a watch it measures validation data every few steps. If the watch has a
+ * budget or limits, the run collects the best states within them; after steps that break them it goes back to
+ * an earlier state and continues with a smaller learning rate (docs/method.md, "Budgets"). The step is
+ * compiled once per run: a batch that is not full is padded with samples that both masks exclude. The same
+ * seed, threads, versions and kind of CPU give the same bytes.
  * @throws OnnxUnlearnError DIVERGED (exit 1) where a loss is no longer finite, INTERRUPTED (exit 130) on
  *   abort, LR_AUTO, UNKNOWN_OPTION, OPTION_RANGE, OBJECTIVE_FIXED, OBJECTIVE_LOSS, INPUT_MISSING,
  *   INPUT_SHAPE, NO_SAMPLES, NOTHING_TO_TRAIN, LABEL_RANGE, TARGETS_MISSING, TARGETS_SHAPE (exit 2)
@@ -60,7 +61,7 @@ export async function train(request: TrainRequest): Promise<TrainingResult> {
   const { signal, onProfile } = hooks;
   const session = await openSession({ ...request, draw, drawing: draws, signal, onProfile });
   try {
-    // Draws of their own: what is watched does not change what is trained.
+    // Separate draws, so that watching does not change the order of training samples.
     const watchDraw = drawing(options.seed ^ 0x5eed)();
     const watched = watch && { watch, watching: await startOfWatch(request, watch, session, watchDraw) };
     const plan = session.plan(draw);
@@ -70,7 +71,7 @@ export async function train(request: TrainRequest): Promise<TrainingResult> {
       options.lr !== "auto"
         ? options.lr
         : watch!.budget
-          ? // Found on the way from there; a range test has no line that a rate may not cross.
+          ? // With a budget the run adapts the rate itself; a range test would not respect the budget.
             FIRST_RATE
           : await ratedByTest(request, session, watched!.watching, steps, watchDraw);
     const supervision = supervise(session, options, steps, watched);
@@ -95,7 +96,7 @@ export async function train(request: TrainRequest): Promise<TrainingResult> {
   }
 }
 
-/** The result of no epochs: the weights as they are. */
+/** The result of a run with 0 epochs: the weights as they are. */
 function untrained({ model, options, watch }: TrainRequest): TrainingResult {
   const weights = new Map(trainableOf(model).map(({ name, data }) => [name, data.slice()]));
   return {
@@ -125,7 +126,7 @@ const startOfWatch = async (
 
 /** The learning rate that the range test finds. */
 async function ratedByTest(
-  { retain, options, watch }: TrainRequest,
+  { retain, options }: TrainRequest,
   session: Session,
   watching: Watching,
   steps: number,
@@ -133,21 +134,16 @@ async function ratedByTest(
 ): Promise<number> {
   const sample = sampleOf(retain, draw);
   const forward = await session.forward();
-  const look = async (weights: WeightArrays) => {
+  const measured = async (weights: WeightArrays) => {
     const { forgetAccuracy, validationAccuracy } = await watching.check(0, weights);
     const retained = measure(await forward.logits(weights, retain, sample), retain, sample);
     return { forget: forgetAccuracy, validation: validationAccuracy, retain: retained.accuracy };
   };
-  return searchRate(session, look, drawing(options.seed), {
-    steps,
-    target: watching.target,
-    goal: watch!.goal,
-    epsilon: options.epsilon,
-    optimizer: options.optimizer ?? "sgd",
-  });
+  const { target, goal } = watching;
+  return searchRate(session, measured, drawing(options.seed), { ...options, steps, target, goal });
 }
 
-/** All that the steps of a run are taken with. */
+/** What the steps of a run need. */
 interface Run {
   readonly session: Session;
   readonly plan: ReturnType<Session["plan"]>;
@@ -157,7 +153,7 @@ interface Run {
   readonly supervision: ReturnType<typeof supervise>;
 }
 
-/** Every step of a run, until it is through or its supervision ends it. */
+/** Takes all steps of a run, or fewer if its supervision ends it. */
 async function takeSteps(
   { options, hooks = {}, watch }: TrainRequest,
   { session, plan, draw, steps, lr, supervision }: Run,

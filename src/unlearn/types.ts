@@ -1,61 +1,54 @@
+import type { ForgetObjective } from "../tasks/task.ts";
 import type { MethodDefinition } from "./methods/method.ts";
-import type { ForgetObjective } from "./objectives.ts";
 import type { ForgetObjectiveName, Method, OptionValues } from "./option-table.ts";
 
 export {
-  EPSILON_SCHEDULES,
-  type EpsilonSchedule,
-  FORGET_OBJECTIVES,
-  type ForgetObjectiveName,
-  GOALS,
   type Goal,
-  LEARNING_RATE_SCHEDULES,
-  type LearningRateSchedule,
   LOSSES,
   type LossName,
   METHODS,
   type Method,
-  OPTIMIZERS,
   type OptimizerName,
 } from "./option-table.ts";
 
-/** The options of the table; from the library, method and objective may also be the caller's own. */
+/** The options of a run; the method and the forget objective may be given by name or as an own definition. */
 export interface UnlearnOptions extends Omit<OptionValues, "method" | "forgetObjective"> {
   readonly method: Method | MethodDefinition;
   readonly forgetObjective?: ForgetObjectiveName | ForgetObjective;
 }
 
-/** Options as a report shows them: an own method or objective by its name. */
+/** Options for a report: an own method is replaced by its name, an own objective by "own". */
 export interface NamedOptions extends Omit<UnlearnOptions, "method" | "forgetObjective"> {
   readonly method: string;
   readonly forgetObjective?: string;
 }
 
-/** Where a training stands after a step. */
+/** Progress of a training run after a step. */
 export interface TrainingProgress {
-  /** Steps done, of `steps`. */
+  /** Steps done. */
   readonly step: number;
+  /** Steps of the whole run. */
   readonly steps: number;
-  /** From 1. */
+  /** Current epoch, counted from 1. */
   readonly epoch: number;
   readonly epochs: number;
   readonly entry: LedgerEntry;
 }
 
-/** One line of the ledger. */
+/** Figures of one step. */
 export interface LedgerEntry {
   readonly step: number;
   readonly forgetLoss: number | null;
   readonly retainLoss: number | null;
-  /** log L_r(θ_{t+1}) − log L_r(θ_t) on the batch; null where it was not measured. */
+  /** log L_r(θ_{t+1}) − log L_r(θ_t) on the batch; null if it was not measured. */
   readonly batchRise: number | null;
   /**
-   * Utility lost on validation data since the start, in the budget's unit; null where it was not measured
-   * after this step.
+   * Utility lost on validation data since the start, in the budget's unit; null if it was not measured after
+   * this step.
    */
   readonly validationRise: number | null;
   readonly epsilon: number;
-  /** max(λ, 0) as used in this step; 0 for methods without one. */
+  /** The weight of the utility loss in this step, max(λ, 0); 0 for methods without a dual variable. */
   readonly lambda: number;
 }
 
@@ -69,42 +62,44 @@ export interface TrainingResult {
   readonly compileSeconds: number;
   readonly samplesPerSecond: number;
   /**
-   * The learning rate that was used, where it was `auto` the one that was found, under a budget the first
-   * one.
+   * The learning rate. If the option was `auto`: the one that the range test found or, with a budget, the
+   * first one.
    */
   readonly lr: number;
-  /** What the watched sets said, in order; empty without a watch. */
+  /** Measurements of the watched sets, in order; empty without a watch. */
   readonly checks: readonly WatchFigures[];
   /**
-   * With a budget or limits: states within them that forget enough, the best first, see `forgetsMore`.
-   * Without: the last state alone.
+   * States to export. With a budget or limits: the best ones within them that forget enough, best first (see
+   * `forgetsMore`). Without: the last state only.
    */
   readonly candidates: readonly Candidate[];
 }
 
-/** A state of the run that may be exported. */
+/** A state of a run that may be exported. */
 export interface Candidate {
   readonly step: number;
-  /** What the watched sets said of it; undefined for the last state of a run without a watch. */
+  /** Its measurement; undefined for the last state of a run without a budget or limits. */
   readonly check?: WatchFigures;
   readonly weights: ReadonlyMap<string, Float32Array>;
 }
 
-/** What the watched sets say of the running weights at one step, against the start. */
+/** Measurement of the watched sets with the weights at one step. */
 export interface WatchFigures {
   readonly step: number;
   readonly validationAccuracy: number;
   readonly validationLoss: number;
   readonly forgetAccuracy: number;
   readonly forgetLoss: number;
-  /** Utility lost on validation data, in the budget's unit; in accuracy where there is no budget. */
+  /**
+   * Utility lost on validation data since the start, in the budget's unit; without a budget, in the task's.
+   */
   readonly spent: number;
-  /** Accuracy of every other set that is watched, by its name. */
+  /** Accuracy of every further set that is watched, by its name. */
   readonly also: Readonly<Record<string, number>>;
-  /** Within the budget and every limit. */
+  /** Whether the budget and every limit hold. */
   readonly within: boolean;
-  /** Forgets at least the stated minimum. */
+  /** Whether at least the minimum of forgetting is reached (the option `minForgetting`). */
   readonly forgets: boolean;
-  /** The condition that ends the run here. */
+  /** The condition to stop that is met at this step. */
   readonly stop?: string;
 }

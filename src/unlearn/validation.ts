@@ -5,9 +5,9 @@ import { drawing, shuffle } from "./batches.ts";
 import type { Goal } from "./types.ts";
 
 /**
- * Takes a seeded share of a set out of training (docs/method.md, "Budgets"). The draw depends on nothing but
- * the number of samples and the seed, so every method trains without the same share.
- * @throws badInput TOO_FEW where nothing would be left on one side
+ * Splits a seeded random share of a set off for validation (docs/method.md, "Budgets"). The draw depends only
+ * on the number of samples and the seed, so it is the same for every method.
+ * @throws badInput TOO_FEW where nothing would be left to train on
  */
 export function withhold(set: Dataset, share: number, seed: number) {
   const order = shuffle(
@@ -27,10 +27,7 @@ export function withhold(set: Dataset, share: number, seed: number) {
   };
 }
 
-/**
- * `gone` where a class stands in the forget set only; else the forget samples should look like data the model
- * never saw.
- */
+/** The default goal: `gone` if a class is in the forget set only, else `unseen`. */
 export const goalOf = (forget: Dataset, retain: Dataset): Goal => {
   const retained = new Set(retain.truth.data);
   return forget.task.classes && forget.truth.data.some((label) => !retained.has(label)) ? "gone" : "unseen";

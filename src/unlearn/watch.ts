@@ -1,5 +1,6 @@
 import type { Dataset } from "../data/types.ts";
-import type { Draw } from "./batches.ts";
+import type { Draw } from "../tasks/task.ts";
+import { subset } from "./batches.ts";
 import { type Budget, isWithin, natsOf, spentOf, unitOf, wrongCosts } from "./budget.ts";
 import { type Figures, figuresOf, isMet, type StopCondition } from "./conditions.ts";
 import type { Forward, WeightArrays } from "./forward.ts";
@@ -7,58 +8,57 @@ import { forbidsRise, isWithinLimit, type Limit } from "./limits.ts";
 import { type Measure, measure } from "./metrics.ts";
 import type { Goal, WatchFigures } from "./types.ts";
 
-/** What a run is held to besides its own objective; measured on the running weights every few steps. */
+/** Data and conditions that a run is checked against every few steps, at its current weights. */
 export interface Watch {
-  /** What choices may look at (docs/method.md, "Budgets"). */
+  /** The set that every choice is made on (docs/method.md, "Budgets"). */
   readonly validation: Dataset;
   readonly budget?: Budget;
-  /** What forgetting is measured on, if not on the forget set of the run, which may hold more. */
+  /**
+   * The samples that forgetting is measured on; by default the forget set of the run, which may hold more.
+   */
   readonly forget?: Dataset;
-  /** An export must forget at least so much, see `forgetsEnough`. */
+  /** The least forgetting of an exported state, see `forgetsEnough`. */
   readonly minForgetting: Forgetting;
   readonly goal: Goal;
-  /** Further sets by name. */
+  /** Further sets by name, for limits and conditions. */
   readonly also: Readonly<Record<string, Dataset>>;
   readonly limits: readonly Limit[];
   readonly stopWhen: readonly StopCondition[];
-  /** Only measured where a condition names it. */
+  /** Measured only if a condition names it. */
   readonly test?: Dataset;
 }
 
-/** Enough for three digits; the written file is measured on all of them. */
+/**
+ * During a run, large sets are measured on this many samples; the exported file is measured on all of them.
+ */
 const LARGEST_SAMPLE = 1000;
 
-/** A seeded sample of a large set; undefined = all of it. */
-export function sampleOf(set: Dataset, draw: Draw, largest = LARGEST_SAMPLE): Int32Array | undefined {
-  if (set.count <= largest) return undefined;
-  const order = Int32Array.from({ length: set.count }, (_, i) => i);
-  for (let i = 0; i < largest; i++) {
-    const j = draw(i, set.count - 1);
-    [order[i], order[j]] = [order[j]!, order[i]!];
-  }
-  return order.slice(0, largest).sort();
-}
+/** A random sample of a large set; undefined: the whole set. */
+export const sampleOf = ({ count }: Dataset, draw: Draw): Int32Array | undefined =>
+  count > LARGEST_SAMPLE ? Int32Array.from(subset(count, LARGEST_SAMPLE, draw)) : undefined;
 
-/** The least forgetting, as a user states it. */
+/** An amount of forgetting, as a user states it. */
 export interface Forgetting {
-  /** A share of the forget samples, or nats of their own labels' loss. */
+  /**
+   * A fall of the forget accuracy, as a fraction, or a rise of the loss on the forget samples' own labels.
+   */
   readonly amount: number;
   readonly unit: "accuracy" | "nats";
 }
 
 /**
- * Forget accuracy to arrive at: what was never seen is known no better than validation data, and going
- * further would itself give the forget set away (docs/method.md, "How unlearning is judged").
+ * The forget accuracy to reach. For the goal `unseen` it is the accuracy on validation data, which the model
+ * never saw: a lower one would itself give the forget set away (docs/method.md, "How unlearning is judged").
  */
 export const targetOf = (goal: Goal, validationAccuracy: number): number =>
   goal === "unseen" ? validationAccuracy : 0;
 
 /**
- * Whether so much was forgotten. In accuracy: forget accuracy lower by the amount, or at its target where
- * that is nearer; the loss decides only where accuracy cannot fall: a model that was at the target from the
- * start (loss higher by as many nats), a regression (loss higher by that share of it). In nats: forget
- * accuracy lower by as large a share, or forget loss higher by so much.
- * @param target forget accuracy to arrive at
+ * Whether at least the given amount was forgotten. In `accuracy`: the forget accuracy fell by the amount, or
+ * to its target if that is nearer. Where the accuracy cannot fall the loss decides: it rose by the amount in
+ * nats, for a model that was at the target from the start, or by the amount as a share of itself, for a
+ * regression. In `nats`: the forget loss rose by the amount, or the forget accuracy fell by the same number.
+ * @param target forget accuracy to reach, see `targetOf`
  */
 export function forgetsEnough(
   before: Pick<Measure, "accuracy" | "loss">,
@@ -75,28 +75,28 @@ export function forgetsEnough(
   return distance > 0 ? reaches(fell, Math.min(amount, distance)) : reaches(rose, amount);
 }
 
-/** What states of a run are compared by. */
+/** What the states of a run are compared with. */
 export interface Aim {
   readonly goal: Goal;
-  /** Forget accuracy to arrive at. */
+  /** Forget accuracy to reach. */
   readonly target: number;
   readonly start: { readonly validation: Measure };
-  /** Validation loss that spends the whole budget, in nats. */
+  /** Validation loss at which the whole budget is spent. */
   readonly lossAllowed: number;
-  /** Nats that stand for one wrong sample. */
+  /** Loss of one wrong sample on average, in nats: converts losses to accuracies. */
   readonly wrongCosts: number;
 }
 
-/** How many points of forgetting one point of utility beyond the budget outweighs. */
+/** How many points of forget accuracy one point of utility beyond the budget outweighs. */
 const BEYOND = 5;
 
 /**
- * Orders states that are all within the budget, those that forget more first, as a budget is there to be
- * spent: by the distance of the forget accuracy from its target; then `unseen` by the distance of the forget
- * loss from that of unseen data, `gone` by the higher forget loss, or, where all is gone, by the lower
- * validation loss (full forgetting at the highest utility). Accuracy on a few hundred samples moves by luck,
- * and of two dozen measurements the luckiest would win: what the validation loss, which moves less, says was
- * lost beyond the budget counts against a state.
+ * Compares states that are all within the budget, for sorting: the one that forgets more comes first. The
+ * first key is the distance of the forget accuracy from its target. The second is, for the goal `unseen`, the
+ * distance of the forget loss from the start's validation loss; for `gone`, the higher forget loss or, once
+ * the target is reached, the lower validation loss. Accuracies on a few hundred samples are noisy, so of two
+ * dozen measurements the luckiest state would win. The validation loss is less noisy; the first key therefore
+ * adds a penalty for what the loss exceeds the budget by.
  */
 export function forgetsMore(
   a: WatchFigures,
@@ -112,19 +112,19 @@ export function forgetsMore(
       : forgetAccuracy <= target
         ? validationLoss
         : -forgetLoss;
-  // The state that ended the run is what was asked for.
+  // The state that met the condition to stop comes before all others.
   const ended = ({ stop }: WatchFigures) => Number(stop === undefined);
   return ended(a) - ended(b) || first(a) - first(b) || second(a) - second(b);
 }
 
-/** The watched sets, measured at the start: what any weights are compared with. */
+/** The watched sets with their figures at the start, and measurements of any weights against these. */
 export interface Watching extends Aim {
   readonly start: { readonly validation: Measure; readonly forget: Measure };
-  /** Whether the utility lost is within the budget, and that of protected groups within their limits. */
+  /** Whether the utility lost is within the budget, and no set with a limit against a fall fell too far. */
   readonly affords: (figures: Pick<WatchFigures, "spent" | "also">) => boolean;
-  /** Whether what was to be forgotten is forgotten. */
+  /** Whether the forget accuracy has reached its target. */
   readonly arrived: (figures: WatchFigures) => boolean;
-  /** Whether at most half of the budget is spent and the loss has room too; beyond, a step may break it. */
+  /** Whether at most half of the budget is spent, and the loss is allowed too: a state to go back to. */
   readonly clear: (figures: WatchFigures) => boolean;
   /** Measures weights at a step. */
   readonly check: (step: number, weights: WeightArrays) => Promise<WatchFigures>;
@@ -146,7 +146,7 @@ export async function startWatching({
   readonly forward: Forward;
   /** Weights at the start. */
   readonly start: WeightArrays;
-  /** Of the samples that large sets are measured on. */
+  /** Draws the samples that large sets are measured on. */
   readonly draw: Draw;
 }): Promise<Watching> {
   const forget = watch.forget ?? trained;
@@ -174,11 +174,10 @@ export async function startWatching({
     Object.fromEntries(Object.entries(all).map(([name, { accuracy }]) => [name, accuracy]));
 
   const first = await measures(start);
+  const startOf = { validation: first["validationAccuracy"]!, forget: first["forgetAccuracy"]! };
   const unit = watch.budget?.unit ?? unitOf(watch.validation);
-  const target = targetOf(watch.goal, first["validationAccuracy"]!.accuracy);
-  const lossAllowed =
-    first["validationAccuracy"]!.loss +
-    (watch.budget ? natsOf(watch.budget, first["validationAccuracy"]!) : 0);
+  const target = targetOf(watch.goal, startOf.validation.accuracy);
+  const lossAllowed = startOf.validation.loss + (watch.budget ? natsOf(watch.budget, startOf.validation) : 0);
   const limitsKept = (also: WatchFigures["also"], limits: readonly Limit[]) =>
     limits.every((limit) =>
       isWithinLimit(limit, first[`${limit.name}.accuracy`]!.accuracy, also[limit.name]!),
@@ -197,12 +196,12 @@ export async function startWatching({
     clear: ({ spent, validationLoss }) =>
       watch.budget === undefined || (spent <= watch.budget.amount / 2 && validationLoss <= lossAllowed),
     lossAllowed,
-    wrongCosts: wrongCosts(first["validationAccuracy"]!),
-    start: { validation: first["validationAccuracy"]!, forget: first["forgetAccuracy"]! },
+    wrongCosts: wrongCosts(startOf.validation),
+    start: startOf,
     async check(step, weights) {
       const now = await measures(weights);
       const [validation, forgotten] = [now["validationAccuracy"]!, now["forgetAccuracy"]!];
-      const spent = spentOf({ unit }, first["validationAccuracy"]!, validation);
+      const spent = spentOf({ unit }, startOf.validation, validation);
       const also = Object.fromEntries(
         Object.entries(now)
           .filter(([name]) => name.endsWith(".accuracy"))
@@ -211,9 +210,7 @@ export async function startWatching({
       const finite = Object.values(now).every((m) => Number.isFinite(m.loss));
       const condition = watch.stopWhen.find((one) => isMet(one, figures(first), figures(now)));
       const unseen =
-        watch.goal === "unseen" &&
-        watch.budget &&
-        forgotten.accuracy <= first["validationAccuracy"]!.accuracy;
+        watch.goal === "unseen" && watch.budget && forgotten.accuracy <= startOf.validation.accuracy;
       const stop = condition?.text ?? (unseen ? "forgetAccuracy<=before.validationAccuracy" : undefined);
       return {
         step,
@@ -224,7 +221,7 @@ export async function startWatching({
         spent,
         also,
         within: finite && affords({ spent, also }) && limitsKept(also, watch.limits),
-        forgets: forgetsEnough(first["forgetAccuracy"]!, forgotten, watch.minForgetting, target),
+        forgets: forgetsEnough(startOf.forget, forgotten, watch.minForgetting, target),
         ...(stop === undefined ? {} : { stop }),
       };
     },

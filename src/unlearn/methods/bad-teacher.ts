@@ -1,21 +1,19 @@
 import { distillation } from "../losses.ts";
-import type { MethodDefinition, Setting } from "./method.ts";
-
-const settings = {
-  temperature: { value: 1, minimum: 1e-3, maximum: 1e6, what: "temperature of both distributions" },
-} satisfies Record<string, Setting>;
+import type { MethodDefinition } from "./method.ts";
 
 /**
- * Bad teacher (Chundawat et al., AAAI 2023): KL(teacher ‖ student) over the mixed batch. On retained samples
- * the teacher is the start model, on forget samples one that knows nothing: the same network, the values of
- * every trained weight shuffled.
+ * Bad teacher (Chundawat et al., AAAI 2023): minimises KL(teacher ‖ student) over the mixed batch. On
+ * retained samples the teacher is the start model; on forget samples it is a model that knows nothing, the
+ * start model with the values inside each trained weight shuffled.
  */
 export const badTeacher = {
   name: "bad-teacher",
   source: "https://arxiv.org/abs/2205.08096",
   uses: { forget: true, retain: true },
   teacher: "ruined-on-forget",
-  settings,
+  settings: {
+    temperature: { value: 1, minimum: 1e-3, maximum: 1e6, what: "temperature of both distributions" },
+  },
   objective: "utility",
   losses: [
     ({ logits, mean }, { setting, teacher }) =>

@@ -2,9 +2,9 @@ import { tf } from "../../../converters/tf.ts";
 import { dualVariable, type MethodDefinition } from "./method.ts";
 
 /**
- * The authors' fast variant of {@link eupmu} (docs/method.md, "Implicit gradient surgery"): no second forward
- * pass. λ follows log L_r of this batch against that of the last batch that had retained samples; the loss is
- * L_f/(1+λ) + λ L_r/(1+λ), not logged; λ starts at 1.
+ * The authors' fast variant of {@link eupmu} (docs/method.md, "Implicit gradient surgery"), without the
+ * second forward pass: the rise is log L_r of this batch minus log L_r of the last batch that had retained
+ * samples. The loss is L_f/(1+λ) + λ L_r/(1+λ), without logarithms, and λ starts at 1.
  */
 export const eupmuFast = {
   name: "eupmu-fast",

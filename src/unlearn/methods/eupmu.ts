@@ -4,8 +4,8 @@ import { dualVariable, type MethodDefinition, maybeLogged } from "./method.ts";
 
 /**
  * Implicit gradient surgery (Zhou et al., NeurIPS 2025; docs/method.md, "Implicit gradient surgery"): one
- * backward pass of log L_f + max(λ, 0) log L_r and one optimizer step; then λ follows the rise log L_r(θ') −
- * log L_r(θ), which a second forward pass on the same batch measures.
+ * backward pass of log L_f + max(λ, 0) log L_r and one optimizer step. A second forward pass on the same
+ * batch then measures the rise log L_r(θ') − log L_r(θ), which updates λ.
  */
 export const eupmu = {
   name: "eupmu",

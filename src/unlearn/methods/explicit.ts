@@ -4,8 +4,8 @@ import { inner, type MethodDefinition, maybeLogged, plus } from "./method.ts";
 
 /**
  * Explicit (unilateral) gradient surgery (Zhou et al., NeurIPS 2025; docs/method.md, "Explicit gradient
- * surgery"): two backward passes, d = g_f + λ* g_r with λ* in closed form. Both gradients are those of the
- * logged losses, so ε means the same as for `eupmu`.
+ * surgery"): two backward passes, then d = g_f + λ* g_r with λ* in closed form. Both are gradients of the
+ * losses' logarithms, so ε has the same unit as for `eupmu`.
  */
 export const explicit = {
   name: "explicit",

@@ -1,6 +1,6 @@
 import type { MethodDefinition } from "./method.ts";
 
-/** FT (Warnecke et al., NDSS 2023): the utility loss on retained data only; what is not rehearsed fades. */
+/** FT (Warnecke et al., NDSS 2023): the utility loss on retained data only; the rest is forgotten slowly. */
 export const finetune = {
   name: "finetune",
   source: "https://arxiv.org/abs/2108.11577",

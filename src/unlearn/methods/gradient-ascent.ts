@@ -1,8 +1,9 @@
 import type { MethodDefinition } from "./method.ts";
 
 /**
- * GA (Thudi et al., "Unrolling SGD", EuroS&P 2022): away from the forget set only. The ascent is the bounded
- * −log(1 − p_y), so it comes to rest where the label is gone instead of driving the logits to infinity.
+ * GA (Thudi et al., "Unrolling SGD", EuroS&P 2022): raises the loss of the forget set, without retained data.
+ * It minimises the bounded −log(1 − p_y), whose gradient vanishes as p_y → 0; ascent on the cross-entropy
+ * would drive the logits to infinity.
  */
 export const gradientAscent = {
   name: "gradient-ascent",

@@ -12,7 +12,7 @@ import { randomLabel } from "./random-label.ts";
 import { salun } from "./salun.ts";
 import { scrub } from "./scrub.ts";
 
-/** Every method that has a name of its own; each says which paper it is from. */
+/** Every method that can be chosen by name, with the paper that it comes from. */
 const table = {
   eupmu,
   "eupmu-fast": eupmuFast,

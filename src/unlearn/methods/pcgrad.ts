@@ -1,16 +1,14 @@
 import { tf } from "../../../converters/tf.ts";
+import { projection } from "../surgery.ts";
 import { inner, type MethodDefinition, plus } from "./method.ts";
 
-/** What takes the conflicting part of `a` along `b` out of `a`: −⟨a, b⟩/‖b‖² where ⟨a, b⟩ < 0, else 0. */
-const removal = (dot: tf.Tensor, normSquared: tf.Tensor): tf.Tensor => {
-  const nonzero = tf.cast(tf.greater(normSquared, 0), "float32");
-  return tf.mul(tf.div(tf.relu(tf.neg(dot)), tf.add(normSquared, tf.sub(1, nonzero))), nonzero);
-};
+/** −⟨a, b⟩/‖b‖² where ⟨a, b⟩ < 0, else 0: the multiple of b that removes from a its component against b. */
+const removal = (dot: tf.Tensor, normSquared: tf.Tensor) => projection(tf.neg(dot), normSquared);
 
 /**
- * PCGrad (Yu et al., NeurIPS 2020) on the two tasks "forget" and "retain": each gradient loses its component
- * against the other, both are added. Symmetric, where explicit gradient surgery changes the forget gradient
- * only. Two backward passes.
+ * PCGrad (Yu et al., NeurIPS 2020) on the two tasks "forget" and "retain": where the gradients conflict, each
+ * loses its component against the other; then they are added. It is symmetric, whereas explicit gradient
+ * surgery changes the forget gradient only. Two backward passes.
  */
 export const pcgrad = {
   name: "pcgrad",

@@ -1,7 +1,9 @@
 import { tf } from "../../../converters/tf.ts";
 import type { MethodDefinition } from "./method.ts";
 
-/** RL (Golatkar et al., CVPR 2020): random labels on the forget set plus the utility loss on the retained. */
+/**
+ * RL (Golatkar et al., CVPR 2020): random labels on the forget set plus the utility loss on retained data.
+ */
 export const randomLabel = {
   name: "random-label",
   source: "https://arxiv.org/abs/1911.04933",

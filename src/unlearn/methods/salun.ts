@@ -3,7 +3,7 @@ import { randomLabel } from "./random-label.ts";
 
 /**
  * SalUn (Fan et al., ICLR 2024): random labels, but only the half of the weights with the largest forget
- * gradient |∇L_f(θ₀)| moves. The mask is a choice of its own: `saliency` puts it on any other method.
+ * gradient |∇L_f(θ₀)| may change. The option `saliency` applies the same mask to any other method.
  */
 export const salun = {
   ...randomLabel,

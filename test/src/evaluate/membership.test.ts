@@ -4,7 +4,6 @@ import { expect, test } from "vitest";
 import {
   drawSubset,
   type MembershipFeature,
-  membershipEfficacies,
   membershipEfficacy,
   membershipFeature,
   membershipFeatures,
@@ -137,7 +136,7 @@ const rows = (seen: boolean, count: number): ScoredSet => ({
 
 test("nothing forgotten scores 0, everything forgotten 1, on confidence", () => {
   const [retain, outside] = [rows(true, 40), rows(false, 40)];
-  const score = (forget: ScoredSet) => membershipEfficacies({ retain, test: outside, forget }, 0).confidence;
+  const score = (forget: ScoredSet) => membershipEfficacy({ retain, test: outside, forget }, "confidence", 0);
   expect(score(rows(true, 20))).toBe(0);
   expect(score(rows(false, 20))).toBe(1);
 });
