@@ -90,8 +90,8 @@ export const ERRORS = {
     remedy: "Raise the learning rate or the number of epochs." },
 
   // Data files.
-  NPZ_INVALID: { exit: [2], meaning: "A data file is not a .npz archive.",
-    remedy: "Write it with numpy.savez." },
+  NPZ_INVALID: { exit: [2], meaning: "A data file is not a .npz archive, or is damaged.",
+    remedy: "Copy it again, or write it with numpy.savez." },
   ARRAY_SHAPE: { exit: [2],
     meaning: "An array given in memory does not fill its shape, or batches of a set do not fit together.",
     remedy: "Give arrays whose shape is that of all their samples, with the same type and sample shape in every batch." },
@@ -99,9 +99,7 @@ export const ERRORS = {
     remedy: "Write the file with numpy.savez." },
   NPY_DTYPE: { exit: [2], meaning: "An array has an element type that is not read.",
     remedy: "Save it as float32 or as an integer type." },
-  NPY_ORDER: { exit: [2], meaning: "An array is stored in Fortran order.",
-    remedy: "Save numpy.ascontiguousarray of it." },
-  NPY_TRUNCATED: { exit: [2], meaning: "An array holds fewer elements than its header says.",
+  NPY_TRUNCATED: { exit: [2], meaning: "An array holds fewer or more elements than its header says.",
     remedy: "Copy the file again." },
   INPUT_MISSING: { exit: [2], meaning: "There are no values for an input of the model.",
     remedy: "Add an array with the input's name." },

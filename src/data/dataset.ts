@@ -6,7 +6,8 @@ import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
 import type { LossName } from "../tasks/index.ts";
 import { taskFor, taskOf } from "../tasks/index.ts";
 import { asInt32, emptyLike, rowsOf, truthRows } from "../tasks/truth.ts";
-import { type NpyArray, readNpz } from "./npz.ts";
+import type { NpyArray } from "./npy.ts";
+import { readNpz } from "./npz.ts";
 import type { Dataset } from "./types.ts";
 
 /** x' = (x / scale − mean) / std per channel; one value stands for all channels. */
@@ -67,12 +68,12 @@ function preprocess(
  * Loads one set from an `.npz` file for these model inputs.
  * @throws badInput naming file, sample and remedy
  */
-export const loadDataset = (
+export const loadDataset = async (
   path: string,
   inputs: readonly OnnxValueInfo[],
   how: Preprocessing = NO_PREPROCESSING,
   loss: LossName | "any" = "cross-entropy",
-): Dataset => datasetOf(path, readNpz(path), inputs, { how, loss });
+): Promise<Dataset> => datasetOf(path, await readNpz(path), inputs, { how, loss });
 
 /**
  * One set out of its arrays: an array per model input by name (or `x` for the only input) and the truth `y`:

@@ -1,12 +1,13 @@
 import { extname } from "node:path";
 import { elementCount } from "../../converters/dims.ts";
 import { badInput } from "../../converters/errors.ts";
-import { type NpyArray, readNpz } from "./npz.ts";
+import type { NpyArray } from "./npy.ts";
+import { readNpz } from "./npz.ts";
 import { arraySource, type InputArray, type InputArrays, type SetInput, type Source } from "./source.ts";
 
 /** How a data file is read, by the ending of its name: a new format is its reader and a line here. */
 const READERS: Readonly<Record<string, (path: string) => Source | Promise<Source>>> = {
-  ".npz": (path) => arraySource(path, readNpz(path)),
+  ".npz": async (path) => arraySource(path, await readNpz(path)),
 };
 /** For messages and help. */
 export const FORMATS = Object.keys(READERS).join(", ");

@@ -1,5 +1,5 @@
 import { elementCount } from "../../converters/dims.ts";
-import type { NpyArray } from "./npz.ts";
+import type { NpyArray } from "./npy.ts";
 
 /** Numbers in row-major order, one row per sample: `dims[0]` is the number of samples. */
 export interface InputArray {
