@@ -61,6 +61,12 @@ function preprocess(
     const [mean, std] = [of(how.mean, channel), of(how.std, channel)];
     for (let i = start; i < start + inner; i++) out[i] = (data[i]! / scale - mean) / std;
   }
+  const beyond = out.findIndex((v) => !Number.isFinite(v));
+  if (beyond >= 0)
+    throw badInput(
+      "NOT_FINITE",
+      `${where}: sample ${Math.floor((beyond * array.dims[0]!) / out.length)} holds ${data[beyond]}, which is beyond the range of float32 once scaled; mend it, or choose another scale.`,
+    );
   return out;
 }
 
