@@ -135,8 +135,8 @@ export function selectParameters(
   const parameters = [...tensors].map(([name, tensor]): Parameter => {
     const unused = !users.has(name);
     const data = quantised.get(name)?.decode() ?? toFloat32(tensor);
-    const isFinite = data.every((v) => Number.isFinite(v));
-    const wrong = isFinite ? undefined : unfitness(data, tensor);
+    const finite = data.every((v) => Number.isFinite(v));
+    const wrong = finite ? undefined : unfitness(data, tensor);
     const frozenBecause = unused
       ? (fixed.get(name) ?? `not used on the way to the logits${wrong ? `; ${wrong}` : ""}`)
       : !isWritable(name)
@@ -145,7 +145,7 @@ export function selectParameters(
           ? fixed.get(name)
           : freeze?.(name)
             ? "the option freeze"
-            : !isFinite && !wrong
+            : !finite && !wrong
               ? "holds infinity, as masks do"
               : train
                 ? train(name)

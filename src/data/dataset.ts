@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { elementCount } from "../../converters/dims.ts";
 import { badInput } from "../../converters/errors.ts";
 import { isFloatType } from "../../converters/import/value.ts";
@@ -185,25 +184,4 @@ export function join(sets: readonly [Dataset, ...Dataset[]]): Dataset {
       ]),
     ),
   };
-}
-
-const fingerprint = (set: Dataset, index: number): string => {
-  const hash = createHash("sha256");
-  for (const [name, { data, dims }] of Object.entries(set.inputs)) {
-    const width = elementCount(dims.slice(1));
-    const part = data.subarray(index * width, (index + 1) * width);
-    hash.update(name).update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
-  }
-  return hash.digest("base64");
-};
-
-/** Pairs of exactly equal samples (inputs only; labels do not matter). */
-export function findOverlap(a: Dataset, b: Dataset): { indexA: number; indexB: number }[] {
-  const seen = new Map(Array.from({ length: a.count }, (_, i) => [fingerprint(a, i), i] as const));
-  const pairs: { indexA: number; indexB: number }[] = [];
-  for (let i = 0; i < b.count; i++) {
-    const match = seen.get(fingerprint(b, i));
-    if (match !== undefined) pairs.push({ indexA: match, indexB: i });
-  }
-  return pairs;
 }

@@ -173,6 +173,9 @@ const guard = z.object({
   step: count,
   stoppedBy: z.string().nullable(),
 });
+const warnings = z
+  .array(z.string())
+  .meta({ description: "Samples that stand in two sets, a sentence for each two." });
 const tensorChange = z.object({
   name: z.string(),
   dtype: z.string(),
@@ -202,6 +205,7 @@ export const unlearnDocument = z
     export: z.object({ changedTensors: z.array(z.string()), changedBytes: count, parity }),
     model: z.object({ before: file, after: file }),
     samples,
+    warnings,
     timing: z.object({
       seconds: z.number().min(0),
       compileSeconds: z.number().min(0),
@@ -230,6 +234,7 @@ export const evaluateDocument = z
     metrics: evaluation,
     reference: z.object({ model: file, metrics: evaluation, gap }).nullable(),
     samples,
+    warnings,
     versions,
   })
   .meta({ title: "onnx-unlearn evaluate" });
@@ -322,6 +327,7 @@ export const diffDocument = z
     seed: count,
     model: z.object({ before: file, after: file }),
     samples,
+    warnings,
     versions,
   })
   .meta({ title: "onnx-unlearn diff" });

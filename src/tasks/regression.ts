@@ -17,7 +17,8 @@ const meanSquaredError = (outputs: tf.Tensor, targets: tf.Tensor): tf.Tensor =>
 export const regression = {
   name: "regression",
   noun: "a regression",
-  read: (path, y, has) => readVectors(path, y, has, {
+  read: (path, y, has) =>
+    readVectors(path, y, has, {
       fits: (v) => Number.isFinite(Math.fround(v)),
       is: "a target is a number that float32 can hold",
     }),

@@ -2,8 +2,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { OnnxValueInfo } from "../../../converters/onnx/model.ts";
-import { findOverlap, loadDataset } from "../../../src/data/dataset.ts";
+import { loadDataset } from "../../../src/data/dataset.ts";
 import { encodeNpz, type NpzInput } from "../../../src/data/npz.ts";
+import { findOverlap } from "../../../src/data/overlap.ts";
 import { temporary } from "../cli/cli.ts";
 
 const folder = temporary();
