@@ -6,6 +6,7 @@ import { requireClasses } from "./import/graph.ts";
 import { headCandidates } from "./import/head.ts";
 import type { Batching, Head, ImportOptions, TrainableModel } from "./import/model.ts";
 import { normalizeGraph } from "./import/normalize.ts";
+import { requireFinite } from "./import/parameters.ts";
 import { findOperator } from "./import/registry.ts";
 import { importModel } from "./importer.ts";
 import type { OnnxModel, OnnxNode, OnnxValueInfo } from "./onnx/model.ts";
@@ -212,6 +213,11 @@ export function examine(source: OnnxModel, options: ImportOptions = {}): Examina
     } catch (error) {
       refusal = refusalOf(error);
     }
+  try {
+    requireFinite(model.parameters);
+  } catch (error) {
+    refusal ??= refusalOf(error);
+  }
   return {
     ...facts,
     candidates,

@@ -64,7 +64,8 @@ export {
 export type { FileIdentity } from "./case/verification.ts";
 export type { Versions } from "./case/versions.ts";
 export { loadDataset, type Preprocessing } from "./data/dataset.ts";
-export { encodeNpz, type NpyArray, type NpzInput } from "./data/npz.ts";
+export type { NpyArray } from "./data/npy.ts";
+export { encodeNpz, type NpzInput } from "./data/npz.ts";
 export { openSource } from "./data/open-source.ts";
 export type { SetInputs, Sets } from "./data/sets.ts";
 export { loadShadows, type ShadowModel } from "./data/shadows.ts";

@@ -74,16 +74,18 @@ const set = (name: string) => join(data, `cifar10-${name}.npz`);
  * Data files of a scenario: for "random" those in DATA; for "class" all training images of class 3 against
  * all others, and a test set without the class, which is tested separately.
  */
-function filesOf(scenario: Experiment["scenario"]): Readonly<Record<"forget" | "retain" | "test", string>> & {
-  readonly also: Readonly<Record<string, string>>;
-} {
+async function filesOf(
+  scenario: Experiment["scenario"],
+): Promise<
+  Readonly<Record<"forget" | "retain" | "test", string>> & { readonly also: Readonly<Record<string, string>> }
+> {
   if (scenario === "random")
     return { forget: set("forget"), retain: set("retain"), test: set("test"), also: {} };
-  const parts = (paths: readonly string[], keep: (label: number) => boolean, name: string): string => {
+  const parts = async (paths: readonly string[], keep: (label: number) => boolean, name: string) => {
     const [x, y]: [number[][], number[]] = [[], []];
     let dims: readonly number[] = [];
     for (const path of paths) {
-      const arrays = readNpz(path);
+      const arrays = await readNpz(path);
       const [images, labels] = [arrays.get("x")!, arrays.get("y")!];
       dims = images.dims.slice(1);
       const width = elementCount(dims);
@@ -105,20 +107,20 @@ function filesOf(scenario: Experiment["scenario"]): Readonly<Record<"forget" | "
   };
   const training = [set("forget"), set("retain")];
   return {
-    forget: parts(training, (label) => label === CLASS, "forget"),
-    retain: parts(training, (label) => label !== CLASS, "retain"),
-    test: parts([set("test")], (label) => label !== CLASS, "test"),
-    also: { "test-of-class": parts([set("test")], (label) => label === CLASS, "test-of-class") },
+    forget: await parts(training, (label) => label === CLASS, "forget"),
+    retain: await parts(training, (label) => label !== CLASS, "retain"),
+    test: await parts([set("test")], (label) => label !== CLASS, "test"),
+    also: { "test-of-class": await parts([set("test")], (label) => label === CLASS, "test-of-class") },
   };
 }
 
 const scenario = values.scenario as Experiment["scenario"];
-const paths = filesOf(scenario);
+const paths = await filesOf(scenario);
 
 /** Accuracy of a file on the test images of the class. */
 async function accuracyOnClass(path: string): Promise<number> {
   const file = importModel(loadModelFile(path));
-  const set = loadDataset(paths.also["test-of-class"]!, file.inputs, preprocessing);
+  const set = await loadDataset(paths.also["test-of-class"]!, file.inputs, preprocessing);
   const outputs = await predict(file, set, { threads });
   return mean(set.task.measure(outputs, set.truth).accuracy!);
 }
@@ -131,9 +133,9 @@ async function referenceOf(): Promise<Evaluation | null> {
   const file = importModel(loadModelFile(retrained));
   const load = (name: string) => loadDataset(name, file.inputs, preprocessing);
   const sets = {
-    forget: load(paths.forget),
-    retain: load(paths.retain),
-    test: load(paths.test),
+    forget: await load(paths.forget),
+    retain: await load(paths.retain),
+    test: await load(paths.test),
     validation: undefined,
   };
   const evaluation = evaluationOf(await answersOf(file, sets, { threads }));

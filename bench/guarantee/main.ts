@@ -50,9 +50,10 @@ const paths = {
   preprocessing,
 };
 const { inputs } = importModel(loadModelFile(paths.model));
-const [forget, retain] = [paths.forget, paths.retain].map((path) =>
-  loadDataset(path, inputs, preprocessing),
-) as [Dataset, Dataset];
+const [forget, retain] = [
+  await loadDataset(paths.forget, inputs, preprocessing),
+  await loadDataset(paths.retain, inputs, preprocessing),
+];
 
 async function rightOf(file: string, set: Dataset): Promise<number> {
   const session = await ort.InferenceSession.create(file);

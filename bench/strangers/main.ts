@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { OnnxUnlearnError } from "../../converters/errors.ts";
 import { loadModelFile } from "../../converters/onnx/read.ts";
-import { encodeNpz, type NpyArray, readNpz } from "../../src/data/npz.ts";
+import type { NpyArray } from "../../src/data/npy.ts";
+import { encodeNpz, readNpz } from "../../src/data/npz.ts";
 import { type UnlearnRequest, unlearn } from "../../src/release/unlearn.ts";
 import { verify } from "../../src/release/verify.ts";
 
@@ -100,7 +101,7 @@ async function scrub(
     .graph.inputs[0]!.dims!.slice(1)
     .map((d) => Number(d));
   const folder = mkdtempSync(join(tmpdir(), "strangers-"));
-  const [given, held] = [readNpz(join(data, train)), readNpz(join(data, test))];
+  const [given, held] = [await readNpz(join(data, train)), await readNpz(join(data, test))];
   const put = (to: string, arrays: Map<string, NpyArray>, from: number, end: number) => {
     const file = join(folder, `${to}.npz`);
     writeFileSync(file, samples(arrays.get("x")!, arrays.get("y")!, from, end, shape, transposed));

@@ -27,6 +27,8 @@ export interface Parameter {
   readonly trainable: boolean;
   /** Why it is frozen; undefined when trainable. */
   readonly frozenBecause: string | undefined;
+  /** Why nothing can be computed with its values; undefined where they are numbers, or where it is unused. */
+  readonly unfit?: string;
 }
 
 /** The logits, the output they lead to, and what that output holds. */

@@ -25,6 +25,38 @@ export interface WeightFacts {
 const toFloat32 = (tensor: OnnxTensor): Float32Array =>
   tensor.data instanceof Float32Array ? tensor.data : Float32Array.from(tensor.data as ArrayLike<number>);
 
+const FLOAT32_MAX = 3.4028234663852886e38;
+
+/** What is wrong with the values of a tensor: NaN, or doubles that float32 cannot hold. */
+function unfitness(values: Float32Array, { dtype, data }: OnnxTensor): string | undefined {
+  const of = `of its ${values.length} values`;
+  const nan = values.reduce((count, v) => count + Number(Number.isNaN(v)), 0);
+  if (nan > 0) return `${nan} ${of} ${nan === 1 ? "is" : "are"} NaN`;
+  if (dtype !== "float64") return undefined;
+  // The lowest double is how a mask of such a model spells −∞, which it becomes.
+  const isBeyond = (v: number) => Math.abs(v) > FLOAT32_MAX && Math.abs(v) < Number.MAX_VALUE;
+  const beyond = Array.prototype.filter.call(data, isBeyond) as number[];
+  if (beyond.length === 0) return undefined;
+  return `${beyond.length} ${of} (${beyond[0]} the first) ${beyond.length === 1 ? "is" : "are"} beyond the range of float32, in which training computes`;
+}
+
+/**
+ * @throws notTrainable WEIGHT_NOT_FINITE where a weight on the way to the logits holds NaN, or a double that
+ *   float32 cannot hold
+ */
+export function requireFinite(parameters: readonly Parameter[]): void {
+  const unfit = parameters.filter((p) => p.unfit !== undefined);
+  if (unfit.length === 0) return;
+  const more = unfit.length > 3 ? `; and ${unfit.length - 3} weights more` : "";
+  throw notTrainable(
+    "WEIGHT_NOT_FINITE",
+    `The model's weights are damaged: ${unfit
+      .slice(0, 3)
+      .map(({ name, unfit: why }) => `"${name}": ${why}`)
+      .join("; ")}${more}; export the model again.`,
+  );
+}
+
 /**
  * Most elements of a constant in shape arithmetic; longer vectors are tables, such as position embeddings.
  */
@@ -106,26 +138,34 @@ export function selectParameters(
   }
   const parameters = [...tensors].map(([name, tensor]): Parameter => {
     const unused = !users.has(name);
+    const data = quantised.get(name)?.decode() ?? toFloat32(tensor);
+    const finite = data.every((v) => Number.isFinite(v));
+    const wrong = finite ? undefined : unfitness(data, tensor);
     const frozenBecause = unused
-      ? (fixed.get(name) ?? "not used on the way to the logits")
+      ? (fixed.get(name) ?? `not used on the way to the logits${wrong ? `; ${wrong}` : ""}`)
       : !isWritable(name)
         ? "stored in a form that cannot be written back"
         : fixed.has(name)
           ? fixed.get(name)
           : freeze?.(name)
             ? "the option freeze"
-            : train
-              ? train(name)
-                ? undefined
-                : "not selected by the option train"
-              : whyFrozen(name, tensor);
+            : !finite && !wrong
+              ? "holds infinity, as masks do"
+              : train
+                ? train(name)
+                  ? undefined
+                  : "not selected by the option train"
+                : whyFrozen(name, tensor);
+    // A single frozen NaN may be meant: what Where puts for a missing value.
+    const isUnfit = wrong && !unused && (frozenBecause === undefined || data.length > 1);
     return {
       name,
       dims: tensor.dims,
       dtype: tensor.dtype,
-      data: quantised.get(name)?.decode() ?? toFloat32(tensor),
+      data,
       trainable: frozenBecause === undefined,
       frozenBecause,
+      ...(isUnfit ? { unfit: wrong } : {}),
     };
   });
   if (!parameters.some(({ trainable }) => trainable))

@@ -2,6 +2,7 @@ import { badInput } from "../../converters/errors.ts";
 import { compareStructure, type TensorChange } from "../../converters/export/compare.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
+import { overlapWarnings } from "../data/overlap.ts";
 import type { ShadowModel } from "../data/shadows.ts";
 import type { SetInput } from "../data/source.ts";
 import { columnsOf } from "../evaluate/columns.ts";
@@ -88,6 +89,8 @@ export interface Comparison extends Behaviour {
   readonly shown: readonly ShownSample[] | null;
   readonly model: { readonly before: FileIdentity; readonly after: FileIdentity };
   readonly samples: SetSizes;
+  /** What makes the figures say less than they seem to: samples that stand in two sets. */
+  readonly warnings: readonly string[];
   readonly seed: number;
   readonly versions: Versions;
 }
@@ -246,6 +249,7 @@ export async function compare(
     shown: options.showSamples ? shownSamples(sets, answers) : null,
     model: { before: identify(before.source.bytes), after: identify(after.source.bytes) },
     samples: sizesOf(sets),
+    warnings: overlapWarnings(sets),
     seed,
     versions: versions(),
   };

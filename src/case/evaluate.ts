@@ -1,3 +1,4 @@
+import { overlapWarnings } from "../data/overlap.ts";
 import type { SetInputs } from "../data/sets.ts";
 import { type Gap, gapTo } from "../evaluate/evaluation.ts";
 import type { Hooks, OpenOptions } from "./case.ts";
@@ -15,6 +16,8 @@ export interface EvaluateRequest extends SetInputs, OpenOptions {
 export interface EvaluateDocument extends Measured {
   readonly reference: (Measured & { readonly gap: Gap }) | null;
   readonly samples: SetSizes;
+  /** What makes the figures say less than they seem to: samples that stand in two sets. */
+  readonly warnings: readonly string[];
   readonly versions: Versions;
 }
 
@@ -38,6 +41,7 @@ export async function evaluate(
     ...measured,
     reference: reference && { ...reference, gap: gapTo(measured.metrics, reference.metrics) },
     samples: sizesOf(opened.sets),
+    warnings: overlapWarnings(opened.sets),
     versions: versions(),
   };
 }

@@ -7,7 +7,8 @@ import { patchModel } from "../../converters/export/patch.ts";
 import { writeModel } from "../../converters/export/write.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import { readModel } from "../../converters/onnx/read.ts";
-import { refuseOverlap, type Sets } from "../data/sets.ts";
+import { overlapWarnings, refuseOverlap, refuseOverlaps } from "../data/overlap.ts";
+import type { Sets } from "../data/sets.ts";
 import type { OperatorTime } from "../engine/profile.ts";
 import { type Evaluation, evaluationOf, gapTo } from "../evaluate/evaluation.ts";
 import type { GateReport } from "../gates/judge.ts";
@@ -55,7 +56,7 @@ export { DEFAULT_OPTIONS };
 
 /** How a case is unlearned. */
 export interface UnlearnSettings extends GuardRequest {
-  /** Accept samples that stand in both sets. */
+  /** Accept samples that stand in two sets. */
   readonly allowOverlap?: boolean;
   /** A retrained model: the gaps to it are reported; it chooses nothing. */
   readonly reference?: TrainableModel;
@@ -111,6 +112,8 @@ export interface UnlearnDocument {
   };
   readonly model: { readonly before: FileIdentity; readonly after: FileIdentity };
   readonly samples: SetSizes;
+  /** What makes the figures say less than they seem to: samples that stand in two sets. */
+  readonly warnings: readonly string[];
   readonly timing: {
     readonly seconds: number;
     readonly compileSeconds: number;
@@ -211,10 +214,10 @@ export function resolveSettings(
   return { ...options, threads: options.threads ?? given.threads ?? availableParallelism() };
 }
 
-/** @throws badInput OVERLAP where a sample is to be forgotten and kept at once */
-function refuseOverlaps({ sets }: OpenedCase, { allowOverlap, limits = {} }: UnlearnSettings): void {
+/** @throws badInput OVERLAP */
+function checkOverlaps({ sets }: OpenedCase, { allowOverlap, limits = {} }: UnlearnSettings): void {
   if (allowOverlap) return;
-  refuseOverlap(sets.forget, sets.retain);
+  refuseOverlaps(sets);
   // What was forgotten earlier is forgotten once more: among the retained it would be taught again.
   for (const [name, limit] of Object.entries(limits))
     if (limit.trim().startsWith("+") && sets.also?.[name]) refuseOverlap(sets.also[name], sets.retain);
@@ -272,7 +275,7 @@ export async function unlearnCase(
     hooks.onPhase?.(name);
   };
   phase("preparing the training");
-  refuseOverlaps(opened, settings);
+  checkOverlaps(opened, settings);
   const options = resolveSettings(opened, settings);
   const { seed, threads = 1 } = options;
   const prepared = await prepare(opened, settings, threads);
@@ -350,6 +353,7 @@ export async function unlearnCase(
     export: { changedTensors, changedBytes: patched.changedBytes, parity },
     model: { before: identify(opened.model.source.bytes), after: identify(patched.bytes) },
     samples: sizesOf(measured),
+    warnings: overlapWarnings(opened.sets),
     timing: {
       seconds: (performance.now() - started) / 1000,
       compileSeconds: trained.compileSeconds,

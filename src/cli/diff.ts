@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { DiffDocument } from "../case/compare.ts";
-import { type Io, printJson } from "./io.ts";
+import { type Io, printJson, printWarnings } from "./io.ts";
 import {
   collectNamed,
   type MeasuringFlags,
@@ -52,6 +52,7 @@ export const defineDiff = (command: Command, io: Io): Command =>
         { signal: io.signal },
       );
       if (flags.gates ?? flags.html ?? flags.markdown ?? flags.junit) await writeViews(flags, document);
+      printWarnings(io, document);
       if (flags.json) printJson(io, document);
       else await printDiff(document, io);
       if (document.gates?.verdict === "failed") io.exitWith?.(1);

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type Io, printJson } from "./io.ts";
+import { type Io, printJson, printWarnings } from "./io.ts";
 import { type MeasuringFlags, type SetFlags, setPaths, withMeasuring, withSets } from "./options.ts";
 
 interface EvaluateFlags extends SetFlags, MeasuringFlags {
@@ -23,6 +23,7 @@ export const defineEvaluate = (command: Command, io: Io): Command =>
         { ...setPaths(flags), model, reference, logits, threads, seed },
         { signal: io.signal },
       );
+      printWarnings(io, document);
       if (flags.json) return printJson(io, document);
       const { metricsTable } = await import("../report/terminal.ts");
       io.out(

@@ -16,5 +16,10 @@ export interface Io {
   readonly signal?: AbortSignal;
 }
 
+/** What a document warns of, on stderr. */
+export const printWarnings = (io: Io, { warnings }: { readonly warnings: readonly string[] }): void => {
+  for (const warning of warnings) io.err(`warning: ${warning}\n`);
+};
+
 /** `--json`: exactly one JSON document on stdout. */
 export const printJson = (io: Io, document: unknown): void => io.out(`${JSON.stringify(document)}\n`);

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type Io, printJson } from "./io.ts";
+import { type Io, printJson, printWarnings } from "./io.ts";
 
 interface RunFlags {
   readonly dryRun?: boolean;
@@ -35,6 +35,7 @@ export const defineRun = (command: Command, io: Io): Command =>
         { force: flags.force },
         { ...(await progressHooks(io)), signal: io.signal },
       );
+      printWarnings(io, document);
       if (flags.json) printJson(io, document);
       else {
         const { printDiff } = await import("./diff.ts");

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { UnlearnDocument } from "../case/unlearn.ts";
 import type { UnlearnRequest } from "../release/unlearn.ts";
 import { OPTION_NAMES, requestOptions, type SpelledOptions } from "../unlearn/option-table.ts";
-import { type Io, printJson } from "./io.ts";
+import { type Io, printJson, printWarnings } from "./io.ts";
 import {
   collectNamed,
   MEASURING,
@@ -89,6 +89,7 @@ export async function runUnlearn(request: UnlearnRequest, io: Io, profile = fals
         }
       : {}),
   });
+  printWarnings(io, document);
   // After the progress lines are through.
   if (table !== undefined) io.err(`${table}\n`);
   else if (profile) io.err("--profile: only engine onnxruntime measures its operators.\n");

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { elementCount } from "../../converters/dims.ts";
 import { badInput } from "../../converters/errors.ts";
 import { isFloatType } from "../../converters/import/value.ts";
@@ -7,7 +6,8 @@ import type { LossName } from "../tasks/index.ts";
 import { taskFor, taskOf } from "../tasks/index.ts";
 import { concatenated, rowsOf } from "../tasks/numbers.ts";
 import { asInt32, truthRows } from "../tasks/truth.ts";
-import { type NpyArray, readNpz } from "./npz.ts";
+import type { NpyArray } from "./npy.ts";
+import { readNpz } from "./npz.ts";
 import type { Dataset } from "./types.ts";
 
 /** x' = (x / scale − mean) / std; `mean` and `std` have one value per channel, or one for all. */
@@ -61,6 +61,12 @@ function preprocess(
     const [mean, std] = [of(how.mean, channel), of(how.std, channel)];
     for (let i = start; i < start + inner; i++) out[i] = (data[i]! / scale - mean) / std;
   }
+  const beyond = out.findIndex((v) => !Number.isFinite(v));
+  if (beyond >= 0)
+    throw badInput(
+      "NOT_FINITE",
+      `${where}: sample ${Math.floor((beyond * array.dims[0]!) / out.length)} holds ${data[beyond]}, which is beyond the range of float32 once scaled; mend it, or choose another scale.`,
+    );
   return out;
 }
 
@@ -68,12 +74,12 @@ function preprocess(
  * Loads one set from an `.npz` file for these model inputs.
  * @throws badInput naming file, sample and remedy
  */
-export const loadDataset = (
+export const loadDataset = async (
   path: string,
   inputs: readonly OnnxValueInfo[],
   how: Preprocessing = NO_PREPROCESSING,
   loss: LossName | "any" = "cross-entropy",
-): Dataset => datasetOf(path, readNpz(path), inputs, { how, loss });
+): Promise<Dataset> => datasetOf(path, await readNpz(path), inputs, { how, loss });
 
 /**
  * Makes a set of its arrays: one per model input by name (or `x` where the model has one input), and the
@@ -165,24 +171,3 @@ const inputsOf = (
       { data: dataOf(name), dims: dims[0] === set.count ? [count, ...dims.slice(1)] : dims },
     ]),
   );
-
-const fingerprint = (set: Dataset, index: number): string => {
-  const hash = createHash("sha256");
-  for (const [name, { data, dims }] of Object.entries(set.inputs)) {
-    const width = elementCount(dims.slice(1));
-    const part = data.subarray(index * width, (index + 1) * width);
-    hash.update(name).update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
-  }
-  return hash.digest("base64");
-};
-
-/** Pairs of samples whose inputs are equal bit by bit, whatever their labels. */
-export function findOverlap(a: Dataset, b: Dataset): { indexA: number; indexB: number }[] {
-  const seen = new Map(Array.from({ length: a.count }, (_, i) => [fingerprint(a, i), i] as const));
-  const pairs: { indexA: number; indexB: number }[] = [];
-  for (let i = 0; i < b.count; i++) {
-    const match = seen.get(fingerprint(b, i));
-    if (match !== undefined) pairs.push({ indexA: match, indexB: i });
-  }
-  return pairs;
-}

@@ -1,88 +1,36 @@
 import { readFileSync } from "node:fs";
-import { endianness } from "node:os";
-import { unzipSync, zipSync } from "fflate";
-import { elementCount } from "../../converters/dims.ts";
+import { type Entry, Uint8ArrayReader, Uint8ArrayWriter, ZipReader } from "@zip.js/zip.js";
+import { zipSync } from "fflate";
 import { badInput } from "../../converters/errors.ts";
-import type { TensorData } from "../../converters/onnx/model.ts";
+import { decodeNpy, type NpyArray } from "./npy.ts";
 
-/** One array of an `.npz`, row-major. Integers of 64 bits are doubles here, exact up to 2⁵³. */
-export interface NpyArray {
-  readonly dims: readonly number[];
-  readonly kind: "float" | "integer";
-  readonly data: Exclude<TensorData, BigInt64Array | BigUint64Array | readonly string[]>;
-}
+/**
+ * DEFLATE cannot shrink more than this; NumPy's arrays of one number repeated come close to it, so a smaller
+ * ratio is only refused in entries of GIBIBYTE and more.
+ */
+const DEFLATE_LIMIT = 1032;
+const GIBIBYTE = 2 ** 30;
+const BOMB_RATIO = 500;
 
-type Elements = (memory: ArrayBuffer) => NpyArray["data"];
-/** A wide integer by the double that equals it. */
-const doubles = (values: BigInt64Array | BigUint64Array) => Float64Array.from(values, Number);
-/** Elements in the byte order of this machine. */
-const TYPES: Readonly<Record<string, { size: 1 | 2 | 4 | 8; kind: NpyArray["kind"]; of: Elements }>> = {
-  f4: { size: 4, kind: "float", of: (memory) => new Float32Array(memory) },
-  f8: { size: 8, kind: "float", of: (memory) => new Float64Array(memory) },
-  i1: { size: 1, kind: "integer", of: (memory) => new Int8Array(memory) },
-  u1: { size: 1, kind: "integer", of: (memory) => new Uint8Array(memory) },
-  i2: { size: 2, kind: "integer", of: (memory) => new Int16Array(memory) },
-  u2: { size: 2, kind: "integer", of: (memory) => new Uint16Array(memory) },
-  i4: { size: 4, kind: "integer", of: (memory) => new Int32Array(memory) },
-  u4: { size: 4, kind: "integer", of: (memory) => new Uint32Array(memory) },
-  i8: { size: 8, kind: "integer", of: (memory) => doubles(new BigInt64Array(memory)) },
-  u8: { size: 8, kind: "integer", of: (memory) => doubles(new BigUint64Array(memory)) },
-  b1: { size: 1, kind: "integer", of: (memory) => new Uint8Array(memory) },
-};
-
-const SWAPS = {
-  1: (bytes: Buffer) => bytes,
-  2: (bytes: Buffer) => bytes.swap16(),
-  4: (bytes: Buffer) => bytes.swap32(),
-  8: (bytes: Buffer) => bytes.swap64(),
-};
-
-/** Decodes one `.npy` (format 1 to 3, C order). @throws badInput NPY_INVALID, NPY_DTYPE, NPY_ORDER */
-export function decodeNpy(bytes: Uint8Array, where: string): NpyArray {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const magic = String.fromCharCode(...bytes.subarray(1, 6));
-  if (bytes.length < 10 || bytes[0] !== 0x93 || magic !== "NUMPY")
-    throw badInput("NPY_INVALID", `${where} is not a NumPy array; write the file with numpy.savez.`);
-  const wide = bytes[6]! >= 2;
-  const start = wide ? 12 : 10;
-  const length = wide ? view.getUint32(8, true) : view.getUint16(8, true);
-  const header = new TextDecoder("latin1").decode(bytes.subarray(start, start + length));
-  const descr = /'descr':\s*'([<>|=])([a-z])(\d+)'/.exec(header);
-  const shape = /'shape':\s*\(([^)]*)\)/.exec(header);
-  const type = descr && TYPES[`${descr[2]}${descr[3]}`];
-  if (!descr || !shape || !type)
-    throw badInput(
-      "NPY_DTYPE",
-      `${where} has an element type that cannot be read (${header.trim()}); save it as float32 or an integer type.`,
-    );
-  if (/'fortran_order':\s*True/.test(header))
-    throw badInput(
-      "NPY_ORDER",
-      `${where} is stored in Fortran order; save numpy.ascontiguousarray(x) instead.`,
-    );
-  const dims = shape[1]!
-    .split(",")
-    .map((s) => s.trim())
-    .filter(Boolean)
-    .map(Number);
-  const count = elementCount(dims);
-  const offset = start + length;
-  if (bytes.length - offset < count * type.size)
-    throw badInput(
-      "NPY_TRUNCATED",
-      `${where} holds fewer than the ${count} elements its header promises; the file is truncated, copy it again.`,
-    );
-  // A copy of its own: aligned, and free to be turned round.
-  const own = new Uint8Array(bytes.subarray(offset, offset + count * type.size));
-  if ((descr[1] === ">") === (endianness() === "LE")) SWAPS[type.size](Buffer.from(own.buffer));
-  return { dims, kind: type.kind, data: type.of(own.buffer) };
+/** The uncompressed bytes of an entry. @throws Error where they are not what the archive says of them */
+async function unpack(entry: Entry): Promise<Uint8Array> {
+  const { compressedSize, uncompressedSize } = entry;
+  if (entry.directory) {
+    if (uncompressedSize === 0 && compressedSize === 0) return new Uint8Array();
+    throw new Error("a folder that has contents");
+  }
+  const limit = uncompressedSize >= GIBIBYTE ? BOMB_RATIO : DEFLATE_LIMIT;
+  if (uncompressedSize > limit * compressedSize)
+    throw new Error(`${compressedSize} bytes that claim to hold ${uncompressedSize}`);
+  return entry.getData(new Uint8ArrayWriter());
 }
 
 /**
- * Reads every array of an `.npz` (numpy.savez and savez_compressed).
- * @throws badInput FILE_UNREADABLE, NPZ_INVALID
+ * Reads every array of an `.npz` (numpy.savez and savez_compressed). Checksums and sizes are checked, and the
+ * two headers of each entry must agree: a damaged archive is refused.
+ * @throws badInput FILE_UNREADABLE, NPZ_INVALID, NPY_INVALID, NPY_DTYPE, NPY_TRUNCATED
  */
-export function readNpz(path: string): Map<string, NpyArray> {
+export async function readNpz(path: string): Promise<Map<string, NpyArray>> {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);
@@ -92,17 +40,33 @@ export function readNpz(path: string): Map<string, NpyArray> {
       `${path} cannot be read (${(error as NodeJS.ErrnoException).code}); check the path.`,
     );
   }
-  let entries: Record<string, Uint8Array>;
-  try {
-    entries = unzipSync(bytes);
-  } catch {
-    throw badInput("NPZ_INVALID", `${path} is not a .npz archive; write it with numpy.savez.`);
+  const archive = new ZipReader(new Uint8ArrayReader(bytes), {
+    strictness: "strict",
+    checkCrc32: true,
+    checkOverlappingEntry: true,
+    // Names are those of model inputs, such as /conv/x:0, and never paths.
+    filenameValidation: "tolerant",
+    useWebWorkers: false,
+  });
+  const refused = (what: string, error: unknown, remedy: string) =>
+    badInput("NPZ_INVALID", `${what} (${(error as Error).message}); ${remedy} with numpy.savez.`);
+  const entries = await archive.getEntries().catch((error) => {
+    throw refused(`${path} is not a .npz archive, or is damaged`, error, "copy it again or write it");
+  });
+  const arrays = new Map<string, NpyArray>();
+  for (const entry of entries) {
+    const isArray = entry.filename.endsWith(".npy");
+    const name = isArray ? entry.filename.slice(0, -4) : entry.filename;
+    const where = `${path}: array "${name}"`;
+    // Every entry: a damaged name may hide an array.
+    try {
+      bytes = await unpack(entry);
+    } catch (error) {
+      throw refused(`${where} is damaged`, error, "copy the file again or write it");
+    }
+    if (isArray) arrays.set(name, decodeNpy(bytes, where));
   }
-  return new Map(
-    Object.entries(entries)
-      .filter(([name]) => name.endsWith(".npy"))
-      .map(([name, data]) => [name.slice(0, -4), decodeNpy(data, `${path}: array "${name.slice(0, -4)}"`)]),
-  );
+  return arrays;
 }
 
 const DESCRIPTORS = { uint8: "|u1", int32: "<i4", int64: "<i8", float32: "<f4" } as const;

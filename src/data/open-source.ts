@@ -2,12 +2,13 @@ import { extname } from "node:path";
 import { elementCount } from "../../converters/dims.ts";
 import { badInput } from "../../converters/errors.ts";
 import { concatenated } from "../tasks/numbers.ts";
-import { type NpyArray, readNpz } from "./npz.ts";
+import type { NpyArray } from "./npy.ts";
+import { readNpz } from "./npz.ts";
 import { arraySource, type InputArray, type InputArrays, type SetInput, type Source } from "./source.ts";
 
 /** Reader of each data file format, by file name extension; a new format needs its reader and a line here. */
 const READERS: Readonly<Record<string, (path: string) => Source | Promise<Source>>> = {
-  ".npz": (path) => arraySource(path, readNpz(path)),
+  ".npz": async (path) => arraySource(path, await readNpz(path)),
 };
 /** The extensions that can be read, for messages and help. */
 export const FORMATS = Object.keys(READERS).join(", ");

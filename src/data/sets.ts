@@ -1,7 +1,6 @@
-import { badInput } from "../../converters/errors.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
 import type { LossName } from "../tasks/index.ts";
-import { datasetOf, findOverlap, NO_PREPROCESSING, type Preprocessing, pick } from "./dataset.ts";
+import { datasetOf, NO_PREPROCESSING, type Preprocessing, pick } from "./dataset.ts";
 import { openSource } from "./open-source.ts";
 import type { SetInput, Source } from "./source.ts";
 import type { Dataset } from "./types.ts";
@@ -89,15 +88,3 @@ export const firstSamples = (set: Dataset, count: number): Dataset =>
     set,
     Array.from({ length: Math.min(count, set.count) }, (_, i) => i),
   );
-
-/**
- * @throws badInput OVERLAP where a sample is in both sets, so that the two objectives contradict each other
- */
-export function refuseOverlap(forget: Dataset, retain: Dataset): void {
-  const [pair] = findOverlap(forget, retain);
-  if (pair)
-    throw badInput(
-      "OVERLAP",
-      `Sample ${pair.indexA} of ${forget.path} is also sample ${pair.indexB} of ${retain.path}; remove it from one, or allow the overlap.`,
-    );
-}

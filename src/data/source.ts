@@ -1,6 +1,6 @@
 import { elementCount } from "../../converters/dims.ts";
 import { rowsOf } from "../tasks/numbers.ts";
-import type { NpyArray } from "./npz.ts";
+import type { NpyArray } from "./npy.ts";
 
 /** An array in row-major order, samples first: `dims[0]` is the number of samples. */
 export interface InputArray {

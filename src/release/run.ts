@@ -10,7 +10,8 @@ import type { UnlearnDocument, UnlearnHooks, UnlearnSettings } from "../case/unl
 import { versions } from "../case/versions.ts";
 import { NO_PREPROCESSING } from "../data/dataset.ts";
 import { openSource } from "../data/open-source.ts";
-import { openSources, readSet, refuseOverlap, type SetSources } from "../data/sets.ts";
+import { refuseOverlaps } from "../data/overlap.ts";
+import { openSources, readSet, type SetSources } from "../data/sets.ts";
 import { loadShadows } from "../data/shadows.ts";
 import { writeViews } from "../report/views.ts";
 import { modelResources, resourceOf } from "./files.ts";
@@ -74,7 +75,7 @@ async function openPlan(plan: Plan): Promise<OpenedPlan> {
 export async function checkPlan(plan: Plan): Promise<OpenedPlan> {
   const read = await openPlan(plan);
   const { sets, model } = read.opened;
-  if (!plan.unlearn.allowOverlap) refuseOverlap(sets.forget, sets.retain);
+  if (!plan.unlearn.allowOverlap) refuseOverlaps(sets);
   if (plan.gates?.golden !== undefined) {
     const golden = await openSource(plan.gates.golden, "the golden samples");
     await readSet(golden, model.inputs, { preprocessing: plan.sets.preprocessing, loss: "any" });

@@ -174,6 +174,9 @@ const guard = z.object({
   step: count,
   stoppedBy: z.string().nullable(),
 });
+const warnings = z
+  .array(z.string())
+  .meta({ description: "Samples that stand in two sets, a sentence for each two." });
 const tensorChange = z.object({
   name: z.string(),
   dtype: z.string(),
@@ -203,6 +206,7 @@ export const unlearnDocument = z
     export: z.object({ changedTensors: z.array(z.string()), changedBytes: count, parity }),
     model: pairOf(file),
     samples,
+    warnings,
     timing: z.object({
       seconds: z.number().min(0),
       compileSeconds: z.number().min(0),
@@ -228,6 +232,7 @@ export const evaluateDocument = z
     metrics: evaluation,
     reference: z.object({ model: file, metrics: evaluation, gap }).nullable(),
     samples,
+    warnings,
     versions,
   })
   .meta({ title: "onnx-unlearn evaluate" });
@@ -314,6 +319,7 @@ export const diffDocument = z
     seed: count,
     model: pairOf(file),
     samples,
+    warnings,
     versions,
   })
   .meta({ title: "onnx-unlearn diff" });

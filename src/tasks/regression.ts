@@ -17,7 +17,11 @@ const meanSquaredError = (outputs: tf.Tensor, targets: tf.Tensor): tf.Tensor =>
 export const regression = {
   name: "regression",
   noun: "a regression",
-  read: (path, y, has) => readVectors(path, y, has, { fits: Number.isFinite, is: "a target is a number" }),
+  read: (path, y, has) =>
+    readVectors(path, y, has, {
+      fits: (v) => Number.isFinite(Math.fround(v)),
+      is: "a target is a number that float32 can hold",
+    }),
   check(set, { units, kind, output }) {
     checkWidth(set, units);
     if (kind !== "logits")

@@ -240,7 +240,7 @@ const importing = {
 
 /** Checks that can be switched off. */
 const permissions = {
-  allowOverlap: { kind: { is: "flag" }, what: "accept samples that are in both sets" },
+  allowOverlap: { kind: { is: "flag" }, what: "accept samples that are in two sets" },
   force: { kind: { is: "flag" }, what: "overwrite an existing output", section: "none" },
 } as const satisfies Rows;
 

@@ -84,8 +84,8 @@ test.each<Method>(["eupmu", "eupmu-fast", "explicit", "finetune", "random-label"
   async (method) => {
     const model = importModel(loadModelFile(MODEL));
     const how = { scale: 16, mean: [0.5], std: [0.5] };
-    const forget = firstSamples(loadDataset(FORGET, model.inputs, how), 5);
-    const retain = firstSamples(loadDataset(RETAIN, model.inputs, how), 9);
+    const forget = firstSamples(await loadDataset(FORGET, model.inputs, how), 5);
+    const retain = firstSamples(await loadDataset(RETAIN, model.inputs, how), 9);
     const options = { ...DEFAULT_OPTIONS, method, epochs: 1, batchSize: 8, threads: 1 };
     const compiled = await train({ model, forget, retain, options: { ...options, engine: "onnxruntime" } });
     const eager = await train({ model, forget, retain, options: { ...options, engine: "cpu" } });

@@ -72,7 +72,7 @@ test.each([
 
 test("relearning: who knows the labels needs no step, who never saw them needs many; the seed repeats it", async () => {
   const open = (path: string) => importModel(loadModelFile(path));
-  const forget = loadDataset(FORGET, open(MODEL).inputs, { scale: 16, mean: [0.5], std: [0.5] });
+  const forget = await loadDataset(FORGET, open(MODEL).inputs, { scale: 16, mean: [0.5], std: [0.5] });
   const options = { target: 0.1, lr: 0.1, batchSize: 32, maxSteps: 100, seed: 1, threads: 1 };
   expect(await relearn(open(MODEL), forget, options)).toMatchObject({
     steps: 0,

@@ -64,8 +64,8 @@ function flattened({ probabilities, classes, labels }: ScoredSet): ScoredSet {
 
 test.each(["digits", "saturated"])(
   "%s: utility and attack figures are scikit-learn's and SciPy's",
-  (table) => {
-    const sets = readTable(table);
+  async (table) => {
+    const sets = await readTable(table);
     const changed = {
       forget: flattened(sets.forget),
       retain: flattened(sets.retain),

@@ -21,8 +21,8 @@ test.each(
   Object.keys(recorded.tables).flatMap((table) =>
     membershipFeatures.map((feature) => [table, feature] as const),
   ),
-)("%s, %s: the efficacy is scikit-learn's to 1e-3", (table, feature) => {
-  const sets = readTable(table);
+)("%s, %s: the efficacy is scikit-learn's to 1e-3", async (table, feature) => {
+  const sets = await readTable(table);
   expect(
     Math.abs(membershipEfficacy(sets, feature, 0) - recorded.tables[table]![feature].efficacy),
   ).toBeLessThanOrEqual(1e-3);
@@ -30,8 +30,8 @@ test.each(
 
 test.each(membershipFeatures)(
   "%s: decision values are scikit-learn's within the solver's tolerance",
-  (feature) => {
-    const { retain, test: outside, forget } = readTable("saturated");
+  async (feature) => {
+    const { retain, test: outside, forget } = await readTable("saturated");
     const [a, b, t] = [outside, retain, forget].map((set) => membershipFeature(set, feature));
     const width = a!.width;
     const x = Float64Array.from([...a!.values, ...b!.values]);

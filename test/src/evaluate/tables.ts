@@ -5,8 +5,8 @@ import type { AttackedSets, ScoredSet } from "../../../src/evaluate/membership.t
 export const fixtures = join(import.meta.dirname, "fixtures");
 
 /** A table of probabilities recorded by fixtures/make_membership.py. */
-export function readTable(table: string): AttackedSets {
-  const arrays = readNpz(join(fixtures, `membership-${table}.npz`));
+export async function readTable(table: string): Promise<AttackedSets> {
+  const arrays = await readNpz(join(fixtures, `membership-${table}.npz`));
   const set = (name: string): ScoredSet => {
     const p = arrays.get(`${name}_p`)!;
     return {

@@ -146,11 +146,14 @@ test("a weight changed that is not listed: the tensor is named", async () => {
 });
 
 test("golden samples with recorded outputs: held to those, not to BEFORE's", async () => {
-  const arrays = readNpz(TEST);
+  const arrays = await readNpz(TEST);
   const { dims, data } = arrays.get("x")!;
   const count = 6;
   const model = importModel(loadModelFile(MODEL));
-  const set = firstSamples(loadDataset(TEST, model.inputs, { scale: 16, mean: [0.5], std: [0.5] }), count);
+  const set = firstSamples(
+    await loadDataset(TEST, model.inputs, { scale: 16, mean: [0.5], std: [0.5] }),
+    count,
+  );
   const { raw } = await predict(model, set, { threads: 1 });
   const file = (shift: number, outputs = raw.length) => {
     const path = join(temporary(), "golden.npz");

@@ -176,9 +176,12 @@ test("truth may have any shape per sample", () => {
 test("a task may draw into each step's batch: the same draws from the same seed", async () => {
   const digits = join(import.meta.dirname, "../../../models/digits");
   const model = importModel(loadModelFile(join(digits, "digits.onnx")));
-  const load = (name: string) =>
-    firstSamples(loadDataset(join(digits, name), model.inputs, { scale: 16, mean: [0.5], std: [0.5] }), 12);
-  const sets = [load("digits-forget.npz"), load("digits-retain.npz")] as const;
+  const load = async (name: string) =>
+    firstSamples(
+      await loadDataset(join(digits, name), model.inputs, { scale: 16, mean: [0.5], std: [0.5] }),
+      12,
+    );
+  const sets = [await load("digits-forget.npz"), await load("digits-retain.npz")] as const;
   const run = async (seed: number) => {
     const drawn: number[][] = [];
     const drawStep: Task["drawStep"] = (batch, draw) => {

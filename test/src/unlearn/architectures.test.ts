@@ -28,13 +28,14 @@ function madeUp(dims: readonly number[], classes: number, seed: number): Dataset
   };
 }
 
-const fromFiles = (folder: string, prefix: string, how: typeof cifar) => (path: string) => {
+const fromFiles = (folder: string, prefix: string, how: typeof cifar) => async (path: string) => {
   const { inputs } = importModel(loadModelFile(path));
   const load = (name: string) => loadDataset(join(folder, `${prefix}-${name}.npz`), inputs, how);
-  return [firstSamples(load("forget"), 1), firstSamples(load("retain"), 1)] as const;
+  return [firstSamples(await load("forget"), 1), firstSamples(await load("retain"), 1)] as const;
 };
 
-const architectures: readonly (readonly [string, string, (path: string) => readonly [Dataset, Dataset]])[] = [
+type Pair = readonly [Dataset, Dataset];
+const architectures: readonly (readonly [string, string, (path: string) => Pair | Promise<Pair>])[] = [
   [
     "digits CNN",
     join(root, "models/digits/digits.onnx"),
@@ -64,7 +65,7 @@ for (const [name, path, sets] of architectures) {
   if (!present) console.log(`skipped ${name}: there is no ${path} here`);
   test.skipIf(!present)(`${name}: one step on each engine equals the one on tfjs cpu`, async () => {
     const model = importModel(loadModelFile(path));
-    const [forget, retain] = sets(path);
+    const [forget, retain] = await sets(path);
     // λ₀ > 0, so that the retain gradient takes part in the one step.
     const options = {
       ...DEFAULT_OPTIONS,

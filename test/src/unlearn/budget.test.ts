@@ -179,16 +179,16 @@ test("the pace: faster with room, slower and more careful where the budget is br
   expect(given.rate()).toBe(1);
 });
 
-test("several sets as one: every sample keeps its label, in the given order", () => {
-  const retain = load("digits-retain.npz");
+test("several sets as one: every sample keeps its label, in the given order", async () => {
+  const retain = await load("digits-retain.npz");
   const [a, b] = [pick(retain, [0, 1], "a"), pick(retain, [2, 3, 4], "b")];
   const both = join([a, b]);
   const same = pick(retain, [0, 1, 2, 3, 4], "a");
   expect(both).toEqual(same);
 });
 
-describe("withheld validation data", () => {
-  const retain = load("digits-retain.npz");
+describe("withheld validation data", async () => {
+  const retain = await load("digits-retain.npz");
   test("a seeded tenth; both parts together are the set", () => {
     const { withheld, train: rest } = withhold(retain, 0.1, 0);
     expect([withheld.count, rest.count]).toEqual([105, 945]);
@@ -202,7 +202,7 @@ describe("withheld validation data", () => {
   });
 
   test("is never trained on: other pixels there leave every weight as it was", async () => {
-    const forget = load("digits-forget.npz");
+    const forget = await load("digits-forget.npz");
     const { withheld, train: rest } = withhold(retain, 0.1, 0);
     const ruined: Dataset = {
       ...withheld,
@@ -248,7 +248,7 @@ describe("--budget", () => {
   test("half a point, nothing else tuned: the file keeps to it on data it was not trained on, and forgets", async () => {
     const out = joinPath(folder, "budget.onnx");
     const document = await unlearn({ ...paths, out, budget: "0.5pp", options });
-    const { withheld } = withhold(load("digits-retain.npz"), 0.1, 0);
+    const { withheld } = withhold(await load("digits-retain.npz"), 0.1, 0);
     const lost = (await accuracyOf(paths.model, withheld)) - (await accuracyOf(out, withheld));
     expect(lost).toBeLessThanOrEqual(0.005);
     const guard = document.budget.guard!;
@@ -280,7 +280,7 @@ describe("--budget", () => {
     }).catch((error: unknown) => error);
     if (result instanceof BudgetError) expect(existsSync(out)).toBe(false);
     else {
-      const { withheld } = withhold(load("digits-retain.npz"), 0.1, 0);
+      const { withheld } = withhold(await load("digits-retain.npz"), 0.1, 0);
       expect(
         (await accuracyOf(paths.model, withheld)) - (await accuracyOf(out, withheld)),
       ).toBeLessThanOrEqual(0.005);
@@ -354,8 +354,8 @@ describe("--budget", () => {
   });
 });
 
-describe("a later request does not bring back what was forgotten", () => {
-  const [bad, retain] = [load("digits-forget.npz"), load("digits-retain.npz")];
+describe("a later request does not bring back what was forgotten", async () => {
+  const [bad, retain] = [await load("digits-forget.npz"), await load("digits-retain.npz")];
   const where = (keep: (label: number) => boolean, path: string) =>
     pick(
       retain,

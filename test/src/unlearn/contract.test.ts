@@ -25,7 +25,7 @@ const paths = {
 };
 const model = importModel(loadModelFile(paths.model));
 const load = (name: string) => loadDataset(path(name), model.inputs, preprocessing);
-const [forget, retain] = [load("digits-forget.npz"), load("digits-retain.npz")];
+const [forget, retain] = [await load("digits-forget.npz"), await load("digits-retain.npz")];
 const [few, fewRetained] = [firstSamples(forget, 20), firstSamples(retain, 40)];
 const fewSets = { forget: few, retain: fewRetained };
 const trainFew = (options: UnlearnOptions) => train({ model, ...fewSets, options });

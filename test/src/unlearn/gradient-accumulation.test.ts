@@ -13,10 +13,13 @@ import { relativeDistance } from "./harness.ts";
 
 const digits = join(import.meta.dirname, "../../../models/digits");
 const model = importModel(loadModelFile(join(digits, "digits.onnx")));
-const load = (name: string, count: number) =>
-  firstSamples(loadDataset(join(digits, name), model.inputs, { scale: 16, mean: [0.5], std: [0.5] }), count);
+const load = async (name: string, count: number) =>
+  firstSamples(
+    await loadDataset(join(digits, name), model.inputs, { scale: 16, mean: [0.5], std: [0.5] }),
+    count,
+  );
 // Test images stand for the retained ones: what the model knows by heart has gradients of rounding size.
-const [forget, retain] = [load("digits-forget.npz", 17), load("digits-test.npz", 35)];
+const [forget, retain] = [await load("digits-forget.npz", 17), await load("digits-test.npz", 35)];
 
 /** The same model, as if its graph worked on eight samples only. */
 const ofEight: TrainableModel = {
@@ -59,7 +62,10 @@ test.each(METHODS)("%s: parts of eight take the step of the whole batch", async 
 
 test("batches smaller than the graph's own are filled up, and looks run at its size too", async () => {
   const watch: Watch = {
-    ...{ validation: load("digits-retain.npz", 50), minForgetting: { amount: 0, unit: "accuracy" as const } },
+    ...{
+      validation: await load("digits-retain.npz", 50),
+      minForgetting: { amount: 0, unit: "accuracy" as const },
+    },
     ...{ goal: "gone" as const, also: {}, limits: [], budget: { amount: 1, unit: "accuracy" as const } },
     stopWhen: [],
   };

@@ -229,11 +229,11 @@ describe("resolveOptions", () => {
   });
 });
 
-describe("what the table says of an option is what training does", () => {
+describe("what the table says of an option is what training does", async () => {
   const model = importModel(loadModelFile(MODEL));
-  const load = (path: string, count: number) =>
-    firstSamples(loadDataset(path, model.inputs, { scale: 16, mean: [0.5], std: [0.5] }), count);
-  const [forget, retain] = [load(FORGET, 12), load(RETAIN, 20)];
+  const load = async (path: string, count: number) =>
+    firstSamples(await loadDataset(path, model.inputs, { scale: 16, mean: [0.5], std: [0.5] }), count);
+  const [forget, retain] = [await load(FORGET, 12), await load(RETAIN, 20)];
   const trained = async (options: Partial<UnlearnOptions>) => {
     const all = { ...DEFAULT_OPTIONS, epochs: 2, batchSize: 8, lr: 0.01, threads: 1, ...options };
     const { weights } = await train({ model, forget, retain, options: all });

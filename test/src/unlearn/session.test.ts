@@ -11,9 +11,12 @@ import type { Method } from "../../../src/unlearn/types.ts";
 
 const digits = join(import.meta.dirname, "../../../models/digits");
 const model = importModel(loadModelFile(join(digits, "digits.onnx")));
-const load = (name: string, count: number) =>
-  firstSamples(loadDataset(join(digits, name), model.inputs, { scale: 16, mean: [0.5], std: [0.5] }), count);
-const [forget, retain] = [load("digits-forget.npz", 60), load("digits-test.npz", 90)];
+const load = async (name: string, count: number) =>
+  firstSamples(
+    await loadDataset(join(digits, name), model.inputs, { scale: 16, mean: [0.5], std: [0.5] }),
+    count,
+  );
+const [forget, retain] = [await load("digits-forget.npz", 60), await load("digits-test.npz", 90)];
 const BATCH = 20;
 
 /** A run over mixed batches, and the batch sizes that the model was asked for. */
