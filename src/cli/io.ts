@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import type { ExitCode } from "../../converters/errors.ts";
 
 /** Where output goes: results to stdout, everything else to stderr. */
@@ -14,6 +15,12 @@ export interface Io {
   ) => Promise<{ readonly code: number; readonly stdout: string }>;
   /** Asks a long command to stop: exit 130, nothing half-written. */
   readonly signal?: AbortSignal;
+}
+
+/** Undoes what an earlier command was cut off at beside these files, and says so. */
+export async function tidyBeside(io: Io, ...paths: readonly string[]): Promise<void> {
+  const { undoUnfinished } = await import("../../converters/export/whole.ts");
+  undoUnfinished(paths.map(dirname), (sentence) => io.err(`${sentence}\n`));
 }
 
 /** `--json`: exactly one JSON document on stdout. */

@@ -1,6 +1,6 @@
-import { accessSync, constants, existsSync, realpathSync, statSync, writeFileSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
-import { badInput } from "../../converters/errors.ts";
+import { basename, join } from "node:path";
+import type { Output } from "../../converters/export/outputs.ts";
+import { writeWhole } from "../../converters/export/whole.ts";
 import type { BudgetError } from "../case/guard.ts";
 import type { UnlearnDocument } from "../case/unlearn.ts";
 import type { SweepDocument } from "../sweep/sweep.ts";
@@ -11,38 +11,15 @@ const LONGEST_INLINE_LEDGER = 500;
 /** `report.json` → `report.ledger.json` */
 export const ledgerPath = (report: string): string => `${report.replace(/\.json$/, "")}.ledger.json`;
 
-/**
- * What can be known to be wrong with a report's path before the work.
- * @param taken files of the run that the report must not replace
- * @throws badInput REPORT_FOLDER, REPORT_PATH
- */
-export function refuseBadReport(path: string, taken: readonly string[]): void {
-  const folder = dirname(resolve(path));
-  if (!existsSync(folder))
-    throw badInput(
-      "REPORT_FOLDER",
-      `There is no folder ${folder} to write the report into; create it first.`,
-    );
-  if (existsSync(path) && statSync(path).isDirectory())
-    throw badInput("REPORT_FOLDER", `${path} is a folder; give a file name for the report.`);
-  const real = (file: string) => (existsSync(file) ? realpathSync(file) : resolve(file));
-  const own = [path, ledgerPath(path)].map(real);
-  const clash = taken.find((file) => own.includes(real(file)));
-  if (clash !== undefined)
-    throw badInput("REPORT_PATH", `The report would replace ${clash}; choose another path for it.`);
-  try {
-    accessSync(existsSync(path) ? path : folder, constants.W_OK);
-  } catch {
-    throw badInput(
-      "REPORT_FOLDER",
-      `The report ${path} cannot be written; choose another path or change its permissions.`,
-    );
-  }
-}
+/** A report as outputs of a command: a long ledger may lie beside it. */
+export const reportOutputs = (role: string, path: string): readonly Output[] => [
+  { role, path, stream: true },
+  { role: `the ledger of ${role}`, path: ledgerPath(path), stream: true },
+];
 
 /** Writes the report; a long ledger goes to its own file, and `ledger` then names it. */
 export function writeReport(path: string, document: UnlearnDocument): void {
-  const write = (file: string, value: unknown) => writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
+  const write = (file: string, value: unknown) => writeWhole(file, `${JSON.stringify(value, null, 2)}\n`);
   if (document.ledger.length <= LONGEST_INLINE_LEDGER) {
     write(path, document);
     return;
@@ -58,12 +35,12 @@ export function writeReport(path: string, document: UnlearnDocument): void {
  */
 export function writeFailure(path: string, { code, message, exitCode, closest, checks }: BudgetError): void {
   const document = { error: { code, message, exitCode, closest }, checks };
-  writeFileSync(path, `${JSON.stringify(document, null, 2)}\n`);
+  writeWhole(path, `${JSON.stringify(document, null, 2)}\n`);
 }
 
 /** `sweep.json` and the picture `front.svg`, beside the runs. */
 export async function writeSweep(folder: string, document: SweepDocument): Promise<void> {
   const { frontPicture } = await import("./front.ts");
-  writeFileSync(join(folder, "sweep.json"), `${JSON.stringify(document, null, 2)}\n`);
-  writeFileSync(join(folder, "front.svg"), await frontPicture(document));
+  writeWhole(join(folder, "sweep.json"), `${JSON.stringify(document, null, 2)}\n`);
+  writeWhole(join(folder, "front.svg"), await frontPicture(document));
 }

@@ -237,7 +237,7 @@ const importing = {
 /** What may be done with the files. */
 const permissions = {
   allowOverlap: { kind: { is: "flag" }, what: "accept samples that are in both sets" },
-  force: { kind: { is: "flag" }, what: "overwrite an existing output", section: "none" },
+  force: { kind: { is: "flag" }, what: "replace outputs that exist: model, reports, views", section: "none" },
 } as const satisfies Rows;
 
 const table = { ...guard, ...training, ...importing, ...permissions };
