@@ -90,8 +90,8 @@ export async function verify(request: VerifyRequest): Promise<VerifyDocument> {
   await verifyLoads(changed);
   const model = { before: identify(source), after: identify(changed) };
   if (reported) {
-    verifySideFiles(request.before, model.before, reported.before.sideFiles);
     verifySideFiles(request.after, model.after, reported.after.sideFiles);
+    verifySideFiles(request.before, model.before, reported.before.sideFiles);
   }
   const changedTensors = verifyStructure(source, changed, reported?.changedTensors);
   if (reported) {
