@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { elementCount } from "../dims.ts";
 import { constantTensor } from "../graph/constants.ts";
 import { normalForm } from "../graph/normal-form.ts";
-import { type PayloadSite, payloadSites } from "../graph/payloads.ts";
+import { type ExternalEntry, externalEntries, type PayloadSite, payloadSites } from "../graph/payloads.ts";
 import { quantisedWeights } from "../graph/quantised-weights.ts";
 import { allNodes, initializersOf, subgraphsOf } from "../graph/subgraphs.ts";
 import type { DataType, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor } from "../onnx/model.ts";
@@ -64,10 +64,15 @@ function comparable(node: OnnxNode, open: ReadonlySet<string>): OnnxNode {
 }
 
 /**
- * The file without float payloads, and without the length prefixes around varint payloads, which depend on
- * the values.
+ * The file without float payloads and the names of external data; around names and varint payloads the length
+ * prefixes go too, as they follow the values.
  */
-function skeleton(bytes: Uint8Array, sites: readonly PayloadSite[], isOpen: Openness): Uint8Array {
+function skeleton(
+  bytes: Uint8Array,
+  sites: readonly PayloadSite[],
+  external: readonly ExternalEntry[],
+  isOpen: Openness,
+): Uint8Array {
   const cuts = new Map<number, Edit>();
   const cut = (start: number, end: number) =>
     cuts.set(start, { start, end, bytes: new Uint8Array(), inside: undefined });
@@ -78,6 +83,12 @@ function skeleton(bytes: Uint8Array, sites: readonly PayloadSite[], isOpen: Open
       if (site.storage !== "varints") continue;
       for (let prefix = inside; prefix; prefix = prefix.parent) cut(prefix.at, prefix.body);
     }
+  }
+  for (const { start, end, inside } of external.flatMap(({ name, checksum }) =>
+    [name, checksum ?? []].flat(),
+  )) {
+    if (end > start) cut(start, end);
+    for (let prefix = inside; prefix; prefix = prefix.parent) cut(prefix.at, prefix.body);
   }
   return applyEdits(bytes, [...cuts.values()]);
 }
@@ -182,14 +193,24 @@ export function compareStructure(before: OnnxModel, after: OnnxModel): Structure
     maskedSideFiles(before, tensorsBefore, sitesBefore, isOpen),
     maskedSideFiles(after, tensorsAfter, sitesAfter, isOpen),
   ];
-  same("the list of external data files", [...sidesBefore.keys()], [...sidesAfter.keys()]);
+  const [externalBefore, externalAfter] = [externalEntries(before.bytes), externalEntries(after.bytes)];
+  // Changed data have another name: the tensors say which file stands for which.
+  const renamed = new Map(externalBefore.map(({ location }, i) => [location, externalAfter[i]?.location]));
+  same(
+    "the list of external data files",
+    externalBefore.map(({ location }) => renamed.get(location)),
+    externalAfter.map(({ location }) => location),
+  );
   for (const [path, bytes] of sidesBefore) {
-    if (!sameBytes(bytes, sidesAfter.get(path) ?? new Uint8Array())) {
+    if (!sameBytes(bytes, sidesAfter.get(renamed.get(path) ?? path) ?? new Uint8Array())) {
       differences.push(`the external data file "${path}" differs outside the float weights`);
     }
   }
   if (
-    !sameBytes(skeleton(before.bytes, sitesBefore, isOpen), skeleton(after.bytes, sitesAfter, isOpen)) &&
+    !sameBytes(
+      skeleton(before.bytes, sitesBefore, externalBefore, isOpen),
+      skeleton(after.bytes, sitesAfter, externalAfter, isOpen),
+    ) &&
     differences.length === 0
   ) {
     differences.push("bytes outside the float weights differ");

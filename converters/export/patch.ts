@@ -1,11 +1,13 @@
+import { createHash } from "node:crypto";
 import { badInput, verificationFailed } from "../errors.ts";
 import { normalForm } from "../graph/normal-form.ts";
-import { type PayloadSite, payloadSites } from "../graph/payloads.ts";
+import { externalEntries, type PayloadSite, payloadSites } from "../graph/payloads.ts";
 import { quantisedWeights } from "../graph/quantised-weights.ts";
 import { fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from "../onnx/floats.ts";
 import type { DataType, OnnxModel } from "../onnx/model.ts";
 import { encodeSigned, encodeVarint, readerOf } from "../onnx/protobuf.ts";
 import { applyEdits, type Edit } from "./edits.ts";
+import { contentName } from "./whole.ts";
 
 /** A tensor with new values. */
 export interface ChangedTensor {
@@ -22,7 +24,10 @@ export interface ChangedTensor {
 export interface PatchResult {
   /** The model file. */
   readonly bytes: Uint8Array;
-  /** External data: path relative to the model's folder → the whole file, also if unchanged. */
+  /**
+   * External data: path relative to the model's folder → the whole file. Those that changed have a name of their
+   * content, beside the model; unchanged ones keep theirs.
+   */
   readonly sideFiles: Map<string, Uint8Array>;
   /** Tensors with at least one changed element. */
   readonly changed: readonly ChangedTensor[];
@@ -178,10 +183,32 @@ function refuseShared(sites: readonly PayloadSite[], site: PayloadSite, start: n
   );
 }
 
+/** Gives changed external data the names of their content, in the model's bytes too. @param edits added to */
+function rename(
+  model: Uint8Array,
+  sideFiles: ReadonlyMap<string, Uint8Array>,
+  changed: ReadonlySet<string>,
+  edits: Edit[],
+): Map<string, Uint8Array> {
+  const names = new Map<string, { readonly name: string; readonly sha1: string }>();
+  for (const location of changed) {
+    const data = sideFiles.get(location)!;
+    const sha1 = createHash("sha1").update(data).digest("hex");
+    names.set(location, { name: contentName(location, data), sha1 });
+  }
+  for (const { location, name, checksum } of changed.size > 0 ? externalEntries(model) : []) {
+    const renamed = names.get(location);
+    if (!renamed) continue;
+    edits.push({ ...name, bytes: new TextEncoder().encode(renamed.name) });
+    if (checksum) edits.push({ ...checksum, bytes: new TextEncoder().encode(renamed.sha1) });
+  }
+  return new Map([...sideFiles].map(([location, data]) => [names.get(location)?.name ?? location, data]));
+}
+
 /**
- * The model's own bytes with new weights, patched in place: nothing else is decoded and re-encoded. Values
- * are rounded to the tensor's type (nearest even), those of quantised weights to codes of the file's scale
- * and zero point. Without changes the bytes are identical.
+ * The model's own bytes with new weights in place of the old, everything else untouched: no decoding and
+ * re-encoding. External data that change get another name ({@link PatchResult.sideFiles}). Masters are rounded to the tensor's own type (nearest even), quantised weights to their own
+ * scale and zero point; with nothing changed the bytes are identical.
  * @param weights initializer name or Constant output name → float32 values in row-major order, as many as the
  *   tensor has
  * @returns new arrays; `model` is not changed
@@ -273,9 +300,10 @@ export function patchModel(model: OnnxModel, weights: ReadonlyMap<string, Float3
       });
     }
   }
+  const renamed = rename(model.bytes, sideFiles, copied, edits);
   return {
     bytes: edits.length > 0 ? applyEdits(bytes, edits) : bytes,
-    sideFiles,
+    sideFiles: renamed,
     changed,
     changedBytes: changed.reduce((total, tensor) => total + tensor.changedBytes, 0),
   };

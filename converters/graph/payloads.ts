@@ -219,3 +219,59 @@ export function writableTensors(bytes: Uint8Array): ReadonlySet<string> {
   for (const key of twice) seen.delete(key);
   return seen;
 }
+
+/** Where a tensor names its external data, in the bytes of the model file. */
+export interface ExternalEntry {
+  readonly location: string;
+  /** The bytes of the name. */
+  readonly name: Chunk;
+  /** The bytes of the SHA-1 of the data, where the model says it. */
+  readonly checksum: Chunk | undefined;
+}
+
+/** Fields that hold messages with tensors, of each message of onnx.proto on the way to one. */
+const HOLDS = {
+  model: { 7: "graph", 20: "training", 25: "function" },
+  training: { 1: "graph", 2: "graph" },
+  function: { 7: "node", 11: "attribute" },
+  graph: { 1: "node", 5: "tensor", 15: "sparse" },
+  sparse: { 1: "tensor", 2: "tensor" },
+  node: { 5: "attribute" },
+  attribute: { 5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse" },
+} as const satisfies Readonly<Record<string, Readonly<Record<number, string>>>>;
+type Holder = keyof typeof HOLDS;
+
+/**
+ * Every tensor of the file with external data, in file order: also those that hold no weight.
+ * @throws RangeError or Error where the bytes are no protobuf
+ */
+export function externalEntries(bytes: Uint8Array): readonly ExternalEntry[] {
+  const found: ExternalEntry[] = [];
+  const visitTensor = (tensor: LengthPrefix): void => {
+    let isExternal = false;
+    const named = new Map<string, Chunk>();
+    for (const field of fields(bytes, tensor.body, tensor.end)) {
+      if (field.number === 14 && field.wire === 0)
+        isExternal = readerOf(bytes, field.body, field.end).uint32() === 1;
+      if (field.number !== 13) continue;
+      const pair = prefixOf(field, tensor);
+      const [key] = entry(bytes, field);
+      for (const value of fields(bytes, field.body, field.end))
+        if (value.number === 2) named.set(key, chunkOf(value, pair));
+    }
+    const name = named.get("location");
+    if (!isExternal || !name) return;
+    const location = new TextDecoder().decode(bytes.subarray(name.start, name.end));
+    found.push({ location, name, checksum: named.get("checksum") });
+  };
+  const visit = (holder: Holder, message: LengthPrefix | undefined): void => {
+    const held: Readonly<Record<number, Holder | "tensor">> = HOLDS[holder];
+    for (const field of fields(bytes, message?.body ?? 0, message?.end ?? bytes.length)) {
+      const kind = field.wire === 2 ? held[field.number] : undefined;
+      if (kind === "tensor") visitTensor(prefixOf(field, message));
+      else if (kind) visit(kind, prefixOf(field, message));
+    }
+  };
+  visit("model", undefined);
+  return found;
+}

@@ -223,7 +223,7 @@ export async function compare(
     reference:
       reference && ofReference
         ? {
-            model: identify(reference.source.bytes),
+            model: identify(reference.source),
             metrics: ofReference,
             gap: { before: gapTo(metrics.before, ofReference), after: gapTo(metrics.after, ofReference) },
           }
@@ -247,7 +247,7 @@ export async function compare(
     relearning,
     golden,
     shown: options.showSamples ? shownSamples(sets, answers) : null,
-    model: { before: identify(before.source.bytes), after: identify(after.source.bytes) },
+    model: { before: identify(before.source), after: identify(after.source) },
     samples: sizesOf(sets),
     warnings: overlapWarnings(sets),
     seed,

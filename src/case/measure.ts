@@ -41,5 +41,5 @@ export async function measureModel(
   }: { readonly sets?: Sets; readonly seed?: number; readonly signal?: AbortSignal } = {},
 ): Promise<Measured> {
   const metrics = evaluationOf(await answers(model, sets, signal), { seed });
-  return { model: identify(model.source.bytes), metrics };
+  return { model: identify(model.source), metrics };
 }

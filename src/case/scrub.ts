@@ -45,7 +45,7 @@ export async function scrub(opened: Case, plan: ScrubPlan, hooks: UnlearnHooks):
   hooks.onPhase?.("putting the new file in place");
   const judged = comparison?.gates ? { gates: comparison.gates } : {};
   if (comparison?.gates?.verdict === "failed") {
-    const { path } = await candidate.reject(out);
+    const { path } = await candidate.reject(out, { force });
     return { candidate, comparison, document: { ...candidate.document, ...judged, rejected: path } };
   }
   await candidate.commit(out, { force });

@@ -1,10 +1,9 @@
-import { mkdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { basename, join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { gateFailed } from "../../converters/errors.ts";
 import type { TensorChange } from "../../converters/export/compare.ts";
 import { patchModel } from "../../converters/export/patch.ts";
-import { writeModel } from "../../converters/export/write.ts";
+import { type ExportOptions, writeModel } from "../../converters/export/write.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import { readModel } from "../../converters/onnx/read.ts";
 import { overlapWarnings, refuseOverlap, refuseOverlaps } from "../data/overlap.ts";
@@ -45,10 +44,10 @@ import { checkParity, type Parity } from "./parity.ts";
 import {
   type FileIdentity,
   identify,
-  verifyBytes,
   verifyLoads,
   verifyReadable,
   verifyStructure,
+  verifyWritten,
 } from "./verification.ts";
 import { type Versions, versions } from "./versions.ts";
 
@@ -136,7 +135,7 @@ export interface UnlearnDocument {
 /** Where a candidate was put. */
 export interface Placed {
   readonly path: string;
-  /** Names of its side files, relative to its folder. */
+  /** Names of its side files, relative to its folder: changed ones have a name of their content. */
   readonly sideFiles: readonly string[];
 }
 
@@ -156,10 +155,8 @@ export interface Candidate {
    * @throws badInput OUTPUT_IS_INPUT, OUTPUT_EXISTS (without `force`), OUTPUT_FOLDER, OUTPUT_FAILED
    */
   commit(out: string, options?: { readonly force?: boolean }): Promise<Placed>;
-  /**
-   * Writes it to `OUT.rejected` (a folder of that name where it has side files); what stands at `out` stays.
-   */
-  reject(out: string): Promise<Placed>;
+  /** Writes it to `OUT.rejected`; what stands at `out` stays. @throws as `commit` */
+  reject(out: string, options?: { readonly force?: boolean }): Promise<Placed>;
 }
 
 const spentText = (spent: number, unit: Budget["unit"]): string =>
@@ -193,13 +190,8 @@ function refuseRoundedAway(weights: TrainedState["weights"], { parameters }: Tra
     );
 }
 
-/** Where a file goes that did not pass. Side files keep their names, so they need a folder of their own. */
-function rejectedPlace(out: string, hasSideFiles: boolean): string {
-  const place = `${out}.rejected`;
-  if (!hasSideFiles) return place;
-  mkdirSync(place, { recursive: true });
-  return join(place, basename(out));
-}
+/** Where a file goes that did not pass. */
+export const rejectedPlace = (out: string): string => `${out}.rejected`;
 
 /** The options a run under these settings takes; see `resolveOptions`. */
 export function resolveSettings(
@@ -351,7 +343,7 @@ export async function unlearnCase(
     checks: trained.checks,
     ledger: trained.ledger,
     export: { changedTensors, changedBytes: patched.changedBytes, parity },
-    model: { before: identify(opened.model.source.bytes), after: identify(patched.bytes) },
+    model: { before: identify(opened.model.source), after: identify(patched) },
     samples: sizesOf(measured),
     warnings: overlapWarnings(opened.sets),
     timing: {
@@ -365,9 +357,9 @@ export async function unlearnCase(
     options: { ...namedOptions(options), lr: trained.lr },
     versions: versions(),
   };
-  const put = async (path: string, force: boolean): Promise<Placed> => {
-    await writeModel(opened.model.source, patched, path, { force });
-    verifyBytes(path, readFileSync(path), document.model.after.sha256);
+  const put = async (path: string, options?: ExportOptions): Promise<Placed> => {
+    await writeModel(opened.model.source, patched, path, options);
+    verifyWritten(path, document.model.after);
     return { path, sideFiles: [...patched.sideFiles.keys()] };
   };
   return {
@@ -376,7 +368,7 @@ export async function unlearnCase(
     sideFiles: patched.sideFiles,
     changes,
     document,
-    commit: (out, { force = false } = {}) => put(resolve(out), force),
-    reject: (out) => put(rejectedPlace(resolve(out), patched.sideFiles.size > 0), true),
+    commit: (out, options) => put(resolve(out), options),
+    reject: (out, options) => put(rejectedPlace(resolve(out)), options),
   };
 }

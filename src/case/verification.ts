@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { OnnxUnlearnError, verificationFailed } from "../../converters/errors.ts";
 import { compareStructure } from "../../converters/export/compare.ts";
 import type { OnnxModel } from "../../converters/onnx/model.ts";
@@ -56,19 +58,60 @@ export async function verifyLoads(source: OnnxModel): Promise<void> {
 /** Lower-case hexadecimal. */
 export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
-/** What a report says of a file, so that it can be recognised. */
+/** What a report says of a model, so that it can be recognised. */
 export interface FileIdentity {
   readonly sha256: string;
+  /** Of the model file. */
   readonly bytes: number;
+  /** External data by their names in the model file; empty where there are none. */
+  readonly sideFiles: readonly { readonly name: string; readonly sha256: string }[];
 }
 
-export const identify = (bytes: Uint8Array): FileIdentity => ({ sha256: sha256(bytes), bytes: bytes.length });
+export const identify = ({ bytes, sideFiles }: Pick<OnnxModel, "bytes" | "sideFiles">): FileIdentity => ({
+  sha256: sha256(bytes),
+  bytes: bytes.length,
+  sideFiles: [...(sideFiles ?? [])].map(([name, data]) => ({ name, sha256: sha256(data) })),
+});
 
-/** The bytes are those of the report. @throws verificationFailed HASH_MISMATCH (exit 4) */
-export function verifyBytes(path: string, bytes: Uint8Array, expected: string): void {
-  if (sha256(bytes) !== expected)
+const verifyDigest = (path: string, found: string, expected: string): void => {
+  if (found !== expected)
     throw verificationFailed(
       "HASH_MISMATCH",
       `${path} is not the file of the report: its SHA-256 differs, so some byte has changed since; scrub again or use the right file.`,
     );
+};
+
+/**
+ * The external data are those of the report.
+ * @param expected undefined for a report that says nothing of them
+ * @throws verificationFailed HASH_MISMATCH (exit 4), naming the file
+ */
+export function verifySideFiles(
+  path: string,
+  { sideFiles: found }: FileIdentity,
+  expected: FileIdentity["sideFiles"] | undefined,
+): void {
+  const place = (name: string) => join(dirname(path), name);
+  if (found.length > 0 && expected === undefined)
+    throw verificationFailed(
+      "HASH_MISMATCH",
+      `The report holds no SHA-256 of the data files of ${path} (${found.map(({ name }) => name).join(", ")}), so they may be of another run; scrub again for a report that does.`,
+    );
+  const known = new Map(expected?.map(({ name, sha256 }) => [name, sha256]));
+  for (const { name, sha256 } of found) verifyDigest(place(name), sha256, known.get(name) ?? "");
+  const gone = expected?.find(({ name }) => !found.some((side) => side.name === name));
+  if (gone) verifyDigest(place(gone.name), "", gone.sha256);
+}
+
+/** The bytes are those of the report. @throws verificationFailed HASH_MISMATCH (exit 4) */
+export const verifyBytes = (path: string, found: FileIdentity, expected: { readonly sha256: string }): void =>
+  verifyDigest(path, found.sha256, expected.sha256);
+
+/** What lies on the disk is what was to be written. @throws verificationFailed HASH_MISMATCH (exit 4) */
+export function verifyWritten(path: string, expected: FileIdentity): void {
+  verifyDigest(path, sha256(readFileSync(path)), expected.sha256);
+  for (const side of expected.sideFiles) {
+    const file = join(dirname(path), side.name);
+    verifyDigest(file, sha256(readFileSync(file)), side.sha256);
+  }
 }

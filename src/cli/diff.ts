@@ -17,6 +17,7 @@ interface DiffFlags extends SetFlags, ViewFlags, MeasuringFlags {
   readonly also: Readonly<Record<string, string>>;
   readonly shadow?: string;
   readonly relearn?: boolean;
+  readonly force?: boolean;
   readonly json?: boolean;
 }
 
@@ -27,25 +28,36 @@ export const defineDiff = (command: Command, io: Io): Command =>
     .option("--also <name=file>", "a further set, measured like the test set (repeatable)", collectNamed, {})
     .option("--shadow <folder>", "reference models for LiRA, U-LiRA and RMIA")
     .option("--relearn", "count the steps until the forget accuracy is back")
+    .option("--force", "replace reports that exist")
     .option("--json", "print one JSON document on stdout")
     .action(async (before: string, after: string, flags: DiffFlags) => {
-      const [{ diff }, { refuseBadViews, writeViews }] = await Promise.all([
-        import("../case/diff.ts"),
-        import("../report/views.ts"),
-      ]);
-      const { forget, retain, test, validation } = flags;
-      const data = [forget, retain, test, validation, ...Object.values(flags.also)];
-      refuseBadViews(flags, { given: flags.gates !== undefined, file: flags.gates }, [
-        before,
-        after,
-        flags.reference,
-        ...data,
-      ]);
-      const { reference, also, shadow, gates, logits, threads, seed } = flags;
+      const [{ diff }, { viewOutputs, writeViews }, { claim, inputFiles }, { loadModelFile }, { readGates }] =
+        await Promise.all([
+          import("../case/diff.ts"),
+          import("../report/views.ts"),
+          import("../case/inputs.ts"),
+          import("../../converters/onnx/read.ts"),
+          import("../gates/read.ts"),
+        ]);
+      const { also, shadow, logits, threads, seed } = flags;
+      const outputs = viewOutputs(flags, flags.gates);
+      const gates = flags.gates === undefined ? undefined : readGates(flags.gates);
+      const models = {
+        before: loadModelFile(before),
+        after: loadModelFile(after),
+        reference: flags.reference === undefined ? undefined : loadModelFile(flags.reference),
+      };
+      const inputs = inputFiles({
+        models: { BEFORE: models.before, AFTER: models.after, "the reference": models.reference },
+        sets: { ...flags, also },
+        shadow,
+        gates: { given: flags.gates, read: gates },
+      });
+      claim({ inputs, outputs, force: flags.force }, (sentence) => io.err(`${sentence}\n`));
       const document = await diff(
         {
           ...setPaths(flags),
-          ...{ before, after, reference, also, shadow, gates, logits, threads, seed },
+          ...{ ...models, also, shadow, gates, logits, threads, seed },
           showSamples: flags.showSamples,
           relearn: flags.relearn ? {} : undefined,
         },

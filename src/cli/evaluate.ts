@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type Io, printJson, printWarnings } from "./io.ts";
+import { type Io, printJson, printWarnings, tidyBeside } from "./io.ts";
 import { type MeasuringFlags, type SetFlags, setPaths, withMeasuring, withSets } from "./options.ts";
 
 interface EvaluateFlags extends SetFlags, MeasuringFlags {
@@ -19,6 +19,7 @@ export const defineEvaluate = (command: Command, io: Io): Command =>
     .action(async (flags: EvaluateFlags) => {
       const { evaluate } = await import("../case/evaluate.ts");
       const { model, reference, logits, threads, seed } = flags;
+      await tidyBeside(io, model);
       const document = await evaluate(
         { ...setPaths(flags), model, reference, logits, threads, seed },
         { signal: io.signal },

@@ -29,7 +29,6 @@ export const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
   RECEIPT_UNKEYED: "Leave --key out.",
   RELEARN_CLASSES: "Leave --relearn out.",
   REPORT_INVALID: "The report is the file that unlearn wrote with --report.",
-  REPORT_PATH: "The path is set with --report.",
   ROUNDED_AWAY: "The flags are --lr and --epochs.",
   STOP_NEEDS_TEST: "Give the file with --test.",
   TOO_FEW: "Give the file with --validation.",
@@ -44,8 +43,9 @@ export const flagsIn = (hint: string): string[] => hint.match(/--[a-z][a-z-]*/g)
 export function withHint({ code, message }: { code: ErrorCode; message: string }, command: Command): string {
   const hint = HINTS[code];
   const known = command.options.map(({ long }) => long);
-  return hint && flagsIn(hint).every((flag) => known.includes(flag)) ? `${message} ${hint}` : message;
+  const sentence = code.startsWith("OUTPUT_") ? asFlag(message) : message;
+  return hint && flagsIn(hint).every((flag) => known.includes(flag)) ? `${sentence} ${hint}` : sentence;
 }
 
 /** The library says "the option train" where the command line says "--train". */
-export const asFlag = (text: string): string => text.replace("the option ", "--");
+export const asFlag = (text: string): string => text.replace(/\bthe option /gi, "--");

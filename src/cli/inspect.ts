@@ -5,7 +5,7 @@ import type { Batching } from "../../converters/import/model.ts";
 import type { OnnxValueInfo } from "../../converters/onnx/model.ts";
 import type { InspectDocument } from "../case/inspect.ts";
 import { asFlag, withHint } from "./hints.ts";
-import { type Io, printJson } from "./io.ts";
+import { type Io, printJson, tidyBeside } from "./io.ts";
 
 interface InspectFlags {
   readonly json?: boolean;
@@ -118,6 +118,7 @@ async function inspect(
   command: Command,
   io: Io,
 ): Promise<void> {
+  await tidyBeside(io, path);
   const { inspectModel } = await import("../case/inspect.ts");
   const { document: plain, found } = await inspectModel(path, options);
   const { refusal } = plain;

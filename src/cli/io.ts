@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import type { ExitCode } from "../../converters/errors.ts";
 
 /** Where output goes: results to stdout, everything else to stderr. */
@@ -16,10 +17,16 @@ export interface Io {
   readonly signal?: AbortSignal;
 }
 
+/** Undoes what an earlier command was cut off at beside these files, and says so. */
+export async function tidyBeside(io: Io, ...paths: readonly string[]): Promise<void> {
+  const { undoUnfinished } = await import("../../converters/export/whole.ts");
+  undoUnfinished(paths.map(dirname), (sentence) => io.err(`${sentence}\n`));
+}
+
+/** `--json`: exactly one JSON document on stdout. */
+export const printJson = (io: Io, document: unknown): void => io.out(`${JSON.stringify(document)}\n`);
+
 /** What a document warns of, on stderr. */
 export const printWarnings = (io: Io, { warnings }: { readonly warnings: readonly string[] }): void => {
   for (const warning of warnings) io.err(`warning: ${warning}\n`);
 };
-
-/** `--json`: exactly one JSON document on stdout. */
-export const printJson = (io: Io, document: unknown): void => io.out(`${JSON.stringify(document)}\n`);

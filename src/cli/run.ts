@@ -10,7 +10,7 @@ interface RunFlags {
 export const defineRun = (command: Command, io: Io): Command =>
   command
     .option("--dry-run", "check the file and its inputs, print the plan, do nothing")
-    .option("--force", "overwrite an existing output")
+    .option("--force", "replace outputs that exist: model, reports, receipt")
     .option("--json", "print one JSON document on stdout")
     .action(async (file: string, flags: RunFlags) => {
       if (flags.dryRun) {
@@ -20,7 +20,7 @@ export const defineRun = (command: Command, io: Io): Command =>
           import("../case/unlearn.ts"),
         ]);
         const plan = readPlan(file);
-        const { opened, settings } = await checkPlan(plan);
+        const { opened, settings } = await checkPlan(plan, { force: flags.force });
         const text = planText(plan, resolveSettings(opened, settings));
         if (flags.json) printJson(io, { plan: text.split("\n") });
         else io.out(`${text}\n`);

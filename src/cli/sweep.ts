@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import { OnnxUnlearnError } from "../../converters/errors.ts";
+import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
 import type { PointRunner, SweepDocument } from "../sweep/sweep.ts";
 import { METHODS, type Method } from "../unlearn/types.ts";
 import { InvalidArgumentError } from "./commander.ts";
@@ -21,6 +21,7 @@ interface SweepFlags extends SetFlags {
   readonly also: Readonly<Record<string, string>>;
   readonly gates?: string;
   readonly jobs?: number;
+  readonly force?: boolean;
   readonly threads: number;
   readonly json?: boolean;
 }
@@ -37,6 +38,9 @@ const numberList = (text: string): string[] => {
   return words(text);
 };
 const countList = (text: string): number[] => words(text).map(count);
+
+/** Flags of `unlearn` that name a file of one run. */
+const WRITTEN = ["--out", "--report", "--html", "--markdown", "--junit"];
 
 /** ε_t per step across the field's settings, from demanding an improvement to allowing none. */
 const EPSILONS = ["-0.05", "-0.02", "-0.01", "-0.005", "0"] as const;
@@ -56,11 +60,18 @@ export const defineSweep = (command: Command, io: Io): Command =>
     .option("--gates <file>", "checks for every exported model (YAML); exit 1 where no run passes")
     .option("--jobs <count>", "runs at the same time (default: one per processor)", positiveCount)
     .option("--threads <count>", "threads of each run", positiveCount, 1)
+    .option("--force", "replace runs of other options, and files that no sweep wrote, in the folder")
     .option("--json", "print one JSON document on stdout")
     .action(async (options: string[], flags: SweepFlags) => {
       const { pointsOf, sweep } = await import("../sweep/sweep.ts");
       if (flags.epsilons && flags.budgets)
         throw new InvalidArgumentError("give --epsilons or --budgets, not both.");
+      const clash = options.find((option) => WRITTEN.some((flag) => option.split("=")[0] === flag));
+      if (clash !== undefined)
+        throw badInput(
+          "OUTPUT_CLASH",
+          `Every run would write the same ${clash.split("=")[0]}; the folder holds what each of them reports.`,
+        );
       const { model, reference, folder, methods, seeds, also, gates, threads } = flags;
       const document = await sweep({
         ...setPaths(flags),
@@ -69,6 +80,8 @@ export const defineSweep = (command: Command, io: Io): Command =>
         folder,
         also,
         gates,
+        force: flags.force,
+        onPhase: (sentence) => io.err(`${sentence}\n`),
         points: flags.budgets
           ? pointsOf(methods, "budget", flags.budgets, seeds)
           : pointsOf(methods, "epsilon", flags.epsilons ?? EPSILONS, seeds),

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { FORMATS } from "../data/open-source.ts";
-import { type Io, printJson } from "./io.ts";
+import { type Io, printJson, tidyBeside } from "./io.ts";
 import { collectNamed, type PreprocessingFlags, positiveCount, withPreprocessing } from "./options.ts";
 
 interface VerifyFlags extends PreprocessingFlags {
@@ -37,6 +37,7 @@ export const defineVerify = (command: Command, io: Io): Command =>
     .option("--threads <count>", "threads of ONNX Runtime", positiveCount)
     .option("--json", "print one JSON document on stdout")
     .action(async (after: string, flags: VerifyFlags) => {
+      await tidyBeside(io, after);
       const { verify } = await import("../release/verify.ts");
       const { before, report, samples, receipt, key, data, logits, threads, scale, mean, std } = flags;
       const document = await verify(

@@ -19,10 +19,15 @@ export interface ReceiptCheck {
   readonly data: readonly string[];
 }
 
-/** Names are labels: the files may have been renamed, their bytes may not have changed. */
+/**
+ * Names are labels: the files may have been renamed, their bytes may not have changed. Only external data, which
+ * come after the first, go by the names that the model file has for them.
+ */
 function holdTo(what: string, receipt: string, named: readonly Resource[], found: readonly Resource[]): void {
-  const known = new Set(named.map(({ digest }) => digest.sha256));
-  const other = found.find(({ digest }) => !known.has(digest.sha256));
+  const other = found.find(
+    ({ name, digest }, i) =>
+      !named.some((one) => one.digest.sha256 === digest.sha256 && (i === 0 || one.name === name)),
+  );
   if (other)
     throw verificationFailed(
       "RECEIPT_MISMATCH",

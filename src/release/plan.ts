@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { badInput } from "../../converters/errors.ts";
+import type { Output } from "../../converters/export/outputs.ts";
+import { rejectedPlace } from "../case/unlearn.ts";
 import type { Preprocessing } from "../data/dataset.ts";
 import { type GateSettings, readGates } from "../gates/read.ts";
 import { readSettings } from "../gates/settings.ts";
@@ -57,7 +59,7 @@ function unlearnRequest(pipeline: Pipeline, at: (path: string) => string, sets: 
 
 /**
  * Reads a pipeline file.
- * @throws badInput for a wrong file, a missing input, or outputs that would overwrite each other or an input
+ * @throws badInput for a wrong file or a missing input
  */
 export function readPlan(path: string): Plan {
   const pipeline = readSettings(path, pipelineSchema);
@@ -99,22 +101,12 @@ export function readPlan(path: string): Plan {
     showSamples: reports.showSamples,
     receipt: { file: at(receipt.file), key: maybe(receipt.key) },
   };
-  refuseBadPaths(plan);
+  refuseMissing(plan);
   return plan;
 }
 
-function refuseBadPaths({
-  file,
-  model,
-  out,
-  sets,
-  reference,
-  shadow,
-  report,
-  views,
-  receipt,
-  gates,
-}: Plan): void {
+/** @throws badInput FILE_MISSING, JUNIT_WITHOUT_GATES */
+function refuseMissing({ file, model, sets, reference, shadow, views, gates }: Plan): void {
   const inputs = {
     model,
     "data.forget": sets.forget,
@@ -132,36 +124,24 @@ function refuseBadPaths({
         "FILE_MISSING",
         `${file}: "${key}" names ${path}, which does not exist; mend the path (it is relative to the file).`,
       );
-  const outputs: Readonly<Record<string, string | undefined>> = {
+  if (views.junit !== undefined && !gates)
+    throw badInput("JUNIT_WITHOUT_GATES", `${file}: "reports.junit" lists the checks of gates; add "gates".`);
+}
+
+/** Every file that the run writes, by its key; the key of the receipt is one where it has yet to be made. */
+export function planOutputs({ out, report, views, receipt, gates }: Plan): readonly Output[] {
+  const makesKey = receipt.key !== undefined && !existsSync(receipt.key);
+  // Their bytes go into the receipt, so none of them is a stream.
+  return Object.entries({
     out,
+    "out.rejected": gates && rejectedPlace(out),
     "reports.json": report,
     "reports.html": views.html,
     "reports.markdown": views.markdown,
     "reports.junit": views.junit,
     "receipt.file": receipt.file,
-  };
-  if (views.junit !== undefined && !gates)
-    throw badInput("JUNIT_WITHOUT_GATES", `${file}: "reports.junit" lists the checks of gates; add "gates".`);
-  const taken = new Map<string, string>(
-    Object.entries({ ...inputs, "receipt.key": receipt.key }).flatMap(([key, path]) =>
-      path === undefined ? [] : [[path, key]],
-    ),
-  );
-  for (const [key, path] of Object.entries(outputs)) {
-    if (path === undefined) continue;
-    if (!existsSync(dirname(path)))
-      throw badInput(
-        "OUTPUT_FOLDER",
-        `${file}: "${key}" lies in ${dirname(path)}, which does not exist; create that folder.`,
-      );
-    const other = taken.get(path);
-    if (other !== undefined)
-      throw badInput(
-        "OUTPUT_CLASH",
-        `${file}: "${key}" and "${other}" are the same file, ${path}; give each its own.`,
-      );
-    taken.set(path, key);
-  }
+    "receipt.key": makesKey ? receipt.key : undefined,
+  }).flatMap(([key, path]) => (path === undefined ? [] : [{ role: `"${key}"`, path }]));
 }
 
 /** The plan in words, one line per step. @param options as the run will take them */

@@ -1,7 +1,8 @@
 import { createHmac, randomBytes } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { elementCount } from "../../converters/dims.ts";
 import { badInput } from "../../converters/errors.ts";
+import { createSecret } from "../../converters/export/whole.ts";
 import type { Dataset } from "../data/types.ts";
 
 /** A data set as a receipt names it: nobody without the key can confirm a guess. */
@@ -21,8 +22,7 @@ const SHORTEST_KEY = 16;
  */
 export function readKey(path: string, { create }: { readonly create: boolean }): Buffer {
   try {
-    if (create && !existsSync(path))
-      writeFileSync(path, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600, flag: "wx" });
+    if (create && !existsSync(path)) createSecret(path, `${randomBytes(32).toString("hex")}\n`);
     const key = readFileSync(path);
     if (key.length >= SHORTEST_KEY) return key;
   } catch (error) {

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, writeFileSync } from "node:fs";
-import { refuseBadTarget, refuseUnwritable } from "../../converters/export/write.ts";
+import { existsSync } from "node:fs";
+import { writeWhole } from "../../converters/export/whole.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import type { DiffDocument } from "../case/compare.ts";
+import { claim, inputFiles } from "../case/inputs.ts";
 import { openModel, openReference } from "../case/model.ts";
 import { type Case, openCase } from "../case/open.ts";
 import { type Scrubbed, scrub } from "../case/scrub.ts";
@@ -15,7 +16,7 @@ import { openSources, readSet, type SetSources } from "../data/sets.ts";
 import { loadShadows } from "../data/shadows.ts";
 import { writeViews } from "../report/views.ts";
 import { modelResources, resourceOf } from "./files.ts";
-import { type Plan, readPlan } from "./plan.ts";
+import { type Plan, planOutputs, readPlan } from "./plan.ts";
 import { type ReceiptFacts, type Resource, receiptText } from "./receipt.ts";
 import { type NamedSet, nameSet, readKey } from "./records.ts";
 import type { UnlearnRequest } from "./unlearn.ts";
@@ -55,25 +56,40 @@ interface OpenedPlan {
   readonly settings: UnlearnSettings;
 }
 
+/** How the outputs of a plan are claimed. */
+interface PlanOptions {
+  /** Replace outputs that exist. */
+  readonly force?: boolean | undefined;
+  readonly onPhase?: UnlearnHooks["onPhase"];
+}
+
 /** Reads everything a plan needs. @throws badInput, notTrainable */
-async function openPlan(plan: Plan): Promise<OpenedPlan> {
-  const { unlearn: request } = plan;
+async function openPlan(plan: Plan, { force, onPhase }: PlanOptions): Promise<OpenedPlan> {
+  const { unlearn: request, gates, gatesFile, receipt, out } = plan;
   const model = openModel(plan.model, request);
-  const sources = await openSources(plan.sets);
-  const { seed, threads } = request.options ?? {};
-  const { preprocessing } = plan.sets;
-  const opened = await openCase(model, sources, { ...request, preprocessing, seed, threads });
   // Relearning trains the same weights of both files.
   const reference =
     plan.reference === undefined
       ? undefined
       : (plan.relearn ? openModel : openReference)(plan.reference, request);
+  const inputs = inputFiles({
+    models: { "the model": model.source, "the reference": reference?.source },
+    sets: plan.sets,
+    shadow: plan.shadow,
+    gates: { given: gatesFile, read: gates },
+    others: { "the pipeline file": plan.file, '"receipt.key"': receipt.key },
+  }).filter(({ path }) => existsSync(path));
+  claim({ inputs, outputs: planOutputs(plan), force, from: plan.file, model: { out, from: model } }, onPhase);
+  const sources = await openSources(plan.sets);
+  const { seed, threads } = request.options ?? {};
+  const { preprocessing } = plan.sets;
+  const opened = await openCase(model, sources, { ...request, preprocessing, seed, threads });
   return { opened, sources, settings: { ...request, reference } };
 }
 
 /** Reads everything a plan needs, and does nothing. @throws badInput, notTrainable as the run itself would */
-export async function checkPlan(plan: Plan): Promise<OpenedPlan> {
-  const read = await openPlan(plan);
+export async function checkPlan(plan: Plan, options: PlanOptions): Promise<OpenedPlan> {
+  const read = await openPlan(plan, options);
   const { sets, model } = read.opened;
   if (!plan.unlearn.allowOverlap) refuseOverlaps(sets);
   if (plan.gates?.golden !== undefined) {
@@ -101,7 +117,7 @@ const verificationOf = ({ candidate, document }: Scrubbed): VerifyDocument => ({
  * gate fails the new file lies at
  * `OUT.rejected`, and the verdict in the report and in the receipt, which are written all the same, is
  * "failed".
- * @param options `force` replaces an existing output
+ * @param options `force` replaces outputs that exist
  * @throws OnnxUnlearnError with the exit code of the command line
  */
 export async function runPipeline(
@@ -112,10 +128,11 @@ export async function runPipeline(
   const startedOn = new Date().toISOString();
   const plan = readPlan(file);
   hooks.onPhase?.("reading the model and the data");
-  const { opened, sources, settings } = await checkPlan(plan);
+  const { opened, sources, settings } = await checkPlan(plan, {
+    ...options,
+    onPhase: hooks.onPhase,
+  });
   const { model } = opened;
-  await refuseBadTarget(model.source, plan.out, options.force);
-  await refuseUnwritable(plan.out);
   const key = plan.receipt.key === undefined ? undefined : readKey(plan.receipt.key, { create: true });
   // Named as they stand in the files; what is read for it is not kept through the training.
   const data = key ? await namedSets(key, sources, model, plan.unlearn.loss) : null;
@@ -148,7 +165,7 @@ export async function runPipeline(
     diff: comparison,
   };
   hooks.onPhase?.("writing reports and the receipt");
-  writeFileSync(plan.report, `${JSON.stringify(document, null, 2)}\n`);
+  writeWhole(plan.report, `${JSON.stringify(document, null, 2)}\n`);
   await writeViews(plan.views, comparison, unlearned);
   const report: Resource = {
     ...resourceOf(plan.report, "report"),
@@ -182,6 +199,6 @@ export async function runPipeline(
     startedOn,
     finishedOn: new Date().toISOString(),
   };
-  writeFileSync(plan.receipt.file, receiptText(facts, key));
+  writeWhole(plan.receipt.file, receiptText(facts, key));
   return document;
 }

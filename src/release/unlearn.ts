@@ -1,14 +1,20 @@
-import { refuseBadTarget, refuseUnwritable } from "../../converters/export/write.ts";
+import type { TrainableModel } from "../../converters/import/model.ts";
 import type { OpenOptions } from "../case/case.ts";
 import { BudgetError } from "../case/guard.ts";
+import { claim, inputFiles } from "../case/inputs.ts";
 import { type ModelInput, openModel, openReference } from "../case/model.ts";
 import { openCase } from "../case/open.ts";
 import { scrub } from "../case/scrub.ts";
-import type { UnlearnDocument, UnlearnHooks, UnlearnSettings } from "../case/unlearn.ts";
+import {
+  rejectedPlace,
+  type UnlearnDocument,
+  type UnlearnHooks,
+  type UnlearnSettings,
+} from "../case/unlearn.ts";
 import { openSources, type SetInputs } from "../data/sets.ts";
 import { type GateSettings, readGates } from "../gates/read.ts";
-import { refuseBadViews, type ViewPaths, writeViews } from "../report/views.ts";
-import { refuseBadReport, writeFailure, writeReport } from "../report/write.ts";
+import { type ViewPaths, viewOutputs, writeViews } from "../report/views.ts";
+import { reportOutputs, writeFailure, writeReport } from "../report/write.ts";
 
 export interface UnlearnRequest
   extends SetInputs,
@@ -31,16 +37,32 @@ export interface UnlearnRequest
 
 const isPath = (value: unknown): value is string => typeof value === "string";
 
-/**
- * What can be known to be wrong with reports and views before the work.
- * @throws badInput REPORT_FOLDER, REPORT_PATH, VIEW_FOLDER, VIEW_PATH, JUNIT_WITHOUT_GATES
- */
-function refuseBadReports(request: UnlearnRequest): void {
-  const { model, out, report, forget, retain, test, validation, also = {} } = request;
-  const inputs = [model, forget, retain, test, validation, ...Object.values(also)].filter(isPath);
-  if (report !== undefined) refuseBadReport(report, [...inputs, out]);
-  const gatesFile = isPath(request.gates) ? request.gates : undefined;
-  refuseBadViews(request, { given: request.gates !== undefined, file: gatesFile }, [...inputs, out, report]);
+/** Whether every output of a request may be written. @throws badInput as `claimOutputs`; JUNIT_WITHOUT_GATES */
+function claimRequest(
+  request: UnlearnRequest,
+  read: { model: TrainableModel; reference: TrainableModel | undefined; gates: GateSettings | undefined },
+  tell: UnlearnHooks["onPhase"],
+): void {
+  const { out, report, gates, force } = request;
+  const { model, reference } = read;
+  claim(
+    {
+      inputs: inputFiles({
+        models: { "the model": model.source, "the reference": reference?.source },
+        sets: request,
+        gates: { given: gates, read: read.gates },
+      }),
+      outputs: [
+        { role: "the output", path: out },
+        ...(gates === undefined ? [] : [{ role: "OUT.rejected", path: rejectedPlace(out) }]),
+        ...(report === undefined ? [] : reportOutputs("the option report", report)),
+        ...viewOutputs(request, gates),
+      ],
+      force,
+      model: { out, from: model },
+    },
+    tell,
+  );
 }
 
 /**
@@ -50,12 +72,11 @@ function refuseBadReports(request: UnlearnRequest): void {
  */
 export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {}): Promise<UnlearnDocument> {
   const { model: input, out, force, report, html, markdown, junit, showSamples, ...settings } = request;
-  refuseBadReports(request);
   // A mistake in it is known before the work.
   const gates = isPath(request.gates) ? readGates(request.gates) : request.gates;
   const model = openModel(input, request);
-  await refuseBadTarget(model.source, out, force);
-  await refuseUnwritable(out);
+  const reference = request.reference === undefined ? undefined : openReference(request.reference, request);
+  claimRequest(request, { model, reference, gates }, hooks.onPhase);
   hooks.onPhase?.("reading the data");
   const loss = request.loss ?? request.options?.loss;
   const opened = await openCase(model, await openSources(request), {
@@ -64,7 +85,6 @@ export async function unlearn(request: UnlearnRequest, hooks: UnlearnHooks = {})
     threads: request.options?.threads ?? request.threads,
     seed: request.options?.seed ?? request.seed,
   });
-  const reference = request.reference === undefined ? undefined : openReference(request.reference, request);
   const viewed = (html ?? markdown ?? junit) !== undefined;
   try {
     const { document, comparison } = await scrub(

@@ -11,6 +11,7 @@ import {
   verifyBytes,
   verifyLoads,
   verifyReadable,
+  verifySideFiles,
   verifyStructure,
 } from "../case/verification.ts";
 import { type Versions, versions } from "../case/versions.ts";
@@ -53,17 +54,21 @@ export interface VerifyDocument {
   readonly versions: Versions;
 }
 
+/** What an older report may lack of a model: its external data. */
+type ReportedModel = Pick<FileIdentity, "sha256"> & Partial<Pick<FileIdentity, "sideFiles">>;
 interface Reported {
   readonly changedTensors: readonly string[];
-  readonly before: string;
-  readonly after: string;
+  readonly before: ReportedModel;
+  readonly after: ReportedModel;
 }
 
 function readReport(path: string): Reported {
   try {
     const { export: exported, model } = JSON.parse(readFileSync(path, "utf8"));
-    const [before, after] = [model.before.sha256, model.after.sha256];
-    if (Array.isArray(exported.changedTensors) && typeof before === "string" && typeof after === "string")
+    const { before, after } = model;
+    const isModel = ({ sha256, sideFiles = [] }: ReportedModel) =>
+      typeof sha256 === "string" && sideFiles.every((side) => typeof side.sha256 === "string");
+    if (Array.isArray(exported.changedTensors) && isModel(before) && isModel(after))
       return { changedTensors: exported.changedTensors, before, after };
   } catch {
     // Falls through to the sentence below.
@@ -75,9 +80,9 @@ function readReport(path: string): Reported {
 }
 
 /**
- * Is AFTER what BEFORE and the report say? In order: it parses and ONNX Runtime loads it; everything but float
- * weights is identical; exactly the reported tensors differ; both files are the reported bytes; the receipt
- * fits; outputs agree on the samples.
+ * Is AFTER what BEFORE and the report say? In order: it parses and ONNX Runtime loads it; both have the reported
+ * external data; everything but float weights is identical; exactly the reported tensors differ; both files are the
+ * reported bytes; the receipt fits; outputs agree on the samples.
  * @throws verificationFailed (exit 4) at the first step that fails; badInput (exit 2) for unusable arguments
  */
 export async function verify(
@@ -93,10 +98,15 @@ export async function verify(
   const source = loadModelFile(request.before);
   const changed = verifyReadable(() => loadModelFile(request.after));
   await verifyLoads(changed);
+  const model = { before: identify(source), after: identify(changed) };
+  if (reported) {
+    verifySideFiles(request.after, model.after, reported.after.sideFiles);
+    verifySideFiles(request.before, model.before, reported.before.sideFiles);
+  }
   const changedTensors = verifyStructure(source, changed, reported?.changedTensors);
   if (reported) {
-    verifyBytes(request.before, source.bytes, reported.before);
-    verifyBytes(request.after, changed.bytes, reported.after);
+    verifyBytes(request.before, model.before, reported.before);
+    verifyBytes(request.after, model.after, reported.after);
   }
   phase("checking the receipt and the data");
   const receipt =
@@ -123,7 +133,7 @@ export async function verify(
     report: request.report ?? null,
     parity,
     receipt,
-    model: { before: identify(source.bytes), after: identify(changed.bytes) },
+    model,
     versions: versions(),
   };
 }

@@ -23,9 +23,16 @@ import type { SweepDocument } from "../sweep/sweep.ts";
 
 const fraction = z.number().min(0).max(1);
 const count = z.number().int().min(0);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const file = z
-  .object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), bytes: count })
-  .meta({ description: "Which bytes a file held." });
+  .object({
+    sha256,
+    bytes: count,
+    sideFiles: z
+      .array(z.object({ name: z.string(), sha256 }))
+      .meta({ description: "External data by their names in the model file." }),
+  })
+  .meta({ description: "Which bytes a model held." });
 
 const pairOf = <T extends z.ZodType>(value: T) => z.object({ before: value, after: value });
 

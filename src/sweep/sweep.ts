@@ -1,13 +1,20 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { badInput, OnnxUnlearnError } from "../../converters/errors.ts";
+import { removeModel, writeWhole } from "../../converters/export/whole.ts";
 import type { TrainableModel } from "../../converters/import/model.ts";
 import type { OpenOptions } from "../case/case.ts";
+import { claim, inputFiles } from "../case/inputs.ts";
 import { measureModel } from "../case/measure.ts";
 import { type ModelInput, openReference } from "../case/model.ts";
 import { type Case, open } from "../case/open.ts";
 import { scrub } from "../case/scrub.ts";
-import type { UnlearnDocument, UnlearnHooks, UnlearnSettings } from "../case/unlearn.ts";
+import {
+  rejectedPlace,
+  type UnlearnDocument,
+  type UnlearnHooks,
+  type UnlearnSettings,
+} from "../case/unlearn.ts";
 import { sha256 } from "../case/verification.ts";
 import { type Versions, versions } from "../case/versions.ts";
 import type { SetInputs } from "../data/sets.ts";
@@ -45,8 +52,13 @@ export interface SweepRequest extends SetInputs, OpenOptions {
   readonly model: ModelInput;
   /** A model retrained without the forget set: only measured, it chooses nothing. */
   readonly reference?: ModelInput;
-  /** Where runs, models and the picture go; runs found there with the same signature are not run again. */
+  /**
+   * Where runs, models and the picture go; runs found there with the same signature are not run again. Of
+   * another signature they are in the way.
+   */
   readonly folder: string;
+  /** Replace runs of another signature, and files of others. */
+  readonly force?: boolean;
   readonly points: readonly Point[];
   /** Settings of every run, beside what its point varies; heeded by runs in this process. */
   readonly settings?: UnlearnSettings;
@@ -60,6 +72,8 @@ export interface SweepRequest extends SetInputs, OpenOptions {
   readonly onRun?: (done: number, all: number, run: SweepRun) => void;
   /** Progress of the run under way; heeded by runs in this process. */
   readonly onStep?: UnlearnHooks["onStep"];
+  /** Told what an earlier sweep was cut off at. */
+  readonly onPhase?: UnlearnHooks["onPhase"];
   readonly signal?: AbortSignal;
 }
 
@@ -212,15 +226,6 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
     throw badInput("SWEEP_EMPTY", "there is nothing to run; give at least one method and one value.");
   const runs = join(folder, "runs");
   const models = join(folder, "models");
-  for (const path of [runs, models])
-    try {
-      mkdirSync(path, { recursive: true });
-    } catch (error) {
-      throw badInput(
-        "OUTPUT_FOLDER",
-        `The folder ${path} cannot be made (${(error as NodeJS.ErrnoException).code}); choose another folder.`,
-      );
-    }
   // Bad gates and bad data are one sentence here, not one in every run.
   const gates = typeof request.gates === "string" ? readGates(request.gates) : request.gates;
   const gatesDigest =
@@ -239,8 +244,48 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
     );
   const opened = await open(request.model, request, request);
   const retrained = request.reference === undefined ? undefined : openReference(request.reference, request);
-  const reference = retrained ? (await measureModel(opened, retrained, { seed: 0, signal })).metrics : null;
   const runner = request.runner ?? inThisProcess(opened, request, retrained, gates);
+
+  const plans = points.map((point) => {
+    const path = join(runs, `${nameOf(point)}.json`);
+    const out = join(models, `${nameOf(point)}.onnx`);
+    const signature = runner.signature(point, out);
+    return { path, out, signature, found: readRun(path, signature, gatesDigest) };
+  });
+  // What is drawn or trained anew in a folder where a sweep has begun is that sweep's.
+  const own = existsSync(runs);
+  claim(
+    {
+      inputs: inputFiles({
+        models: { "the model": opened.model.source, "the reference": retrained?.source },
+        sets: request,
+        gates: { given: request.gates, read: gates },
+      }),
+      outputs: [
+        { role: "the sweep", path: join(folder, "sweep.json"), own },
+        { role: "the picture of the sweep", path: join(folder, "front.svg"), own },
+        ...plans.flatMap(({ path, out, found }, i) => [
+          { role: `the run ${nameOf(points[i]!)} (with these options)`, path, own: found !== undefined },
+          { role: `the model of ${nameOf(points[i]!)}`, path: out, own },
+          { role: `the rejected model of ${nameOf(points[i]!)}`, path: rejectedPlace(out), own },
+        ]),
+      ],
+      force: request.force,
+      makes: true,
+      model: { out: plans[0]!.out, from: opened.model },
+    },
+    request.onPhase,
+  );
+  for (const path of [runs, models])
+    try {
+      mkdirSync(path, { recursive: true });
+    } catch (error) {
+      throw badInput(
+        "OUTPUT_FOLDER",
+        `The folder ${path} cannot be made (${(error as NodeJS.ErrnoException).code}); choose another folder.`,
+      );
+    }
+  const reference = retrained ? (await measureModel(opened, retrained, { seed: 0, signal })).metrics : null;
 
   const files: RunFile[] = [];
   const describe = (point: Point, { exitCode, document }: RunFile, onFront: boolean): SweepRun => {
@@ -264,16 +309,16 @@ export async function sweep(request: SweepRequest): Promise<SweepDocument> {
       if (signal?.aborted) throw INTERRUPTED();
       const index = next++;
       const point = points[index]!;
-      const path = join(runs, `${nameOf(point)}.json`);
-      const out = join(models, `${nameOf(point)}.onnx`);
-      const signature = runner.signature(point, out);
-      let file = existsSync(path) ? readRun(path, signature, gatesDigest) : undefined;
+      const { path, out, signature, found } = plans[index]!;
+      let file = found;
       if (!file) {
-        rmSync(out, { force: true });
         file = { signature, gates: gatesDigest, ...(await runner.run(point, out)) };
+        // A model of an earlier run of this name is not this one's.
+        const { after, rejected } = { after: undefined, rejected: undefined, ...file.document };
+        if (!after || rejected !== undefined) removeModel(out);
+        if (rejected === undefined) removeModel(rejectedPlace(out));
         // Whole or not at all: a run that is cut off is run again.
-        writeFileSync(`${path}.part`, `${JSON.stringify(file, null, 2)}\n`);
-        renameSync(`${path}.part`, path);
+        writeWhole(path, `${JSON.stringify(file, null, 2)}\n`);
       }
       files[index] = file;
       done++;

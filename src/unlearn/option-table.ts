@@ -241,7 +241,7 @@ const importing = {
 /** Checks that can be switched off. */
 const permissions = {
   allowOverlap: { kind: { is: "flag" }, what: "accept samples that are in two sets" },
-  force: { kind: { is: "flag" }, what: "overwrite an existing output", section: "none" },
+  force: { kind: { is: "flag" }, what: "replace outputs that exist: model, reports, views", section: "none" },
 } as const satisfies Rows;
 
 const table = { ...guard, ...training, ...importing, ...permissions };

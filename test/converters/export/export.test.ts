@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   existsSync,
   linkSync,
@@ -309,33 +310,77 @@ describe("writing files", () => {
     return { folder, path, model: loadModelFile(path) };
   }
 
-  test("external data: patched copies go to another folder, the model's bytes are the same", async () => {
+  test("changed external data get a name of their content, in the model too, beside the old ones", async () => {
     const { folder, path, model } = externalSetUp();
+    const old = bytesOf(Float32Array.of(9, 9, 1, 2, 9));
+    const changed = bytesOf(Float32Array.of(9, 9, 5, 6, 9));
+    const hash = createHash("sha256").update(changed).digest("hex").slice(0, 16);
+    for (const target of [temporary(), folder]) {
+      const out = join(target, "out.onnx");
+      const { sideFiles } = await exportModel(model, weights, out);
+      const name = `w.bin.${hash}.data`;
+      expect([...sideFiles.keys()]).toEqual([name]);
+      expect(await runtimeValues(out, 2)).toEqual(Float32Array.of(5, 6));
+      expect(new Uint8Array(readFileSync(join(target, name)))).toEqual(changed);
+      expect(new Uint8Array(readFileSync(join(folder, "data/w.bin")))).toEqual(old);
+      // Every byte but the name and the lengths around it: put the name back by decoding with another program.
+      const decoded = onnx.ModelProto.decode(readFileSync(out));
+      const entry = decoded.graph!.initializer![0]!.externalData!.find(({ key }) => key === "location")!;
+      expect(entry.value).toBe(name);
+      entry.value = "data/w.bin";
+      expect(onnx.ModelProto.toObject(decoded as never)).toEqual(
+        onnx.ModelProto.toObject(onnx.ModelProto.decode(model.bytes) as never),
+      );
+      expect(compareStructure(loadModelFile(path), loadModelFile(out))).toMatchObject({
+        identicalStructure: true,
+        differences: [],
+        changedTensors: [{ name: "w", changedElements: 2, maxAbsChange: 4 }],
+      });
+    }
+    // The old model answers as before, from its own data.
+    expect(await runtimeValues(path, 2)).toEqual(Float32Array.of(1, 2));
+    // Again from what was made: one suffix, not two; the data of the replaced file go, those of others stay.
+    const out = join(folder, "out.onnx");
+    const again = await exportModel(
+      loadModelFile(out),
+      new Map([["w", Float32Array.of(7, 8)]]),
+      join(folder, "b.onnx"),
+    );
+    expect([...again.sideFiles.keys()][0]).toMatch(/^w\.bin\.[0-9a-f]{16}\.data$/);
+    await exportModel(model, new Map([["w", Float32Array.of(3, 4)]]), out, { force: true });
+    const data = readdirSync(folder).filter((name) => name.endsWith(".data"));
+    expect(data).toHaveLength(2);
+    expect(data).not.toContain(`w.bin.${hash}.data`);
+    expect(await runtimeValues(out, 2)).toEqual(Float32Array.of(3, 4));
+    expect(await runtimeValues(join(folder, "b.onnx"), 2)).toEqual(Float32Array.of(7, 8));
+  });
+
+  test("unchanged external data keep their name; another file of that name is never replaced", async () => {
+    const { model } = externalSetUp();
     const target = temporary();
-    const out = join(target, "out.onnx");
-    const { bytes } = await exportModel(model, weights, out);
-    expect(bytes).toEqual(model.bytes);
-    expect(await runtimeValues(out, 2)).toEqual(Float32Array.of(5, 6));
-    expect(new Uint8Array(readFileSync(join(target, "data/w.bin")))).toEqual(
-      bytesOf(Float32Array.of(9, 9, 5, 6, 9)),
-    );
-    expect(new Uint8Array(readFileSync(join(folder, "data/w.bin")))).toEqual(
-      bytesOf(Float32Array.of(9, 9, 1, 2, 9)),
-    );
-    expect(compareStructure(loadModelFile(path), loadModelFile(out))).toMatchObject({
-      identicalStructure: true,
-      changedTensors: [{ name: "w", changedElements: 2, maxAbsChange: 4 }],
+    await exportModel(model, new Map(), join(target, "a.onnx"));
+    await exportModel(model, new Map(), join(target, "b.onnx"));
+    expect(readdirSync(target, { recursive: true }).sort()).toEqual([
+      "a.onnx",
+      "b.onnx",
+      "data",
+      "data/w.bin",
+    ]);
+    writeFileSync(join(target, "data", "w.bin"), "another model's");
+    await expect(
+      exportModel(model, new Map(), join(target, "a.onnx"), { force: true }),
+    ).rejects.toMatchObject({
+      code: "OUTPUT_EXISTS",
+      message: expect.stringContaining("w.bin"),
     });
-    await expect(exportModel(model, weights, join(folder, "o.onnx"))).rejects.toMatchObject({
-      code: "OUTPUT_FOLDER",
-    });
+    expect(readFileSync(join(target, "data", "w.bin"), "utf8")).toBe("another model's");
   });
 
   test("a failure half way leaves no new file", async () => {
     const { model } = externalSetUp();
     const target = temporary();
     writeFileSync(join(target, "data"), "a file where the folder should be");
-    await expect(exportModel(model, weights, join(target, "out.onnx"))).rejects.toMatchObject({
+    await expect(exportModel(model, new Map(), join(target, "out.onnx"))).rejects.toMatchObject({
       code: "OUTPUT_FAILED",
     });
     expect(readdirSync(target)).toEqual(["data"]);

@@ -110,6 +110,7 @@ test("every combination once, a table, JSON by its schema, a picture; run again,
     "-0.05",
     "--test",
     TEST,
+    "--force",
     "--",
     "--epochs",
     "2",
@@ -148,7 +149,7 @@ test.each<[string, string[]]>([
 
 test("gates: each exported model has its verdict; other gates run again; no passing run is exit 1", async () => {
   const gates = join(folder, "gates.yaml");
-  const one = ["--epsilons", "-0.01", "--test", TEST, "--gates", gates, "--json", ...SHORT];
+  const one = ["--epsilons", "-0.01", "--test", TEST, "--gates", gates, "--force", "--json", ...SHORT];
   writeFileSync(gates, "metrics: { testAccuracy: { min: 0.5 } }");
   const before = started.length;
   const passing = await sweep(...one);

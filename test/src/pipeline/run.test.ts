@@ -241,7 +241,7 @@ test("--dry-run prints the plan and does nothing", async () => {
     out: "dry.onnx",
     receipt: { file: "dry.json", key: "dry.key" },
   });
-  const { code, stdout } = await run("run", dry, "--dry-run");
+  const { code, stdout } = await run("run", dry, "--dry-run", "--force");
   expect(code).toBe(0);
   for (const word of ["unlearn", "verify", "compare", "judge", "report", "receipt"])
     expect(stdout).toContain(word);
@@ -280,13 +280,13 @@ test.each<[string, Record<string, unknown>, string]>([
   ["an unknown key", { outt: "x" }, 'did you mean "out"?'],
   ["an unknown option", { unlearn: { epoch: 3 } }, 'did you mean "epochs"?'],
   ["a missing file", { model: "absent.onnx" }, '"model" names'],
-  ["an output over an input", { out: "shipped.onnx" }, '"out" and "model" are the same file'],
+  ["an output over an input", { out: "shipped.onnx" }, '"out" would replace the model'],
   [
     "two outputs in one place",
     { reports: { json: "receipt.json" } },
     '"receipt.file" and "reports.json" are the same file',
   ],
-  ["no folder for an output", { out: "absent/x.onnx" }, "create that folder"],
+  ["no folder for an output", { out: "absent/x.onnx" }, "create it first"],
   ["JUnit without gates", { gates: undefined, reports: { junit: "j.xml" } }, 'add "gates"'],
   ["a gate that does not exist", { gates: { metrics: { testAcc: {} } } }, "gates"],
   ["a method that does not exist", { unlearn: { method: "magic" } }, '"unlearn.method"'],

@@ -205,7 +205,11 @@ test.each([
   ["no folder", ["--html", "absent/r.html"], "create it first"],
   ["a folder", ["--markdown", folder], "is a folder"],
   ["a data file", ["--html", TEST], "would replace"],
-  ["another view", ["--html", "same.out", "--markdown", "same.out"], "--markdown would replace"],
+  [
+    "another view",
+    ["--html", "same.out", "--markdown", "same.out"],
+    "--markdown and --html are the same file",
+  ],
 ])("a view that cannot be written is refused before the work: %s", async (_, argv, sentence) => {
   const data = ["--forget", FORGET, "--retain", RETAIN, "--test", TEST];
   for (const command of [
