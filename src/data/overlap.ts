@@ -73,8 +73,8 @@ export const overlapWarnings = (sets: Sets): string[] =>
 
 /**
  * Holds the sets of a run to their roles. A sample to be forgotten stands in no other set: the objectives
- * would fight over it, or forgetting would be judged by the forget set itself. Of retain, test and validation
- * none lies wholly in another: what trains or chooses would be what measures. Further sets are the user's.
+ * would fight over it, or forgetting would be judged by the forget set itself. Neither test nor validation is
+ * wholly the retain set's: what trains would be what measures. Other overlaps are warned about.
  * @throws badInput OVERLAP
  */
 export function refuseOverlaps(sets: Sets): void {
@@ -83,7 +83,8 @@ export function refuseOverlaps(sets: Sets): void {
     sets: [first, second],
   } of pairsOf(sets)) {
     if (!MAIN.has(b)) continue;
-    if (a === "forget" || contains(first, second) || contains(second, first)) refuseOverlap(first, second);
+    const trainsOnIt = a === "retain" && (contains(first, second) || contains(second, first));
+    if (a === "forget" || trainsOnIt) refuseOverlap(first, second);
   }
 }
 
